@@ -1,0 +1,233 @@
+"""The call as it is remembered: one aggregate of legs and device rings."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from service.core.vocabulary import (
+    JOINED_LEG,
+    LIVE_LEG,
+    OPEN_RING,
+    PENDING_LEG,
+    ActorType,
+    CallState,
+    CallType,
+    DeclineReason,
+    EndReason,
+    LegState,
+    RingState,
+    Role,
+    StopReason,
+    Topology,
+)
+
+
+@dataclass(slots=True, frozen=True)
+class Actor:
+    """Who did something; kept with every terminal fact."""
+
+    type: ActorType
+    id: str
+
+
+SERVER = Actor(ActorType.SERVER, "hookswitch")
+
+
+@dataclass(slots=True, frozen=True)
+class Policy:
+    """The settings a call was dialled under, fixed for its life. Seconds unless said otherwise."""
+
+    ring_timeout_s: int = 60
+    connect_timeout_s: int = 30
+    reconnect_grace_s: int = 30
+    caller_lease_s: int = 30
+    min_connected: int = 2
+    alone_grace_s: int = 10
+    max_participants: int = 4
+    max_duration_s: int | None = None
+    hunt: bool = False
+    notify_only: bool = False
+    call_waiting: bool = False
+
+
+@dataclass(slots=True)
+class Media:
+    """What a participant sends at the moment."""
+
+    audio: bool = True
+    video: bool = False
+    screen: bool = False
+
+
+@dataclass(slots=True)
+class Ring:
+    """One device's alert within one leg attempt; the evidence is in its times."""
+
+    id: str
+    device_id: str
+    attempt: int
+    state: RingState
+    queued_at: datetime
+    via: str = "socket"
+    stop_reason: StopReason | None = None
+    sent_at: datetime | None = None
+    alerting_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether this alert still needs its one stop or answer."""
+        return self.state in OPEN_RING
+
+
+@dataclass(slots=True)
+class Leg:
+    """One participant of a call. `attempt` counts invitations and rejoins, from 1."""
+
+    user_id: str
+    role: Role
+    state: LegState
+    invited_at: datetime
+    attempt: int = 1
+    name: str | None = None
+    avatar_url: str | None = None
+    slot: int = 0
+    first_seq: int = 1
+    device_id: str | None = None
+    ringing_at: datetime | None = None
+    answered_at: datetime | None = None
+    connected_at: datetime | None = None
+    ended_at: datetime | None = None
+    ring_deadline: datetime | None = None
+    end_reason: EndReason | None = None
+    decline_reason: DeclineReason | None = None
+    message: str | None = None
+    by: Actor | None = None
+    media: Media = field(default_factory=Media)
+    muted_audio: bool = False
+    muted_video: bool = False
+    held: bool = False
+    lost_at: datetime | None = None
+    media_lost: bool = False
+    peers: list[str] = field(default_factory=list)
+    rings: list[Ring] = field(default_factory=list)
+
+    @property
+    def pending(self) -> bool:
+        """Invited or ringing: the user has not reacted yet."""
+        return self.state in PENDING_LEG
+
+    @property
+    def joined(self) -> bool:
+        """Answered, connected or reconnecting."""
+        return self.state in JOINED_LEG
+
+    @property
+    def live(self) -> bool:
+        """Not terminal."""
+        return self.state in LIVE_LEG
+
+    @property
+    def in_media(self) -> bool:
+        """Media has come up and the leg has not ended (a short loss counts as connected)."""
+        return self.state in {LegState.CONNECTED, LegState.RECONNECTING} and self.connected_at is not None
+
+    def ring_of(self, device_id: str | None) -> Ring | None:
+        """The alert of that device in the current attempt."""
+        for ring in self.rings:
+            if ring.device_id == device_id and ring.attempt == self.attempt:
+                return ring
+        return None
+
+    def open_rings(self) -> Iterator[Ring]:
+        """Alerts that have not had their stop or answer."""
+        return (ring for ring in self.rings if ring.open)
+
+    def copy(self) -> "Leg":
+        """A copy that shares nothing mutable."""
+        return replace(
+            self,
+            media=replace(self.media),
+            peers=list(self.peers),
+            rings=[replace(ring) for ring in self.rings],
+        )
+
+
+@dataclass(slots=True)
+class Call:
+    """The one true state of a call. `seq` is the number of events told so far, `last_hash` closes their chain."""
+
+    id: str
+    app_id: str
+    initiator: str
+    call_type: CallType
+    topology: Topology
+    policy: Policy
+    created_at: datetime
+    touched_at: datetime
+    state: CallState = CallState.DIALING
+    group: bool = False
+    seq: int = 0
+    last_hash: str = ""
+    version: int = 0
+    custom: dict[str, Any] = field(default_factory=dict)
+    legs: list[Leg] = field(default_factory=list)
+    ringing_at: datetime | None = None
+    answered_at: datetime | None = None
+    active_at: datetime | None = None
+    ended_at: datetime | None = None
+    end_reason: EndReason | None = None
+    ended_by: Actor | None = None
+    talk_ms: int = 0
+    talk_since: datetime | None = None
+    alone_since: datetime | None = None
+    warned: bool = False
+    upgrade_from: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the call is over."""
+        return self.state is CallState.ENDED
+
+    def leg(self, user_id: str) -> Leg | None:
+        """The leg of that user."""
+        for leg in self.legs:
+            if leg.user_id == user_id:
+                return leg
+        return None
+
+    @property
+    def caller(self) -> Leg:
+        """The initiator's leg."""
+        return self.legs[0]
+
+    def callees(self) -> list[Leg]:
+        """Every leg but the initiator's."""
+        return self.legs[1:]
+
+    def pending(self) -> list[Leg]:
+        """Legs that have not reacted yet."""
+        return [leg for leg in self.legs if leg.pending]
+
+    def joined(self) -> list[Leg]:
+        """Legs that answered and have not ended."""
+        return [leg for leg in self.legs if leg.joined]
+
+    def copy(self) -> "Call":
+        """A copy that shares nothing mutable but `custom`, which is never changed."""
+        return replace(self, legs=[leg.copy() for leg in self.legs])
+
+
+def engaged_slots(call: Call) -> dict[str, int]:
+    """Who is engaged by this call, with the slot each holds (invariant 2).
+
+    A `notify_only` invitation does not engage anybody before it is answered.
+    """
+    if call.ended:
+        return {}
+    return {
+        leg.user_id: leg.slot
+        for leg in call.legs
+        if leg.joined or (leg.pending and not call.policy.notify_only)
+    }

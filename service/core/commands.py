@@ -1,0 +1,211 @@
+"""What can be asked of a call. Commands are plain data; who may send which is decided in `rights`."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from service.core.calls import Actor, Policy
+from service.core.vocabulary import CallType, DeclineReason, EndReason, Role, Topology
+
+
+@dataclass(slots=True, frozen=True)
+class Device:
+    """A device that could be alerted: on a live socket now, or by push, or both."""
+
+    id: str
+    connected: bool = False
+    push: bool = False
+
+
+@dataclass(slots=True, frozen=True)
+class Person:
+    """What the directory knows of a user at the moment of dialling."""
+
+    user_id: str
+    role: Role = Role.PUBLISHER
+    known: bool = True
+    name: str | None = None
+    avatar_url: str | None = None
+    do_not_disturb: bool = False
+    forbidden: bool = False
+    devices: tuple[Device, ...] = ()
+
+
+@dataclass(slots=True, frozen=True)
+class Slot:
+    """A user's place in a call: the busy fact."""
+
+    call_id: str
+    slot: int
+
+
+@dataclass(slots=True, frozen=True)
+class Command:
+    """Base of all commands: who acts."""
+
+    actor: Actor
+
+
+@dataclass(slots=True, frozen=True)
+class Dial(Command):
+    """Create a call and ring everybody in it."""
+
+    call_id: str
+    app_id: str
+    initiator: Person
+    callees: tuple[Person, ...]
+    call_type: CallType
+    topology: Topology
+    policy: Policy
+    custom: dict[str, Any]
+    device_id: str | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class UserCommand(Command):
+    """Something a participant does, perhaps on a known device."""
+
+    user_id: str
+    device_id: str | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Ack(UserCommand):
+    """The device alerts its user (SIP 180)."""
+
+
+@dataclass(slots=True, frozen=True)
+class Silence(UserCommand):
+    """Stop the noise on every device of the user; the caller still hears ringing (scenario 8)."""
+
+
+@dataclass(slots=True, frozen=True)
+class Answer(UserCommand):
+    """Take the call. `common_type` is the other dial's type when a glare is merged (scenario 1)."""
+
+    common_type: CallType | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Join(UserCommand):
+    """Rejoin, come in as a guest, or move to a second device. `person` is set for someone not yet in the call."""
+
+    person: Person | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Decline(UserCommand):
+    """Refuse the ring."""
+
+    reason: DeclineReason = DeclineReason.NONE
+    message: str | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Cancel(UserCommand):
+    """The initiator gives up."""
+
+
+@dataclass(slots=True, frozen=True)
+class HangUp(UserCommand):
+    """Leave the call."""
+
+
+@dataclass(slots=True, frozen=True)
+class Hold(UserCommand):
+    """Put this call aside for a waiting one, or take it back (scenario 21)."""
+
+    held: bool = True
+
+
+@dataclass(slots=True, frozen=True)
+class Signal(UserCommand):
+    """An in-call message (text chat, pointers, layouts). `to` names the only addressees."""
+
+    type: str = ""
+    data: Any = None
+    to: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, frozen=True)
+class Upgrade(UserCommand):
+    """Audio to video, with consent (scenario 54)."""
+
+    action: Literal["request", "accept", "deny"] = "request"
+
+
+@dataclass(slots=True, frozen=True)
+class MediaChanged(UserCommand):
+    """The participant's own mute state."""
+
+    audio: bool | None = None
+    video: bool | None = None
+    screen: bool | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class MediaConnected(UserCommand):
+    """This device's media with `peer` came up (relayed topology)."""
+
+    peer: str | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class MediaLost(UserCommand):
+    """This device's media with `peer`, or with everybody, broke (relayed topology)."""
+
+    peer: str | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class DeviceConnected(UserCommand):
+    """A device of a participant came online (scenarios 18, 39)."""
+
+
+@dataclass(slots=True, frozen=True)
+class DeviceDisconnected(UserCommand):
+    """A device of a participant lost its socket (scenarios 39 to 41)."""
+
+
+@dataclass(slots=True, frozen=True)
+class DeviceRemoved(UserCommand):
+    """A device of a participant was unregistered (scenario 57)."""
+
+
+@dataclass(slots=True, frozen=True)
+class Invite(Command):
+    """Ring more people, or the same again (scenario 35)."""
+
+    people: tuple[Person, ...]
+    user_id: str | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Remove(Command):
+    """A moderator takes a participant out; `reason` is `terminated` when the user was deleted (scenario 60)."""
+
+    target: str
+    user_id: str | None = None
+    reason: EndReason = EndReason.REMOVED
+
+
+@dataclass(slots=True, frozen=True)
+class Mute(Command):
+    """A moderator mutes (or allows again) a participant. `None` leaves as it is."""
+
+    target: str
+    user_id: str | None = None
+    audio: bool | None = None
+    video: bool | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class End(Command):
+    """End the call for everybody: `terminated` by the API, `replaced` by a newer call of the same pair."""
+
+    user_id: str | None = None
+    reason: EndReason = EndReason.TERMINATED
+
+
+@dataclass(slots=True, frozen=True)
+class Settle(Command):
+    """Nothing but time: settle what is overdue."""

@@ -1,0 +1,127 @@
+"""How calls end: one leg's end and what it means for the others."""
+
+from service.core.calls import SERVER, Actor, Call, Leg
+from service.core.turn import Turn
+from service.core.vocabulary import (
+    CallState,
+    EndReason,
+    EventType,
+    LegState,
+    StopReason,
+)
+
+PENDING_END = (
+    (EndReason.NO_ANSWER, LegState.MISSED, StopReason.TIMED_OUT),
+    (EndReason.UNREACHABLE, LegState.UNREACHABLE, StopReason.TIMED_OUT),
+    (EndReason.ERROR, LegState.FAILED, StopReason.ERROR),
+    (EndReason.MEDIA_FAILED, LegState.FAILED, StopReason.ERROR),
+)
+"""How a leg that was still ringing ends with its call; everything else is `canceled`."""
+
+FAILURES = frozenset(
+    {EndReason.CONNECT_TIMEOUT, EndReason.MEDIA_FAILED, EndReason.ERROR},
+)
+
+
+def end_call(turn: Turn, reason: EndReason, by: Actor = SERVER) -> None:
+    """End the call for everybody: open legs first, `call.ended` last (scenario 33)."""
+    call = turn.call
+    for leg in call.legs:
+        if leg.pending:
+            _end_pending(turn, leg, reason, by)
+        elif leg.joined:
+            state = LegState.FAILED if reason in FAILURES else LegState.LEFT
+            turn.finish_leg(leg, state, reason, by)
+    keep_talk_time(turn)
+    call.state, call.ended_at, call.end_reason, call.ended_by = CallState.ENDED, turn.at, reason, by
+    call.alone_since = None
+    call.upgrade_from = None
+    turn.tell(EventType.CALL_ENDED)
+
+
+def _end_pending(turn: Turn, leg: Leg, reason: EndReason, by: Actor) -> None:
+    for end, state, stop in PENDING_END:
+        if end is reason:
+            turn.finish_leg(leg, state, reason, by, stop=stop, missed=True)
+            return
+    turn.finish_leg(leg, LegState.CANCELED, reason, by, stop=StopReason.CANCELED, missed=True)
+
+
+def miss(turn: Turn, leg: Leg) -> None:
+    """The leg's ring deadline passed: missed, or unreachable when no alert was ever accepted (scenarios 14, 17)."""
+    accepted = turn.call.policy.notify_only or any(
+        ring.sent_at is not None or ring.alerting_at is not None
+        for ring in leg.rings
+        if ring.attempt == leg.attempt
+    )
+    state, reason = (
+        (LegState.MISSED, EndReason.NO_ANSWER) if accepted else (LegState.UNREACHABLE, EndReason.UNREACHABLE)
+    )
+    turn.finish_leg(leg, state, reason, stop=StopReason.TIMED_OUT, missed=True)
+
+
+def conclude(turn: Turn, by: Actor = SERVER, reason: EndReason | None = None) -> None:
+    """After a leg ended: does the call end with it? (scenarios 28 to 34, invariant 6)
+
+    `reason` is why the leg ended, for a one-to-one call where the first end is the end for both.
+    """
+    call = turn.call
+    if call.ended:
+        return
+    if not call.group:
+        if any(not leg.live for leg in call.legs):
+            end_call(turn, reason or _alike(call), by)
+        return
+    joined, pending = call.joined(), call.pending()
+    answered = call.answered_at is not None
+    if not answered:
+        if not call.caller.live:
+            end_call(turn, EndReason.CANCELED, by)
+        elif not pending:
+            end_call(turn, _alike(call), by)
+        return
+    if not pending and not joined:
+        end_call(turn, EndReason.LAST_LEFT, by)
+    elif not pending and len(joined) < call.policy.min_connected:
+        call.alone_since = call.alone_since or turn.at
+    else:
+        call.alone_since = None
+
+
+def _alike(call: Call) -> EndReason:
+    """The common reason of all callees, else `no_answer` (scenario 29)."""
+    reasons = {leg.end_reason for leg in call.callees()}
+    only = reasons.pop() if len(reasons) == 1 else None
+    return only or EndReason.NO_ANSWER
+
+
+def restate(turn: Turn) -> None:
+    """Bring the call's state up to its legs; it never goes backwards."""
+    call = turn.call
+    if call.ended:
+        return
+    keep_talk_time(turn)
+    connected = sum(leg.in_media for leg in call.legs)
+    if call.state is not CallState.ACTIVE and connected >= call.policy.min_connected:
+        call.state, call.active_at = CallState.ACTIVE, turn.at
+        turn.tell(EventType.CALL_ACTIVE)
+    elif call.state in {CallState.DIALING, CallState.RINGING} and call.answered_at:
+        call.state = CallState.CONNECTING
+    elif call.state is CallState.DIALING and _alerting(call):
+        call.state, call.ringing_at = CallState.RINGING, turn.at
+        turn.tell(EventType.CALL_RINGING)
+
+
+def _alerting(call: Call) -> bool:
+    return any(leg.state is LegState.RINGING for leg in call.legs)
+
+
+def keep_talk_time(turn: Turn) -> None:
+    """Talk time counts only while two are connected (scenarios 44 and 50)."""
+    call = turn.call
+    talking = sum(leg.in_media for leg in call.legs) >= call.policy.min_connected
+    if talking and call.talk_since is None:
+        call.talk_since = turn.at
+    elif not talking and call.talk_since is not None:
+        call.talk_ms += max(0, round((turn.at - call.talk_since).total_seconds() * 1000))
+        call.talk_since = None

@@ -1,0 +1,83 @@
+"""The ways out: cancel, hang up, be removed, be ended."""
+
+from service.core.calls import Actor, Leg
+from service.core.commands import Cancel, End, HangUp, Remove, Slot, UserCommand
+from service.core.ending import conclude, end_call
+from service.core.refusals import Code, Refusal
+from service.core.turn import Turn, refuse
+from service.core.vocabulary import ActorType, EndReason, LegState
+
+
+def cancel(turn: Turn, command: Cancel, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
+    """The initiator gives up; after an answer this is a hang-up (scenario 9)."""
+    if leg is not turn.call.caller:
+        return refuse(Code.NOT_INITIATOR, "only the initiator can cancel; use decline or hangup")
+    _leave(turn, command, leg)
+    return None
+
+
+def cancel_refused(_turn: Turn, _command: UserCommand, _leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
+    """A callee that still rings cannot cancel or hang up (scenario 51)."""
+    return refuse(Code.NOT_INITIATOR, "the call has not been answered; use decline")
+
+
+def hang_up(turn: Turn, command: HangUp, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
+    """Leave; in a one-to-one call the first hang-up ends it for both (scenarios 30, 31, 33)."""
+    _leave(turn, command, leg)
+    return None
+
+
+def _leave(turn: Turn, command: UserCommand, leg: Leg) -> None:
+    call = turn.call
+    by = Actor(ActorType.USER, leg.user_id)
+    if leg is call.caller and call.answered_at is None:
+        end_call(turn, EndReason.CANCELED, by if command.actor.type is not ActorType.API else command.actor)
+    elif call.group:
+        turn.finish_leg(leg, LegState.LEFT, EndReason.HANGUP, by)
+        conclude(turn, by)
+    else:
+        end_call(turn, EndReason.HANGUP, by)
+
+
+def left_before(turn: Turn, command: UserCommand, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
+    """Leaving twice is fine for the one who left; anybody else is told that it is over."""
+    call = turn.call
+    if isinstance(command, Cancel) and leg is not call.caller:
+        return refuse(Code.NOT_INITIATOR, "only the initiator can cancel; use decline or hangup")
+    if leg.by and leg.by.id in {leg.user_id, command.actor.id}:
+        return None
+    return over(turn, command, leg, _engaged)
+
+
+def over(turn: Turn, _command: UserCommand, _leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
+    """Nothing to do any more: the call has ended, or this participant's part in it has."""
+    call = turn.call
+    if call.ended:
+        return refuse(Code.CALL_ENDED, f"the call has ended: {call.end_reason}")
+    return refuse(Code.NOT_RINGING, "you are no longer in this call; use join to come back")
+
+
+def remove(turn: Turn, command: Remove) -> Refusal | None:
+    """Take a participant out; a one-to-one call cannot go on without (scenarios 38, 60)."""
+    leg = turn.call.leg(command.target)
+    if leg is None:
+        return refuse(Code.NOT_PARTICIPANT, "no such participant in this call", command.target)
+    if turn.call.ended:
+        return refuse(Code.CALL_ENDED, f"the call has ended: {turn.call.end_reason}")
+    if not leg.live:
+        return None
+    answered = turn.call.answered_at is not None or leg is not turn.call.caller
+    if not turn.call.group or not answered:
+        turn.finish_leg(leg, LegState.REMOVED, command.reason, command.actor)
+        end_call(turn, command.reason, command.actor)
+    else:
+        turn.finish_leg(leg, LegState.REMOVED, command.reason, command.actor)
+        conclude(turn, command.actor)
+    return None
+
+
+def end(turn: Turn, command: End) -> Refusal | None:
+    """End it for everybody; ending twice is fine."""
+    if not turn.call.ended:
+        end_call(turn, command.reason, command.actor)
+    return None

@@ -1,0 +1,178 @@
+"""One turn of the machine: a draft of the call and what will be told about it.
+
+Rules change the draft only through this class, so that no change goes untold.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from service.core.calls import SERVER, Actor, Call, Leg, Ring
+from service.core.commands import Device
+from service.core.refusals import Code, Refusal
+from service.core.vocabulary import (
+    DeclineReason,
+    EndReason,
+    EventType,
+    LegState,
+    RingState,
+    StopReason,
+)
+
+
+@dataclass(slots=True, frozen=True)
+class Cause:
+    """What made an event: a command, a timer or a worker's report."""
+
+    kind: str
+    name: str
+    by: Actor
+
+
+@dataclass(slots=True, frozen=True)
+class Event:
+    """One thing told. `details` holds what is not in the call's snapshot; `only_for` names addressees of a signal."""
+
+    seq: int
+    type: EventType
+    occurred_at: datetime
+    late_by_ms: int
+    cause: Cause
+    user_id: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+    only_for: tuple[str, ...] = ()
+
+
+TERMINAL_EVENT = (
+    (LegState.DECLINED, EventType.DECLINED),
+    (LegState.NOT_SUPPORTED, EventType.DECLINED),
+    (LegState.BUSY, EventType.BUSY),
+    (LegState.MISSED, EventType.MISSED),
+    (LegState.UNREACHABLE, EventType.UNREACHABLE),
+    (LegState.REMOVED, EventType.REMOVED),
+    (LegState.CANCELED, EventType.LEFT),
+    (LegState.LEFT, EventType.LEFT),
+    (LegState.FAILED, EventType.LEFT),
+    (LegState.REPLACED, EventType.LEFT),
+)
+"""Which event closes a leg attempt; `left` carries the finer state in its leg (invariant 3)."""
+
+
+class Turn:
+    """A draft of one call at one moment."""
+
+    def __init__(self, call: Call, now: datetime, cause: Cause) -> None:
+        self.call = call
+        self.now = now
+        self.at = now
+        self.late_by_ms = 0
+        self.cause = cause
+        self.events: list[Event] = []
+
+    def set_time(self, at: datetime, cause: Cause) -> None:
+        """Act as of `at`; what is settled late says how late it was (scenario 16)."""
+        self.at = at
+        self.late_by_ms = max(0, round((self.now - at).total_seconds() * 1000))
+        self.cause = cause
+
+    def tell(
+        self,
+        type_: EventType,
+        user_id: str | None = None,
+        only_for: tuple[str, ...] = (),
+        **details: Any,
+    ) -> None:
+        """Add an event with the call's next number."""
+        self.call.seq += 1
+        self.events.append(
+            Event(
+                seq=self.call.seq,
+                type=type_,
+                occurred_at=self.at,
+                late_by_ms=self.late_by_ms,
+                cause=self.cause,
+                user_id=user_id,
+                details=details,
+                only_for=only_for,
+            ),
+        )
+
+    def start_rings(self, leg: Leg, devices: Iterable[Device]) -> None:
+        """Alert those devices of a pending leg; a device that is already alerted is left alone."""
+        for device in devices:
+            ring = leg.ring_of(device.id)
+            if ring is None:
+                ring = Ring(
+                    id=str(uuid5(UUID(self.call.id), f"{leg.user_id}\0{device.id}\0{leg.attempt}")),
+                    device_id=device.id,
+                    attempt=leg.attempt,
+                    state=RingState.QUEUED,
+                    queued_at=self.at,
+                    via="socket" if device.connected else "push",
+                )
+                leg.rings.append(ring)
+            if device.connected and ring.state in {RingState.QUEUED, RingState.FAILED}:
+                ring.state, ring.via, ring.sent_at = RingState.SENT, "socket", self.at
+
+    def stop_rings(self, leg: Leg, reason: StopReason, here: str | None = None, here_reason: StopReason | None = None) -> None:
+        """Stop every open alert of the leg; the device that acted gets `here_reason`."""
+        for ring in leg.open_rings():
+            self.stop_ring(ring, here_reason if here_reason and here and ring.device_id == here else reason)
+
+    def stop_ring(self, ring: Ring, reason: StopReason) -> None:
+        """Give one alert its stop."""
+        ring.state, ring.stop_reason, ring.ended_at = RingState.STOPPED, reason, self.at
+
+    def finish_leg(
+        self,
+        leg: Leg,
+        state: LegState,
+        reason: EndReason,
+        by: Actor = SERVER,
+        *,
+        stop: StopReason = StopReason.CANCELED,
+        decline: DeclineReason | None = None,
+        missed: bool = False,
+        **details: Any,
+    ) -> None:
+        """End one attempt of a leg: one terminal event, every alert stopped, the peers forget it."""
+        leg.state, leg.end_reason, leg.by, leg.ended_at = state, reason, by, self.at
+        leg.decline_reason = decline
+        leg.ring_deadline = None
+        leg.lost_at, leg.media_lost, leg.held, leg.peers = None, False, False, []
+        self.stop_rings(leg, stop)
+        for other in self.call.legs:
+            if leg.user_id in other.peers:
+                other.peers.remove(leg.user_id)
+        self.tell(_terminal_event(state), leg.user_id, **details)
+        if missed:
+            self.tell(EventType.CALL_MISSED, leg.user_id)
+
+
+def _terminal_event(state: LegState) -> EventType:
+    for leg_state, event in TERMINAL_EVENT:
+        if leg_state is state:
+            return event
+    message = f"{state} is not terminal"
+    raise ValueError(message)
+
+
+@dataclass(slots=True, frozen=True)
+class Decision:
+    """What a command led to.
+
+    `call` is the call afterwards and `events` what is told; both must be saved even when there is a `refusal`,
+    because what was overdue has been settled first (scenario 12). `changed` is false when nothing needs saving.
+    """
+
+    call: Call
+    events: tuple[Event, ...] = ()
+    changed: bool = False
+    refusal: Refusal | None = None
+
+
+def refuse(code: Code, detail: str, *users: str) -> Refusal:
+    """Shorthand for a refusal."""
+    return Refusal(code, detail, users)
