@@ -1,0 +1,60 @@
+"""How tests are written here: no mocks, no sleeping; real things, fakes with contracts, signals."""
+
+import ast
+
+from tests.house.source import dotted, here, python_files, tree
+
+SLEEPS = frozenset({"time.sleep", "asyncio.sleep", "anyio.sleep", "trio.sleep", "sleep"})
+MOCKS = frozenset({"Mock", "MagicMock", "AsyncMock", "NonCallableMock", "PropertyMock", "create_autospec"})
+
+
+def faults_of(path):
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            name = dotted(node.func)
+            if name in SLEEPS:
+                yield f"{here(path, node.lineno)} sleeps"
+            if name.rpartition(".")[2] in MOCKS or name.startswith("mock.patch"):
+                yield f"{here(path, node.lineno)} mocks"
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
+            if any(name.startswith(("unittest.mock", "pytest_mock")) or name == "mock" for name in names):
+                yield f"{here(path, node.lineno)} imports mocks"
+
+
+def test_no_test_sleeps_or_mocks():
+    assert [fault for path in python_files("tests") for fault in faults_of(path)] == []
+
+
+def test_no_test_is_skipped_by_a_mark_or_expected_to_fail():
+    marks = (
+        "pytest.mark.skip",
+        "pytest.mark.skipif",
+        "pytest.mark.xfail",
+        "pytest.skip",
+        "pytest.xfail",
+        "pytest.importorskip",
+    )
+    faults = [
+        f"{here(path, node.lineno)} {dotted(node)}"
+        for path in python_files("tests")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute) and dotted(node) in marks
+    ]
+    assert faults == []
+
+
+def test_every_folder_of_tests_is_a_package():
+    folders = {path.parent for path in python_files("tests")}
+    assert sorted(here(folder) for folder in folders if not (folder / "__init__.py").is_file()) == []
+
+
+def test_fakes_live_in_tests_fakes_alone():
+    faults = [
+        f"{here(path, node.lineno)} {node.name}"
+        for path in python_files("tests")
+        if "fakes" not in path.parts
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ClassDef) and node.name.startswith("Fake")
+    ]
+    assert faults == []
