@@ -160,7 +160,7 @@ def test_the_unit_gives_away_nothing_it_need_not(unit):
 
 
 def test_systemd_accepts_the_unit(unit, tmp_path):
-    """Where systemd is installed it judges the unit, with a command that exists here; else its shape counts."""
+    """Where systemd is installed it judges the unit (with a command that exists); else the shape counts."""
     assert unit.sections() == ["Unit", "Service", "Install"]
     analyze = shutil.which("systemd-analyze")
     if analyze:

@@ -1,6 +1,7 @@
 """The README is the way in: its commands exist, and its map names every room."""
 
 import re
+import subprocess
 
 from tests.house.source import ROOT, SERVICE, python_files
 
@@ -37,3 +38,10 @@ def test_every_target_explains_itself():
     told = set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE))
     assert phony == told
     assert {"help", "setup", "demo", "test", "check", "bench", "openapi", "mutants"} <= told
+
+
+def test_the_continuous_run_is_valid_and_calls_what_the_readme_tells():
+    run = ROOT / ".ci" / "run"
+    assert run.stat().st_mode & 0o111
+    assert subprocess.run(["bash", "-n", str(run)], check=False).returncode == 0
+    assert {"make check", "make test"} <= set(re.findall(r"make [a-z]+", run.read_text(encoding="utf-8")))
