@@ -26,9 +26,7 @@ def repository_files() -> tuple[Path, ...]:
 def python_files(*folders: str) -> tuple[Path, ...]:
     tops = tuple(ROOT / folder for folder in folders)
     return tuple(
-        path
-        for path in repository_files()
-        if path.suffix == ".py" and any(path.is_relative_to(top) for top in tops)
+        path for path in repository_files() if path.suffix == ".py" and any(path.is_relative_to(top) for top in tops)
     )
 
 

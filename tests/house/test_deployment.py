@@ -16,8 +16,7 @@ from tests.house.source import ROOT
 
 DEPLOY = ROOT / "deploy"
 INSTRUCTIONS = frozenset(
-    "ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL RUN SHELL STOPSIGNAL USER VOLUME "
-    "WORKDIR".split()
+    "ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL RUN SHELL STOPSIGNAL USER VOLUME WORKDIR".split()
 )
 
 
@@ -52,11 +51,7 @@ def unit():
 
 
 def test_the_compose_file_follows_the_compose_specification(compose):
-    schema = (
-        files("check_jsonschema")
-        .joinpath("builtin_schemas/vendor/compose-spec.json")
-        .read_text(encoding="utf-8")
-    )
+    schema = files("check_jsonschema").joinpath("builtin_schemas/vendor/compose-spec.json").read_text(encoding="utf-8")
     schema = json.loads(schema)
     jsonschema.validators.validator_for(schema)(schema).validate(compose)
 
@@ -107,9 +102,7 @@ def test_the_dockerfile_is_made_of_known_instructions(dockerfile):
 
 
 def test_the_dockerfile_copies_what_the_repository_has_and_the_ignore_file_lets_through(dockerfile):
-    let_through = {
-        line[1:] for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").split() if line[0] == "!"
-    }
+    let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").split() if line[0] == "!"}
     stages = {argument.split()[-1] for name, argument in dockerfile if name == "FROM" and " AS " in argument}
     copied = set()
     for argument in (argument for name, argument in dockerfile if name == "COPY"):
@@ -125,9 +118,7 @@ def test_the_dockerfile_copies_what_the_repository_has_and_the_ignore_file_lets_
 def test_the_image_installs_by_hash_and_runs_without_privileges(dockerfile):
     installs = [argument for name, argument in dockerfile if name == "RUN" and "-r requirements" in argument]
     assert installs
-    assert all(
-        argument.count("--require-hashes") == argument.count("-r requirements") for argument in installs
-    )
+    assert all(argument.count("--require-hashes") == argument.count("-r requirements") for argument in installs)
     last = max(index for index, (name, _) in enumerate(dockerfile) if name == "FROM")
     final = dict(dockerfile[last:])
     assert final["USER"] == "hookswitch"
@@ -166,8 +157,6 @@ def test_systemd_accepts_the_unit(unit, tmp_path):
     if analyze:
         text = (DEPLOY / "hookswitch.service").read_text(encoding="utf-8")
         copy = tmp_path / "hookswitch.service"
-        copy.write_text(
-            re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", text, flags=re.MULTILINE), encoding="utf-8"
-        )
+        copy.write_text(re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", text, flags=re.MULTILINE), encoding="utf-8")
         verdict = subprocess.run([analyze, "verify", str(copy)], capture_output=True, text=True, check=False)
         assert "hookswitch.service" not in verdict.stderr

@@ -70,8 +70,7 @@ def implementations(protocol, classes):
     return [
         shape.name
         for shape in classes
-        if "Protocol" not in shape.bases
-        and (protocol.name in shape.bases or wanted <= inherited(shape, by_name))
+        if "Protocol" not in shape.bases and (protocol.name in shape.bases or wanted <= inherited(shape, by_name))
     ]
 
 

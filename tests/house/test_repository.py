@@ -83,9 +83,7 @@ def test_every_locked_package_carries_a_hash_and_nothing_else_is_said(name):
 
 def test_every_runtime_lock_is_part_of_the_development_lock():
     def pins(name):
-        return set(
-            re.findall(r"^[A-Za-z0-9._-]+==\S+", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
-        )
+        return set(re.findall(r"^[A-Za-z0-9._-]+==\S+", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE))
 
     assert pins("requirements.lock") < pins("requirements-dev.lock")
     assert pins("requirements-build.lock") < pins("requirements-dev.lock")
@@ -94,13 +92,9 @@ def test_every_runtime_lock_is_part_of_the_development_lock():
 def test_every_direct_dependency_is_locked():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     locked = set(
-        re.findall(
-            r"^([A-Za-z0-9._-]+)==", (ROOT / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE
-        )
+        re.findall(r"^([A-Za-z0-9._-]+)==", (ROOT / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE)
     )
-    wanted = {
-        re.match(r"[A-Za-z0-9._-]+", line)[0].lower().replace("_", "-") for line in project["dependencies"]
-    }
+    wanted = {re.match(r"[A-Za-z0-9._-]+", line)[0].lower().replace("_", "-") for line in project["dependencies"]}
     assert wanted <= {name.lower() for name in locked}
 
 

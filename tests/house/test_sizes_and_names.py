@@ -34,8 +34,7 @@ def test_no_function_is_longer_than_60_lines(folder):
         f"{here(path, node.lineno)} {node.name}: {node.end_lineno - node.lineno + 1} lines"
         for path in python_files(folder)
         for node in ast.walk(tree(path))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.end_lineno - node.lineno + 1 > MAX_FUNCTION
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno - node.lineno + 1 > MAX_FUNCTION
     ]
     assert faults == []
 

@@ -45,9 +45,7 @@ def mutable_names(module):
 
 def test_no_module_of_the_service_holds_a_mutable_object():
     faults = [
-        f"{here(path, line)} {name}"
-        for path in python_files("service")
-        for line, name in mutable_names(tree(path))
+        f"{here(path, line)} {name}" for path in python_files("service") for line, name in mutable_names(tree(path))
     ]
     assert faults == []
 

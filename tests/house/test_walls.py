@@ -100,9 +100,7 @@ def test_only_the_switchboard_asks_the_core_to_decide(graph):
 
 def test_every_folder_of_the_service_is_a_known_room():
     data = {"web"}
-    folders = {
-        path.relative_to(SERVICE).parts[0] for path in python_files("service") if path.parent != SERVICE
-    }
+    folders = {path.relative_to(SERVICE).parts[0] for path in python_files("service") if path.parent != SERVICE}
     assert folders - set(ROOMS) - data == set()
 
 
