@@ -1,0 +1,302 @@
+from dataclasses import replace
+
+import pytest
+
+from service.core.calls import Policy
+from service.core.commands import Ack, Answer, Cancel, Device, DeviceDisconnected, HangUp, MediaConnected
+from service.core.presence import (
+    Activity,
+    Companion,
+    DeviceState,
+    External,
+    Facts,
+    KnownDevice,
+    Reachable,
+    State,
+    differs,
+    presence,
+)
+from service.core.vocabulary import Platform
+from tests.core.story import CALL_ID, Story, at, nobody_home, person, phone, talking, two_devices
+
+NOW = at(100)
+
+
+def device(name, *, online=None, push=False, seen=None):
+    return KnownDevice(
+        name,
+        Platform.IOS,
+        push=push,
+        connected_since=None if online is None else at(online),
+        last_seen_at=None if seen is None else at(seen),
+        app_version="1.2",
+    )
+
+
+def of(user, *calls, online=0, **facts):
+    """Presence of a user whose only device is a phone on a socket since `online` (None: no socket)."""
+    given = {"devices": (device(phone(user), online=online),), **facts}
+    return presence(Facts(user, calls=tuple(calls), **given), NOW)
+
+
+def looks(told):
+    return told.state.value, told.activity.value
+
+
+def test_nobody_knows_anything():
+    told = presence(Facts("ben"), NOW)
+    assert looks(told) == ("offline", "idle")
+    assert (told.reachable, told.devices, told.busy_with) == (Reachable.NONE, (), ())
+    assert (told.since, told.last_seen_at, told.expires_at) == (None, None, None)
+    assert (told.source, told.seq, told.second_ring) == ("service", 0, False)
+    assert (told.do_not_disturb, told.away) == (False, False)
+
+
+def test_a_socket_makes_online():
+    told = of("ben", online=7, seq=4)
+    assert looks(told) == ("online", "idle")
+    assert (told.user_id, told.seq, told.source, told.since) == ("ben", 4, "service", at(7))
+    assert told.reachable is Reachable.CONNECTED
+
+
+def test_online_since_the_first_of_the_sockets_or_the_end_of_the_last_call():
+    two = (device("a", online=9), device("b", online=5), device("c"))
+    assert presence(Facts("ben", devices=two), NOW).since == at(5)
+    assert presence(Facts("ben", devices=two, idle_since=at(8)), NOW).since == at(8)
+    assert presence(Facts("ben", devices=two, idle_since=at(2)), NOW).since == at(5)
+
+
+def test_offline_since_it_was_last_seen():
+    told = presence(Facts("ben", devices=(device("a", seen=3), device("b", seen=9), device("c"))), NOW)
+    assert looks(told) == ("offline", "idle")
+    assert (told.since, told.last_seen_at) == (at(9), at(9))
+    assert presence(Facts("ben", last_seen_at=at(4)), NOW).last_seen_at == at(4)
+    assert presence(Facts("ben", devices=(device("a", seen=3),), last_seen_at=at(4)), NOW).since == at(4)
+
+
+@pytest.mark.parametrize(
+    ("devices", "fallback", "reachable"),
+    [
+        ((device("a", online=1), device("b", push=True)), True, Reachable.CONNECTED),
+        ((device("a"), device("b", push=True)), True, Reachable.PUSH),
+        ((device("a"),), True, Reachable.FALLBACK),
+        ((device("a"),), False, Reachable.NONE),
+    ],
+)
+def test_reachable_is_the_best_way(devices, fallback, reachable):
+    assert presence(Facts("ben", devices=devices, fallback=fallback), NOW).reachable is reachable
+
+
+def test_the_caller_is_busy_from_the_moment_of_dialling():
+    told = of("ann", Story("ben").call)
+    assert looks(told) == ("busy", "dialing")
+    assert told.since == at(0)
+    assert told.busy_with == (Companion("ben", CALL_ID, "Ben"),)
+    assert told.devices[0].state is DeviceState.BUSY
+    assert told.devices[0].call_id == CALL_ID
+
+
+def test_whose_device_rings_is_not_busy_unless_the_app_says_so():
+    story = Story("ben")
+    story.do(Ack, "ben", 1)
+    told = of("ben", story.call)
+    assert looks(told) == ("online", "ringing")
+    assert (told.busy_with, told.since) == ((), at(1))
+    assert told.devices[0].state is DeviceState.RINGING
+    assert told.devices[0].call_id == CALL_ID
+    facts = Facts("ben", calls=(story.call,), devices=(device(phone("ben"), online=0),))
+    told = presence(facts, NOW, ringing_is_busy=True)
+    assert looks(told) == ("busy", "ringing")
+    assert told.busy_with == (Companion("ann", CALL_ID, "Ann"),)
+
+
+def test_ringing_begins_when_an_alert_was_taken():
+    on_socket, by_push, nowhere = Story("ben"), Story(person("ben", Device("ben-phone", push=True))), Story("ben")
+    assert looks(of("ben", on_socket.call)) == ("online", "ringing")
+    assert of("ben", on_socket.call).since == at(0)
+    told = of("ben", by_push.call)
+    assert looks(told) == ("online", "idle")
+    assert told.devices[0].state is DeviceState.ONLINE
+    nowhere = Story(nobody_home("ben"))
+    assert looks(of("ben", nowhere.call, online=None)) == ("offline", "idle")
+
+
+def test_answered_is_connecting_until_media_is_up():
+    story = Story("ben")
+    story.do(Answer, "ben", 5)
+    assert looks(of("ben", story.call)) == looks(of("ann", story.call)) == ("busy", "connecting")
+    assert of("ann", story.call).since == at(5)
+    story.do(MediaConnected, "ben", 6)
+    assert looks(of("ben", story.call)) == ("busy", "connecting")
+    story.do(MediaConnected, "ann", 8)
+    assert looks(of("ben", story.call)) == looks(of("ann", story.call)) == ("busy", "in_call")
+    assert of("ben", story.call).since == at(8)
+
+
+def test_who_comes_later_is_in_conference_since_then():
+    story = talking("ben", "cem")
+    story.invite(10, "dan")
+    story.do(Answer, "dan", 12)
+    assert looks(of("ben", story.call)) == ("busy", "in_conference")
+    assert looks(of("dan", story.call)) == ("busy", "connecting")
+    assert of("dan", story.call).since == at(12)
+    story.do(MediaConnected, "dan", 14)
+    assert of("ben", story.call).since == at(3)
+    assert of("dan", story.call).since == at(14)
+
+
+def test_busy_with_everybody_in_the_call_and_not_with_those_who_ring():
+    story = talking("ben", "cem")
+    story.invite(10, "dan")
+    assert [c.user_id for c in of("ben", story.call).busy_with] == ["ann", "cem"]
+    story.do(HangUp, "cem", 11)
+    assert [c.user_id for c in of("ben", story.call).busy_with] == ["ann"]
+
+
+def test_presence_stays_busy_during_the_grace():
+    """Scenario 39."""
+    story = talking("ben")
+    story.do(DeviceDisconnected, "ben", 10)
+    assert looks(of("ben", story.call, online=None)) == ("busy", "in_call")
+
+
+def test_nobody_is_busy_by_a_call_that_is_over():
+    story = Story("ben")
+    story.do(Cancel, "ann", 1)
+    assert looks(of("ann", story.call)) == looks(of("ben", story.call)) == ("online", "idle")
+
+
+def test_who_left_or_is_a_stranger_is_not_busy():
+    story = talking("ben", "cem")
+    story.do(HangUp, "ben", 5)
+    assert looks(of("ben", story.call)) == ("online", "idle")
+    assert of("ben", story.call).devices[0].state is DeviceState.ONLINE
+    assert looks(of("zoe", story.call)) == ("online", "idle")
+
+
+def second_call(caller):
+    other = Story("ben", caller=caller, call_id="018f5e10-0000-7000-8000-000000000002")
+    other.do(Ack, "ben", 4)
+    return other.call
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_second_ring_leaves_the_first_call_in_front(turned):
+    calls = [talking("ben").call, second_call("cem")]
+    told = of("ben", *(reversed(calls) if turned else calls))
+    assert looks(told) == ("busy", "in_call")
+    assert told.second_ring
+    assert [c.user_id for c in told.busy_with] == (["cem", "ann"] if turned else ["ann", "cem"])
+    assert told.devices[0].state is DeviceState.BUSY
+    assert told.devices[0].call_id == CALL_ID
+
+
+def test_each_device_has_its_own_state():
+    story = Story(two_devices("ben"))
+    story.do(Ack, "ben", 1, device="ben-tablet")
+    devices = (device("ben-phone", online=0), device("ben-tablet", push=True), device("ben-web", online=0))
+    told = presence(Facts("ben", calls=(story.call,), devices=devices), NOW)
+    assert [(d.device_id, d.state.value, d.call_id) for d in told.devices] == [
+        ("ben-phone", "ringing", CALL_ID),
+        ("ben-tablet", "ringing", CALL_ID),
+        ("ben-web", "online", None),
+    ]
+    story.do(Answer, "ben", 2, device="ben-tablet")
+    told = presence(Facts("ben", calls=(story.call,), devices=devices), NOW)
+    assert [d.state.value for d in told.devices] == ["online", "busy", "online"]
+    assert [d.call_id for d in told.devices] == [None, CALL_ID, None]
+    assert {(d.platform, d.app_version) for d in told.devices} == {(Platform.IOS, "1.2")}
+
+
+def external(**said):
+    return External(**{"source": "desk", "set_at": at(50), "expires_at": at(200), **said})
+
+
+def test_busy_from_outside_goes_before_the_service():
+    said = external(state=State.BUSY, busy_with=(Companion("+44 20 7946 0000"),))
+    told = of("ben", externals=(said,))
+    assert looks(told) == ("busy", "in_call")
+    assert (told.source, told.since, told.expires_at) == ("external:desk", at(50), at(200))
+    assert told.busy_with == (Companion("+44 20 7946 0000"),)
+    told = of("ben", talking("ben", "cem").call, externals=(said,))
+    assert looks(told) == ("busy", "in_call")
+    assert told.source == "external:desk"
+    assert [c.user_id for c in told.busy_with] == ["ann", "cem", "+44 20 7946 0000"]
+
+
+def test_what_is_said_outside_expires():
+    said = external(state=State.BUSY, do_not_disturb=True, away=True)
+    facts = Facts("ben", externals=(said,))
+    assert presence(facts, at(199.999)).state is State.BUSY
+    after = presence(facts, at(200))
+    assert (after.state, after.do_not_disturb, after.away, after.expires_at) == (State.OFFLINE, False, False, None)
+    for_ever = Facts("ben", externals=(replace(said, expires_at=None),))
+    assert presence(for_ever, at(10_000)).state is State.BUSY
+    assert presence(for_ever, at(10_000)).expires_at is None
+
+
+def test_a_calendar_may_say_busy_without_a_call():
+    told = of("ben", externals=(external(state=State.BUSY, activity=Activity.IDLE),))
+    assert looks(told) == ("busy", "idle")
+
+
+def test_outside_says_online_where_the_service_knows_nothing():
+    said = external(state=State.ONLINE, busy_with=(Companion("x"),))
+    told = of("ben", online=None, externals=(said,))
+    assert (looks(told), told.source, told.busy_with) == (("online", "idle"), "external:desk", ())
+    told = of("ben", externals=(said,))
+    assert (looks(told), told.source, told.expires_at) == (("online", "idle"), "service", None)
+
+
+def test_a_desk_phone_that_rings_is_seen():
+    said = external(state=State.ONLINE, activity=Activity.RINGING)
+    assert looks(of("ben", externals=(said,))) == ("online", "ringing")
+    assert of("ben", externals=(said,)).source == "external:desk"
+    assert of("ben", Story("ben").call, externals=(said,)).source == "service"
+
+
+def test_outside_cannot_make_offline_who_is_here():
+    said = external(state=State.OFFLINE)
+    assert looks(of("ben", externals=(said,))) == ("online", "idle")
+    assert of("ben", online=None, externals=(said,)).source == "service"
+    assert looks(of("ann", Story("ben").call, online=None, externals=(said,))) == ("busy", "dialing")
+
+
+def test_of_two_sources_the_busiest_and_then_the_newest_is_believed():
+    old = external(source="old", set_at=at(10), state=State.BUSY)
+    new = external(source="new", set_at=at(20), state=State.BUSY)
+    busier = external(source="busier", set_at=at(5), state=State.BUSY, activity=Activity.IN_CONFERENCE)
+    assert of("ben", externals=(old, new)).source == "external:new"
+    assert of("ben", externals=(new, old)).source == "external:new"
+    assert of("ben", externals=(new, busier)).source == "external:busier"
+
+
+@pytest.mark.parametrize("flag", ["do_not_disturb", "away"])
+def test_flags_come_from_the_user_or_from_outside(flag):
+    told = of("ben", **{flag: True})
+    assert looks(told) == ("online", "idle")
+    assert getattr(told, flag)
+    assert told.expires_at is None
+    said = external(source="calendar", **{flag: True})
+    told = of("ben", externals=(said, external(state=State.BUSY, expires_at=at(150))))
+    assert getattr(told, flag)
+    assert told.expires_at == at(150)
+    told = of("ben", externals=(said,))
+    assert getattr(told, flag)
+    assert (told.source, told.expires_at) == ("service", at(200))
+    assert [told.do_not_disturb, told.away].count(True) == 1
+
+
+def test_times_and_numbers_alone_are_nothing_to_tell():
+    before = of("ben", devices=(device("a", online=1, seen=1),), seq=1)
+    assert not differs(before, of("ben", devices=(device("a", online=2, seen=2),), seq=2))
+    assert not differs(before, replace(before, expires_at=at(1)))
+    assert differs(before, of("ben", devices=(device("a", seen=1),), seq=1))
+    assert differs(before, of("ben", devices=(device("a", online=1, push=True),), away=True))
+
+
+def test_notify_only_engages_when_answered():
+    story = Story("ben", "cem", policy=Policy(notify_only=True))
+    assert looks(of("ben", story.call)) == ("online", "idle")
+    story.do(Answer, "ben", 3)
+    assert looks(of("ben", story.call)) == ("busy", "connecting")
