@@ -31,7 +31,7 @@ def acknowledge(turn: Turn, command: Ack, leg: Leg, _engaged: tuple[Slot, ...]) 
     return None
 
 
-def silence(turn: Turn, _command: Silence, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
+def silence(_turn: Turn, _command: Silence, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
     """No more noise on any device of this user; the caller hears ringing until the deadline (scenario 8)."""
     for ring in leg.open_rings():
         if ring.state is not RingState.SILENCED:
@@ -76,8 +76,12 @@ def _stop_hunt(turn: Turn, winner: Leg) -> None:
     by = Actor(ActorType.USER, winner.user_id)
     for leg in turn.call.pending():
         turn.finish_leg(
-            leg, LegState.CANCELED, EndReason.CANCELED, by,
-            stop=StopReason.ANSWERED_ELSEWHERE, answered_by=winner.user_id,
+            leg,
+            LegState.CANCELED,
+            EndReason.CANCELED,
+            by,
+            stop=StopReason.ANSWERED_ELSEWHERE,
+            answered_by=winner.user_id,
         )
 
 
@@ -100,7 +104,12 @@ def decline(turn: Turn, command: Decline, leg: Leg, _engaged: tuple[Slot, ...]) 
     turn.stop_rings(leg, StopReason.DECLINED_ELSEWHERE, command.device_id, StopReason.DECLINED_HERE)
     if command.reason is DeclineReason.NO_ANSWER:
         turn.finish_leg(
-            leg, LegState.MISSED, EndReason.NO_ANSWER, by, decline=DeclineReason.NO_ANSWER, missed=True,
+            leg,
+            LegState.MISSED,
+            EndReason.NO_ANSWER,
+            by,
+            decline=DeclineReason.NO_ANSWER,
+            missed=True,
         )
     else:
         turn.finish_leg(leg, LegState.DECLINED, EndReason.DECLINED, by, decline=command.reason)

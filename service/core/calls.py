@@ -226,8 +226,4 @@ def engaged_slots(call: Call) -> dict[str, int]:
     """
     if call.ended:
         return {}
-    return {
-        leg.user_id: leg.slot
-        for leg in call.legs
-        if leg.joined or (leg.pending and not call.policy.notify_only)
-    }
+    return {leg.user_id: leg.slot for leg in call.legs if leg.joined or (leg.pending and not call.policy.notify_only)}

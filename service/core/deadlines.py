@@ -105,4 +105,3 @@ def _give_up(turn: Turn, leg: Leg, reason: EndReason) -> None:
         if reason is EndReason.CONNECTION_LOST:
             turn.finish_leg(leg, LegState.FAILED, reason)
         end_call(turn, reason)
-

@@ -93,12 +93,17 @@ def _one_to_one_refusal(callee: Person) -> Refusal | None:
 
 
 def merges_into(call: Call, command: Dial) -> bool:
-    """Glare: the person I dial is ringing me right now, just the two of us (scenario 1)."""
+    """Glare: the person I dial is ringing me right now, just the two of us (scenario 1).
+
+    A retried create finds the call already answered by its own device and is merged again."""
     callees = _callees(command)
     if call.group or len(callees) != 1 or call.ended:
         return False
     mine = call.leg(command.initiator.user_id)
-    return call.initiator == callees[0].user_id and mine is not None and mine is not call.caller and mine.pending
+    if mine is None or mine is call.caller or call.initiator != callees[0].user_id:
+        return False
+    repeated = call.state is CallState.CONNECTING and mine.joined and mine.device_id == command.device_id
+    return mine.pending or repeated
 
 
 def replaces(call: Call, command: Dial, live_devices: frozenset[str]) -> bool:

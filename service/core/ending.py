@@ -50,9 +50,7 @@ def _end_pending(turn: Turn, leg: Leg, reason: EndReason, by: Actor) -> None:
 def miss(turn: Turn, leg: Leg) -> None:
     """The leg's ring deadline passed: missed, or unreachable when no alert was ever accepted (scenarios 14, 17)."""
     accepted = turn.call.policy.notify_only or any(
-        ring.sent_at is not None or ring.alerting_at is not None
-        for ring in leg.rings
-        if ring.attempt == leg.attempt
+        ring.sent_at is not None or ring.alerting_at is not None for ring in leg.rings if ring.attempt == leg.attempt
     )
     state, reason = (
         (LegState.MISSED, EndReason.NO_ANSWER) if accepted else (LegState.UNREACHABLE, EndReason.UNREACHABLE)

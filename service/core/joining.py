@@ -1,9 +1,11 @@
 """The ways in: invite, join, rejoin, move to another device, come back online."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from service.core.answering import accept
 from service.core.calls import Call, Leg, Media
+from service.core.commands import Device as AlertDevice
 from service.core.commands import (
     DeviceConnected,
     DeviceDisconnected,
@@ -14,7 +16,6 @@ from service.core.commands import (
     Slot,
     UserCommand,
 )
-from service.core.commands import Device as AlertDevice
 from service.core.ending import conclude
 from service.core.refusals import Code, Refusal
 from service.core.turn import Turn, refuse
@@ -28,7 +29,7 @@ from service.core.vocabulary import (
     StopReason,
 )
 
-Engaged = dict[str, tuple[Slot, ...]]
+Engaged = Mapping[str, tuple[Slot, ...]]
 
 
 def ring_person(turn: Turn, person: Person, engaged: tuple[Slot, ...]) -> None:
@@ -45,7 +46,11 @@ def ring_person(turn: Turn, person: Person, engaged: tuple[Slot, ...]) -> None:
         turn.finish_leg(leg, LegState.FAILED, EndReason.FORBIDDEN)
     elif person.do_not_disturb:
         turn.finish_leg(
-            leg, LegState.DECLINED, EndReason.DECLINED, decline=DeclineReason.DO_NOT_DISTURB, missed=True,
+            leg,
+            LegState.DECLINED,
+            EndReason.DECLINED,
+            decline=DeclineReason.DO_NOT_DISTURB,
+            missed=True,
         )
     elif engaged and not policy.notify_only and not can_wait(turn.call, engaged):
         turn.finish_leg(leg, LegState.BUSY, EndReason.BUSY, missed=True)
@@ -66,15 +71,26 @@ def _next_attempt(turn: Turn, person: Person) -> Leg:
     leg = call.leg(person.user_id)
     if leg is None:
         leg = Leg(
-            user_id=person.user_id, role=person.role, state=LegState.INVITED, invited_at=turn.at,
-            name=person.name, avatar_url=person.avatar_url, first_seq=call.seq + 1,
+            user_id=person.user_id,
+            role=person.role,
+            state=LegState.INVITED,
+            invited_at=turn.at,
+            name=person.name,
+            avatar_url=person.avatar_url,
+            first_seq=call.seq + 1,
         )
         call.legs.append(leg)
     else:
         fresh = Leg(
-            user_id=leg.user_id, role=leg.role, state=LegState.INVITED, invited_at=turn.at,
-            name=person.name or leg.name, avatar_url=person.avatar_url or leg.avatar_url,
-            attempt=leg.attempt + 1, first_seq=leg.first_seq, rings=leg.rings,
+            user_id=leg.user_id,
+            role=leg.role,
+            state=LegState.INVITED,
+            invited_at=turn.at,
+            name=person.name or leg.name,
+            avatar_url=person.avatar_url or leg.avatar_url,
+            attempt=leg.attempt + 1,
+            first_seq=leg.first_seq,
+            rings=leg.rings,
         )
         call.legs[call.legs.index(leg)] = fresh
         leg = fresh
@@ -95,7 +111,7 @@ def invite(turn: Turn, command: Invite, engaged: Engaged) -> Refusal | None:
     if live + len(wanted) > call.policy.max_participants:
         return refuse(Code.CAPACITY_EXCEEDED, f"at most {call.policy.max_participants} participants")
     for person in wanted:
-        call.group = call.group or len(call.legs) > 1 and call.leg(person.user_id) is None
+        call.group = call.group or call.leg(person.user_id) is None
         ring_person(turn, person, engaged.get(person.user_id, ()))
     conclude(turn)
     return None
@@ -156,7 +172,11 @@ def move_device(turn: Turn, command: UserCommand, leg: Leg, _engaged: tuple[Slot
             other.peers.remove(leg.user_id)
     leg.peers = []
     turn.tell(
-        EventType.CALL_UPDATED, leg.user_id, change="device", device_id=command.device_id, replaced_device_id=old,
+        EventType.CALL_UPDATED,
+        leg.user_id,
+        change="device",
+        device_id=command.device_id,
+        replaced_device_id=old,
     )
     return None
 
@@ -179,7 +199,9 @@ def device_connected(turn: Turn, command: DeviceConnected, leg: Leg, _engaged: t
     return None
 
 
-def device_disconnected(turn: Turn, command: DeviceDisconnected, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
+def device_disconnected(
+    turn: Turn, command: DeviceDisconnected, leg: Leg, _engaged: tuple[Slot, ...]
+) -> Refusal | None:
     """The socket is gone: a grace begins; the place stays taken (scenarios 39 to 41)."""
     if not leg.joined or leg.device_id != command.device_id or leg.device_id is None:
         return None

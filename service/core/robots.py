@@ -15,6 +15,8 @@ from enum import StrEnum
 from service.core.vocabulary import DeclineReason
 
 PREFIX = "test:"
+TEST_DEVICE = "test-device"
+"""The one device every test user but the offline one has."""
 LONGEST_DELAY_S = 3_600.0
 PART = re.compile(r"(?P<verb>[a-z_]+)(?:@(?P<number>[0-9]{1,9}(?:\.[0-9]{1,3})?)(?P<unit>ms|s))?", re.ASCII)
 

@@ -106,7 +106,9 @@ def signal(turn: Turn, command: Signal, leg: Leg, _engaged: tuple[Slot, ...]) ->
     if strangers:
         return refuse(Code.NOT_PARTICIPANT, "the addressee is not in the call", *strangers)
     turn.tell(
-        EventType.SIGNAL_SENT, leg.user_id, only_for=command.to,
+        EventType.SIGNAL_SENT,
+        leg.user_id,
+        only_for=command.to,
         signal={"type": command.type, "data": command.data, "to": list(command.to)},
     )
     return None

@@ -116,7 +116,9 @@ class Turn:
             if device.connected and ring.state in {RingState.QUEUED, RingState.FAILED}:
                 ring.state, ring.via, ring.sent_at = RingState.SENT, "socket", self.at
 
-    def stop_rings(self, leg: Leg, reason: StopReason, here: str | None = None, here_reason: StopReason | None = None) -> None:
+    def stop_rings(
+        self, leg: Leg, reason: StopReason, here: str | None = None, here_reason: StopReason | None = None
+    ) -> None:
         """Stop every open alert of the leg; the device that acted gets `here_reason`."""
         for ring in leg.open_rings():
             self.stop_ring(ring, here_reason if here_reason and here and ring.device_id == here else reason)

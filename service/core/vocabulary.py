@@ -182,25 +182,27 @@ TYPE_RANK: Mapping[CallType, int] = MappingProxyType(
     {CallType.AUDIO_ONLY: 0, CallType.AUDIO_UPGRADABLE: 1, CallType.AUDIO_VIDEO: 2},
 )
 
-SIP_Q850: Mapping[EndReason, tuple[int | None, int | None]] = MappingProxyType({
-    EndReason.HANGUP: (None, 16),
-    EndReason.CANCELED: (487, None),
-    EndReason.DECLINED: (603, 21),
-    EndReason.BUSY: (486, 17),
-    EndReason.NO_ANSWER: (480, 19),
-    EndReason.UNREACHABLE: (480, 20),
-    EndReason.NOT_SUPPORTED: (488, 88),
-    EndReason.FORBIDDEN: (403, 21),
-    EndReason.MERGED: (None, None),
-    EndReason.REPLACED: (None, None),
-    EndReason.LAST_LEFT: (None, 16),
-    EndReason.CONNECTION_LOST: (None, 41),
-    EndReason.CONNECT_TIMEOUT: (504, 41),
-    EndReason.MEDIA_FAILED: (503, 41),
-    EndReason.CALLER_LOST: (487, None),
-    EndReason.MAX_DURATION: (None, 16),
-    EndReason.REMOVED: (None, 16),
-    EndReason.TERMINATED: (None, 16),
-    EndReason.ERROR: (500, 41),
-})
+SIP_Q850: Mapping[EndReason, tuple[int | None, int | None]] = MappingProxyType(
+    {
+        EndReason.HANGUP: (None, 16),
+        EndReason.CANCELED: (487, None),
+        EndReason.DECLINED: (603, 21),
+        EndReason.BUSY: (486, 17),
+        EndReason.NO_ANSWER: (480, 19),
+        EndReason.UNREACHABLE: (480, 20),
+        EndReason.NOT_SUPPORTED: (488, 88),
+        EndReason.FORBIDDEN: (403, 21),
+        EndReason.MERGED: (None, None),
+        EndReason.REPLACED: (None, None),
+        EndReason.LAST_LEFT: (None, 16),
+        EndReason.CONNECTION_LOST: (None, 41),
+        EndReason.CONNECT_TIMEOUT: (504, 41),
+        EndReason.MEDIA_FAILED: (503, 41),
+        EndReason.CALLER_LOST: (487, None),
+        EndReason.MAX_DURATION: (None, 16),
+        EndReason.REMOVED: (None, 16),
+        EndReason.TERMINATED: (None, 16),
+        EndReason.ERROR: (500, 41),
+    }
+)
 """SIP status and Q.850 cause that a CTI expects for each end; `None` where a plain BYE or nothing fits."""

@@ -1,0 +1,210 @@
+"""Calls: read one, write a turn. The two hottest statements of the service live here.
+
+A turn is one statement in autocommit that carries its own guard (`version`): it writes the call, moves the engagements,
+tells the events and queues their deliveries, or does nothing at all. No lock is held while the machine thinks.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from service.core.calls import Call, engaged_slots
+from service.core.deadlines import deadline
+from service.store.database import ConflictError, Driver
+from service.wire.feed import Envelope
+
+_decoder = msgspec.json.Decoder(Call)
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(slots=True, frozen=True)
+class Loaded:
+    """A call as it was at `now`, the database's clock."""
+
+    call: Call
+    now: datetime
+
+
+@dataclass(slots=True, frozen=True)
+class Change:
+    """One call's turn, ready to be written. `before` is `None` for a new call."""
+
+    call: Call
+    before: Call | None
+    envelopes: list[Envelope]
+
+
+@dataclass(slots=True, frozen=True)
+class Idempotency:
+    """What makes a retried create the same create (scenario 53)."""
+
+    principal: str
+    key: str
+    fingerprint: bytes
+
+
+@dataclass(slots=True, frozen=True)
+class Written:
+    """A committed turn: `tx` is its place in the feed."""
+
+    call_id: UUID
+    tx: int
+
+
+DUE = """
+SELECT id FROM calls WHERE deadline_at <= clock_timestamp() ORDER BY deadline_at LIMIT $1
+"""
+
+NEXT_DEADLINE = "SELECT min(deadline_at) AS at, clock_timestamp() AS now FROM calls WHERE deadline_at IS NOT NULL"
+
+LOAD = "SELECT body, version, clock_timestamp() AS now FROM calls WHERE id = $1"
+
+LOAD_MANY = "SELECT body, version, clock_timestamp() AS now FROM calls WHERE id = ANY($1::uuid[])"
+
+# Parameters 1 to 18; the tail is shared by both statements. `saved` is the guard: every other part joins it.
+TAIL = """
+, told AS (
+  INSERT INTO events (stream, seq, event_id, app_id, type, only_for, text)
+  SELECT e.stream, e.seq, e.event_id, s.app_id, e.type, string_to_array(e.only_for, chr(10)), e.text
+  FROM unnest($7::uuid[], $8::int[], $9::uuid[], $10::text[], $11::text[], $12::text[])
+       AS e(stream, seq, event_id, type, only_for, text)
+  JOIN saved s ON s.id = e.stream
+  RETURNING stream, seq, app_id, type
+), queued AS (
+  INSERT INTO deliveries (webhook_id, stream, seq)
+  SELECT w.id, t.stream, t.seq
+  FROM told t JOIN webhooks w ON w.app_id = t.app_id AND w.enabled AND t.type LIKE ANY (w.patterns)
+  ORDER BY t.stream, t.seq
+), freed AS (
+  DELETE FROM engagements g
+  USING unnest($13::uuid[], $14::text[]) AS f(call_id, user_id)
+  JOIN saved s ON s.id = f.call_id
+  WHERE g.app_id = s.app_id AND g.user_id = f.user_id AND g.call_id = f.call_id
+), taken AS (
+  INSERT INTO engagements (app_id, user_id, slot, call_id)
+  SELECT s.app_id, k.user_id, k.slot, k.call_id
+  FROM unnest($15::uuid[], $16::text[], $17::int[]) AS k(call_id, user_id, slot)
+  JOIN saved s ON s.id = k.call_id
+  ORDER BY k.user_id
+), joined AS (
+  INSERT INTO call_users (app_id, user_id, call_id)
+  SELECT s.app_id, j.user_id, j.call_id
+  FROM unnest($18::uuid[], $19::text[]) AS j(call_id, user_id)
+  JOIN saved s ON s.id = j.call_id
+  ON CONFLICT DO NOTHING
+)
+"""
+
+UPDATE = f"""
+WITH changed AS (
+  SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[])
+    AS c(id, version, state, deadline_at, ended_at, body)
+), saved AS (
+  UPDATE calls SET version = c.version + 1, state = c.state, deadline_at = c.deadline_at,
+                   ended_at = c.ended_at, body = c.body
+  FROM changed c WHERE calls.id = c.id AND calls.version = c.version
+  RETURNING calls.id, calls.app_id
+){TAIL}
+SELECT id, pg_current_xact_id()::text AS tx FROM saved
+"""  # noqa: S608 - both parts are constants of this module
+
+INSERT = f"""
+WITH fresh AS (
+  INSERT INTO idempotency_keys (app_id, principal, key, fingerprint, call_id)
+  SELECT $20::text, $21::text, $22::text, $23::bytea, ($1::uuid[])[1] WHERE $22::text IS NOT NULL
+), saved AS (
+  INSERT INTO calls (id, app_id, version, state, deadline_at, ended_at, body)
+  SELECT c.id, $20::text, c.version + 1, c.state, c.deadline_at, c.ended_at, c.body
+  FROM unnest($1::uuid[], $2::int[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[])
+    AS c(id, version, state, deadline_at, ended_at, body)
+  RETURNING id, app_id
+){TAIL}
+SELECT id, pg_current_xact_id()::text AS tx FROM saved
+"""  # noqa: S608 - both parts are constants of this module
+
+
+async def load(driver: Driver, call_id: UUID) -> Loaded | None:
+    """Read one call and the database's clock in one round trip."""
+    row = await driver.fetchrow(LOAD, call_id)
+    return None if row is None else Loaded(decode(row["body"], row["version"]), row["now"])
+
+
+async def load_many(driver: Driver, call_ids: list[UUID]) -> list[Loaded]:
+    """Read many calls in one round trip, in no particular order."""
+    rows = await driver.fetch(LOAD_MANY, call_ids)
+    return [Loaded(decode(row["body"], row["version"]), row["now"]) for row in rows]
+
+
+async def save(driver: Driver, changes: list[Change]) -> list[Written]:
+    """Write turns of existing calls; a call that somebody else changed meanwhile is left out of the answer.
+
+    Raises :class:`ConflictError` when a slot was taken meanwhile: then nothing of the batch is written.
+    """
+    rows = await driver.fetch(UPDATE, *_columns(changes))
+    return [Written(row["id"], int(row["tx"])) for row in rows]
+
+
+async def insert(driver: Driver, change: Change, idempotency: Idempotency | None) -> Written:
+    """Write a new call. Raises :class:`ConflictError` when a slot or the idempotency key was taken meanwhile."""
+    extra: tuple[object, ...] = (None, None, None)
+    if idempotency:
+        extra = (idempotency.principal, idempotency.key, idempotency.fingerprint)
+    rows = await driver.fetch(INSERT, *_columns([change]), change.call.app_id, *extra)
+    if not rows:
+        message = "the call was not written"
+        raise ConflictError(message)
+    return Written(rows[0]["id"], int(rows[0]["tx"]))
+
+
+async def due(driver: Driver, limit: int) -> list[UUID]:
+    """Calls whose deadline has passed, the most overdue first."""
+    return [row["id"] for row in await driver.fetch(DUE, limit)]
+
+
+async def next_deadline(driver: Driver) -> tuple[datetime | None, datetime]:
+    """The earliest deadline of all calls and the database's clock."""
+    (row,) = await driver.fetch(NEXT_DEADLINE)
+    return row["at"], row["now"]
+
+
+def decode(body: str, version: int) -> Call:
+    """The aggregate from its stored text."""
+    call = _decoder.decode(body)
+    call.version = version
+    return call
+
+
+def encode(call: Call) -> str:
+    """The aggregate as it is stored."""
+    return _encoder.encode(call).decode()
+
+
+def _columns(changes: list[Change]) -> tuple[list[object], ...]:
+    """The arrays of the save statements, `$1` to `$19`."""
+    columns: tuple[list[object], ...] = tuple([] for _ in range(19))
+    for change in changes:
+        call = change.call
+        call_id = UUID(call.id)
+        _extend(columns[0:6], [(call_id, call.version, call.state.value, deadline(call), call.ended_at, encode(call))])
+        _extend(
+            columns[6:12],
+            [
+                (e.stream, e.seq, e.event_id, e.type, "\n".join(e.only_for) or None, e.text)
+                for e in change.envelopes
+            ],
+        )
+        before = engaged_slots(change.before) if change.before else {}
+        after = engaged_slots(call)
+        _extend(columns[12:14], [(call_id, user) for user in before if user not in after])
+        _extend(columns[14:17], [(call_id, user, after[user]) for user in sorted(after) if user not in before])
+        known = {leg.user_id for leg in change.before.legs} if change.before else set()
+        _extend(columns[17:19], [(call_id, leg.user_id) for leg in call.legs if leg.user_id not in known])
+    return columns
+
+
+def _extend(columns: tuple[list[object], ...], rows: list[tuple[object, ...]]) -> None:
+    for row in rows:
+        for column, value in zip(columns, row, strict=True):
+            column.append(value)

@@ -1,0 +1,148 @@
+"""The way to PostgreSQL: a pool, hot statements on the driver's own connection, and what a fault means."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+
+@dataclass(slots=True, frozen=True)
+class DatabaseConfig:
+    """Where the database is and how many connections one process may hold. Times in seconds.
+
+    `listen_url` is a direct address for LISTEN when `url` goes through a pooler in transaction mode.
+    """
+
+    url: str
+    listen_url: str | None = None
+    pool_size: int = 16
+    pool_timeout_s: float = 2.0
+    command_timeout_s: float = 10.0
+    connect_timeout_s: float = 2.0
+
+
+class StoreUnavailableError(Exception):
+    """PostgreSQL is away, starting, or takes no connection now. Whether the last statement committed is unknown."""
+
+
+class ConflictError(Exception):
+    """Somebody else changed the same rows first; read again and decide again."""
+
+
+Driver = asyncpg.Connection
+"""The driver's own connection: hot statements are prepared once on it and run in autocommit."""
+
+AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    PoolTimeoutError,
+    OSError,
+    TimeoutError,
+)
+LOST_RACE = (
+    asyncpg.UniqueViolationError,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+)
+
+
+@contextmanager
+def faults() -> Iterator[None]:
+    """Turn the driver's errors into the two the rest of the house knows.
+
+    Raises :class:`StoreUnavailableError` and :class:`ConflictError`; anything else is a bug and passes through.
+    """
+    try:
+        yield
+    except LOST_RACE as error:
+        raise ConflictError(str(error)) from error
+    except AWAY as error:
+        raise StoreUnavailableError(str(error) or type(error).__name__) from error
+    except DBAPIError as error:
+        cause = error.orig.__cause__ if error.orig else None
+        if isinstance(cause, LOST_RACE):
+            raise ConflictError(str(cause)) from error
+        if error.connection_invalidated or isinstance(cause, AWAY):
+            raise StoreUnavailableError(str(cause or error)) from error
+        raise
+
+
+class Database:
+    """One process's pool. `hot()` for the prepared statements, `begin()` for everything else."""
+
+    def __init__(self, config: DatabaseConfig) -> None:
+        self.config = config
+        self.engine: AsyncEngine = create_async_engine(
+            config.url,
+            pool_size=config.pool_size,
+            max_overflow=0,
+            pool_timeout=config.pool_timeout_s,
+            connect_args={
+                "timeout": config.connect_timeout_s,
+                "command_timeout": config.command_timeout_s,
+                # The planner's custom plans for array parameters cost more than they save.
+                "server_settings": {"application_name": "hookswitch", "jit": "off"},
+            },
+        )
+
+    @asynccontextmanager
+    async def hot(self) -> AsyncIterator[Driver]:
+        """The driver's connection outside any transaction: each statement commits by itself."""
+        with faults():
+            connection = await self._live_connection()
+            try:
+                raw = await connection.get_raw_connection()
+                yield cast("Driver", raw.driver_connection)
+            finally:
+                await connection.close()
+
+    async def _live_connection(self) -> AsyncConnection:
+        """A pooled connection whose socket is not known to be dead; costs no round trip."""
+        while True:
+            connection = await self.engine.connect()
+            raw = await connection.get_raw_connection()
+            driver = cast("Driver", raw.driver_connection)
+            if not driver.is_closed():
+                return connection
+            await connection.invalidate()
+            await connection.close()
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction: committed at the end, rolled back on any error."""
+        with faults():
+            connection = await self._live_connection()
+            try:
+                async with connection.begin():
+                    yield connection
+            finally:
+                await connection.close()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def driver_dsn(url: str) -> str:
+    """The address as the driver itself takes it, without SQLAlchemy's driver name."""
+    return url.replace("postgresql+asyncpg://", "postgresql://", 1)
+
+
+def sqlalchemy_url(url: str) -> str:
+    """Any usual PostgreSQL address with SQLAlchemy's driver name."""
+    scheme, _, rest = url.partition("://")
+    if scheme in {"postgres", "postgresql", "postgresql+asyncpg"}:
+        return f"postgresql+asyncpg://{rest}"
+    message = f"not a PostgreSQL address: {scheme}://…"
+    raise ValueError(message)
+
+

@@ -1,0 +1,96 @@
+"""Who is who at the moment of dialling: people, their devices, what they are engaged in. One round trip."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from service.core.commands import Device, Slot
+from service.store.database import Driver
+
+
+@dataclass(slots=True)
+class Entry:
+    """What is known of one user."""
+
+    known: bool = False
+    name: str | None = None
+    avatar_url: str | None = None
+    do_not_disturb: bool = False
+    blocked: bool = False
+    devices: dict[str, Device] = field(default_factory=dict)
+    slots: list[Slot] = field(default_factory=list)
+    overdue: list[UUID] = field(default_factory=list)
+
+
+@dataclass(slots=True, frozen=True)
+class Directory:
+    """Everybody concerned by a dial at `now`; `before` is (fingerprint, call id) of an earlier use of the key."""
+
+    now: datetime
+    people: dict[str, Entry]
+    before: tuple[bytes, UUID] | None
+
+
+LOOK_UP = """
+SELECT clock_timestamp() AS now,
+  (SELECT json_agg(json_build_array(id, name, avatar_url, do_not_disturb, $3 = ANY (blocked_users)))::text
+     FROM users WHERE app_id = $1 AND id = ANY ($2)) AS people,
+  (SELECT json_agg(json_build_array(g.user_id, g.call_id, g.slot, k.deadline_at <= clock_timestamp()))::text
+     FROM engagements g JOIN calls k ON k.id = g.call_id
+     WHERE g.app_id = $1 AND g.user_id = ANY ($2)) AS slots,
+  (SELECT json_agg(json_build_array(user_id, id))::text
+     FROM devices WHERE app_id = $1 AND user_id = ANY ($2) AND push IS NOT NULL) AS devices,
+  (SELECT json_agg(json_build_array(c.user_id, c.device_id))::text
+     FROM connections c JOIN replicas r ON r.id = c.replica_id AND r.lease_until > clock_timestamp()
+     WHERE c.app_id = $1 AND c.user_id = ANY ($2)) AS online,
+  (SELECT json_build_array(encode(fingerprint, 'hex'), call_id)::text
+     FROM idempotency_keys WHERE app_id = $1 AND principal = $4 AND key = $5) AS before
+"""
+
+ENSURE = """
+INSERT INTO users (app_id, id) SELECT $1, u FROM unnest($2::text[]) AS u ORDER BY u ON CONFLICT DO NOTHING
+"""
+
+
+async def look_up(
+    driver: Driver,
+    app_id: str,
+    user_ids: list[str],
+    *,
+    caller: str = "",
+    principal: str = "",
+    key: str | None = None,
+) -> Directory:
+    """Everything the machine wants to know of these users, as of the database's clock.
+
+    `caller` is checked against block lists; `principal` and `key` find an earlier create with the same key.
+    """
+    (row,) = await driver.fetch(LOOK_UP, app_id, user_ids, caller, principal, key)
+    people = {user_id: Entry() for user_id in user_ids}
+    for user_id, name, avatar_url, dnd, blocked in _rows(row["people"]):
+        entry = people[user_id]
+        entry.known, entry.name, entry.avatar_url = True, name, avatar_url
+        entry.do_not_disturb, entry.blocked = dnd, bool(blocked)
+    for user_id, call_id, slot, overdue in _rows(row["slots"]):
+        people[user_id].slots.append(Slot(call_id, slot))
+        if overdue:
+            people[user_id].overdue.append(UUID(call_id))
+    for user_id, device_id in _rows(row["devices"]):
+        people[user_id].devices[device_id] = Device(device_id, push=True)
+    for user_id, device_id in _rows(row["online"]):
+        push = device_id in people[user_id].devices
+        people[user_id].devices[device_id] = Device(device_id, connected=True, push=push)
+    before = orjson.loads(row["before"]) if row["before"] else None
+    return Directory(row["now"], people, (bytes.fromhex(before[0]), UUID(before[1])) if before else None)
+
+
+async def ensure_users(driver: Driver, app_id: str, user_ids: list[str]) -> None:
+    """Make the users that do not exist yet, with nothing but their ids."""
+    await driver.fetch(ENSURE, app_id, user_ids)
+
+
+def _rows(value: str | None) -> list[Any]:
+    return orjson.loads(value) if value else []

@@ -1,0 +1,264 @@
+"""The tables. `migrations/` must always lead to exactly these (tests/store)."""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy.types import UserDefinedType
+
+
+class Xid8(UserDefinedType[int]):
+    """A 64-bit transaction id, the order in which the feed can be read without gaps."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_kw: object) -> str:
+        """The type's name in DDL."""
+        return "xid8"
+
+
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    },
+)
+
+Timestamp = DateTime(timezone=True)
+
+
+def _created() -> Column[object]:
+    return Column("created_at", Timestamp, nullable=False, server_default=func.clock_timestamp())
+
+
+def _app() -> Column[object]:
+    return Column("app_id", Text, ForeignKey("apps.id", ondelete="CASCADE"), nullable=False)
+
+
+apps = Table(
+    "apps",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("settings", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("suspended_at", Timestamp),
+    _created(),
+)
+
+api_keys = Table(
+    "api_keys",
+    METADATA,
+    Column("digest", LargeBinary, primary_key=True, comment="SHA-256 of the key; the key itself is never kept"),
+    Column("id", Text, nullable=False, unique=True),
+    _app(),
+    Column("revoked_at", Timestamp),
+    _created(),
+    Index(None, "app_id"),
+)
+
+signing_keys = Table(
+    "signing_keys",
+    METADATA,
+    Column("kid", Text, primary_key=True),
+    _app(),
+    Column("secret", Text, nullable=False),
+    Column("revoked_at", Timestamp),
+    _created(),
+    Index(None, "app_id"),
+)
+
+users = Table(
+    "users",
+    METADATA,
+    Column("app_id", Text, ForeignKey("apps.id", ondelete="CASCADE"), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("name", Text),
+    Column("avatar_url", Text),
+    Column("email", Text),
+    Column("phone", Text),
+    Column("locale", Text),
+    Column("can_video", Boolean, nullable=False, server_default=text("true")),
+    Column("do_not_disturb", Boolean, nullable=False, server_default=text("false")),
+    Column("blocked_users", ARRAY(Text), nullable=False, server_default=text("'{}'::text[]")),
+    Column("tokens_valid_from", Timestamp, comment="tokens issued before are revoked"),
+    Column("last_seen_at", Timestamp),
+    _created(),
+    Column("updated_at", Timestamp, nullable=False, server_default=func.clock_timestamp()),
+)
+
+devices = Table(
+    "devices",
+    METADATA,
+    Column("app_id", Text, ForeignKey("apps.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("platform", Text, nullable=False),
+    Column("push", JSONB(none_as_null=True)),
+    Column("hardware_id", Text),
+    Column("app_version", Text),
+    Column("last_seen_at", Timestamp),
+    _created(),
+    Column("updated_at", Timestamp, nullable=False, server_default=func.clock_timestamp()),
+)
+
+replicas = Table(
+    "replicas",
+    METADATA,
+    Column("id", UUID, primary_key=True),
+    Column("lease_until", Timestamp, nullable=False),
+    _created(),
+)
+
+connections = Table(
+    "connections",
+    METADATA,
+    Column("id", UUID, primary_key=True),
+    _app(),
+    Column("user_id", Text, nullable=False),
+    Column("device_id", Text, nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("app_version", Text),
+    Column("replica_id", UUID, ForeignKey("replicas.id", ondelete="CASCADE"), nullable=False),
+    _created(),
+    Index(None, "app_id", "user_id"),
+    Index(None, "replica_id"),
+)
+
+calls = Table(
+    "calls",
+    METADATA,
+    Column("id", UUID, primary_key=True),
+    _app(),
+    Column("version", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("deadline_at", Timestamp, comment="when the sweep must touch this call next"),
+    Column("ended_at", Timestamp),
+    Column("body", Text, nullable=False, comment="the whole aggregate as JSON"),
+    Index("ix_calls_deadline_at", "deadline_at", postgresql_where=text("deadline_at IS NOT NULL")),
+    Index("ix_calls_app_id_id", "app_id", "id"),
+    Index("ix_calls_live", "app_id", "id", postgresql_where=text("ended_at IS NULL")),
+)
+
+call_users = Table(
+    "call_users",
+    METADATA,
+    Column("app_id", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("call_id", UUID, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+)
+
+engagements = Table(
+    "engagements",
+    METADATA,
+    Column("app_id", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("slot", SmallInteger, primary_key=True, comment="0; 1 for a second call where call waiting is on"),
+    Column("call_id", UUID, nullable=False),
+    Index(None, "call_id"),
+)
+
+events = Table(
+    "events",
+    METADATA,
+    Column("stream", UUID, primary_key=True, comment="the call's id; presence has a stream per user"),
+    Column("seq", Integer, primary_key=True),
+    Column("event_id", UUID, nullable=False),
+    Column("app_id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("only_for", ARRAY(Text)),
+    Column("tx", Xid8, nullable=False, server_default=text("pg_current_xact_id()")),
+    Column("created_at", Timestamp, nullable=False, server_default=func.clock_timestamp()),
+    Column("text", Text, nullable=False),
+    Index("ix_events_feed", "app_id", "tx", "stream", "seq"),
+    Index("ix_events_tx", "tx"),
+)
+
+webhooks = Table(
+    "webhooks",
+    METADATA,
+    Column("id", UUID, primary_key=True),
+    _app(),
+    Column("url", Text, nullable=False),
+    Column("types", ARRAY(Text), nullable=False),
+    Column("patterns", ARRAY(Text), nullable=False, comment="`types` as LIKE patterns"),
+    Column("description", Text),
+    Column("secret", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("disabled_reason", Text),
+    Column("failing_since", Timestamp),
+    _created(),
+    Index(None, "app_id"),
+)
+
+deliveries = Table(
+    "deliveries",
+    METADATA,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("webhook_id", UUID, ForeignKey("webhooks.id", ondelete="CASCADE"), nullable=False),
+    Column("stream", UUID, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("state", Text, nullable=False, server_default=text("'pending'")),
+    Column("attempts", SmallInteger, nullable=False, server_default=text("0")),
+    Column("next_attempt_at", Timestamp, nullable=False, server_default=func.clock_timestamp()),
+    Column("claimed_until", Timestamp),
+    Column("last_attempt_at", Timestamp),
+    Column("status", SmallInteger),
+    Column("error", Text),
+    Column("latency_ms", Integer),
+    _created(),
+    UniqueConstraint("webhook_id", "stream", "seq"),
+    Index("ix_deliveries_due", "next_attempt_at", postgresql_where=text("state = 'pending'")),
+    Index("ix_deliveries_held", "webhook_id", "stream", "seq", postgresql_where=text("state = 'pending'")),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    METADATA,
+    Column("app_id", Text, ForeignKey("apps.id", ondelete="CASCADE"), primary_key=True),
+    Column("principal", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("call_id", UUID, nullable=False),
+    _created(),
+    Index(None, "created_at"),
+)
+
+presence_sources = Table(
+    "presence_sources",
+    METADATA,
+    Column("app_id", Text, ForeignKey("apps.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("facts", JSONB, nullable=False),
+    Column("expires_at", Timestamp, nullable=False),
+    _created(),
+)
+
+relay_messages = Table(
+    "relay_messages",
+    METADATA,
+    Column("id", UUID, primary_key=True),
+    Column("replica_id", UUID, nullable=False),
+    Column("connection_id", UUID, nullable=False),
+    Column("text", Text, nullable=False),
+    _created(),
+    Index(None, "replica_id"),
+    prefixes=["UNLOGGED"],
+)

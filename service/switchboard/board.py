@@ -1,0 +1,223 @@
+"""`Switchboard.do`: the one way in for REST, sockets, timers and media reports."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from service.core.calls import SERVER, Call
+from service.core.commands import Answer, Command, Dial, End, Settle
+from service.core.dialing import common_type, dial, merges_into, replaces
+from service.core.machine import decide
+from service.core.refusals import Code, Refusal
+from service.core.settings import AppSettings
+from service.core.turn import Decision
+from service.core.vocabulary import EndReason
+from service.store import calls as store
+from service.store.calls import Change
+from service.store.database import ConflictError, Database, Driver
+from service.store.directory import Directory, ensure_users, look_up
+from service.switchboard.people import (
+    DialRequest,
+    concerns,
+    dial_command,
+    elsewhere,
+    enriched,
+    newcomers,
+)
+from service.wire.feed import Told, envelopes, new_id
+
+RETRIES = 32
+"""Lost races before the desk gives up; each means that somebody else got something done."""
+
+
+@dataclass(slots=True, frozen=True)
+class Outcome:
+    """What became of a command: the call as it is now, and the "no" if there was one.
+
+    `call` is `None` when there is no such call, or when a dial made none. `created` is true for a call that this
+    command made; `merged` when a dial was merged into the other side's call (scenario 1).
+    """
+
+    call: Call | None
+    refusal: Refusal | None = None
+    created: bool = False
+    merged: bool = False
+
+
+@dataclass(slots=True, frozen=True)
+class Instead:
+    """What a dial turns into: the answer of a glare, or the end of a stale call before the next try."""
+
+    call_id: UUID
+    command: Command
+    merged: bool
+
+
+Listener = Callable[[Sequence[Told]], None]
+"""Called right after a commit, in the process that made it; must neither block nor raise."""
+
+
+class Switchboard:
+    """Load, decide, save, tell. Remembers nothing of any call between two commands."""
+
+    def __init__(self, database: Database, listeners: Iterable[Listener] = ()) -> None:
+        self._database = database
+        self._listeners = tuple(listeners)
+
+    async def do(
+        self, app_id: str, call_id: UUID, command: Command, settings: AppSettings | None = None,
+    ) -> Outcome:
+        """Apply a command to a call of that app.
+
+        One read and one guarded write; whoever loses a race reads again and decides again. `settings` matter only to
+        commands that bring new people in. Raises `StoreUnavailableError` when PostgreSQL is away, `ConflictError`
+        when the call is fought over beyond reason.
+        """
+        settings = settings or AppSettings()
+        for _ in range(RETRIES):
+            async with self._database.hot() as driver:
+                loaded = await store.load(driver, call_id)
+                if loaded is None or loaded.call.app_id != app_id:
+                    return Outcome(None, Refusal(Code.NOT_FOUND, "there is no such call"))
+                directory = None
+                if needed := concerns(loaded.call, command):
+                    directory = await look_up(driver, app_id, needed, caller=loaded.call.initiator)
+                if not (directory and await self._settle_overdue(driver, directory)):
+                    now_command = enriched(command, directory, settings)
+                    decision = decide(loaded.call, now_command, elsewhere(directory, call_id), loaded.now)
+                    if not decision.changed:
+                        return Outcome(decision.call, decision.refusal)
+                    if directory and (new := newcomers(directory, settings)):
+                        await ensure_users(driver, app_id, new)
+                    if await self._save(driver, [(loaded.call, decision)]):
+                        return Outcome(decision.call, decision.refusal)
+        raise ConflictError(f"call {call_id} is fought over")
+
+    async def dial(self, request: DialRequest) -> Outcome:
+        """Create a call and ring everybody in it, or say why not (scenarios 1 to 3, 20 to 27, 42, 53)."""
+        for _ in range(RETRIES):
+            async with self._database.hot() as driver:
+                key = request.idempotency
+                directory = await look_up(
+                    driver,
+                    request.app_id,
+                    request.user_ids(),
+                    caller=request.initiator,
+                    principal=key.principal if key else "",
+                    key=key.key if key else None,
+                )
+                if directory.before:
+                    return await self._same_again(driver, request, directory.before)
+                if await self._settle_overdue(driver, directory):
+                    continue
+                outcome = await self._dial(driver, request, directory)
+            if isinstance(outcome, Instead):
+                outcome = await self._instead(request.app_id, outcome)
+            if outcome:
+                return outcome
+        raise ConflictError("these users are fought over")
+
+    async def _dial(
+        self, driver: Driver, request: DialRequest, directory: Directory,
+    ) -> Outcome | Instead | None:
+        """One try; `None` when a race was lost and everything must be read again."""
+        command = dial_command(request, directory, str(new_id()))
+        if instead := await self._in_the_way(driver, request, command, directory):
+            return instead
+        decision = dial(command, elsewhere(directory, None), directory.now)
+        if isinstance(decision, Refusal):
+            return Outcome(None, decision)
+        if new := newcomers(directory, request.settings):
+            await ensure_users(driver, request.app_id, new)
+        change = Change(decision.call, None, envelopes(decision.call, decision.events))
+        try:
+            written = await store.insert(driver, change, request.idempotency)
+        except ConflictError:
+            return None
+        self._tell([Told(decision.call, tuple(change.envelopes), written.tx)])
+        return Outcome(decision.call, created=True)
+
+    async def _in_the_way(
+        self, driver: Driver, request: DialRequest, command: Dial, directory: Directory,
+    ) -> Instead | None:
+        """A call of the caller's own that this dial means (glare) or makes obsolete (stale lease)."""
+        mine = directory.people[request.initiator]
+        live = frozenset(device.id for device in mine.devices.values() if device.connected)
+        for slot in mine.slots:
+            engaged = await store.load(driver, UUID(slot.call_id))
+            if engaged is None:
+                continue
+            call = engaged.call
+            if request.settings.glare == "merge" and merges_into(call, command):
+                media = common_type(call.call_type, request.call_type)
+                answer = Answer(request.actor, request.initiator, request.device_id, common_type=media)
+                return Instead(UUID(call.id), answer, merged=True)
+            if replaces(call, command, live):
+                return Instead(UUID(call.id), End(SERVER, reason=EndReason.REPLACED), merged=False)
+        return None
+
+    async def _instead(self, app_id: str, instead: Instead) -> Outcome | None:
+        """Do what stood in the way; `None` means: now dial again."""
+        outcome = await self.do(app_id, instead.call_id, instead.command)
+        return Outcome(outcome.call, merged=True) if instead.merged and not outcome.refusal else None
+
+    async def _same_again(self, driver: Driver, request: DialRequest, before: tuple[bytes, UUID]) -> Outcome:
+        """The create was retried: the same call, or a conflict (scenario 53)."""
+        fingerprint, call_id = before
+        if request.idempotency is None or request.idempotency.fingerprint != fingerprint:
+            return Outcome(
+                None,
+                Refusal(Code.IDEMPOTENCY_CONFLICT, "this Idempotency-Key was used with another body"),
+            )
+        loaded = await store.load(driver, call_id)
+        if loaded is None:
+            return Outcome(None, Refusal(Code.NOT_FOUND, "the call made with this key is gone"))
+        return Outcome(loaded.call, created=True)
+
+    async def settle_due(self, limit: int) -> int:
+        """Settle the most overdue calls, at most `limit`; returns how many were found."""
+        async with self._database.hot() as driver:
+            due = await store.due(driver, limit)
+            if due:
+                await self._settle(driver, due)
+        return len(due)
+
+    async def _settle_overdue(self, driver: Driver, directory: Directory) -> bool:
+        """Whoever is engaged only by a call that is overdue is not engaged; true when anything was settled."""
+        overdue = {call_id for entry in directory.people.values() for call_id in entry.overdue}
+        if overdue:
+            await self._settle(driver, list(overdue))
+        return bool(overdue)
+
+    async def _settle(self, driver: Driver, call_ids: list[UUID]) -> None:
+        turns: list[tuple[Call, Decision]] = []
+        for loaded in await store.load_many(driver, call_ids):
+            decision = decide(loaded.call, Settle(SERVER), {}, loaded.now)
+            if decision.changed:
+                turns.append((loaded.call, decision))
+        await self._save(driver, turns)
+
+    async def _save(self, driver: Driver, turns: list[tuple[Call, Decision]]) -> bool:
+        """Write and tell; false when nothing was written because somebody else was quicker."""
+        changes = [
+            Change(decision.call, before, envelopes(decision.call, decision.events))
+            for before, decision in turns
+        ]
+        if not changes:
+            return False
+        try:
+            written = {row.call_id: row.tx for row in await store.save(driver, changes)}
+        except ConflictError:
+            return False
+        told = [
+            Told(change.call, tuple(change.envelopes), written[call_id])
+            for change in changes
+            if (call_id := UUID(change.call.id)) in written
+        ]
+        self._tell(told)
+        return bool(told)
+
+    def _tell(self, told: list[Told]) -> None:
+        if told:
+            for listener in self._listeners:
+                listener(told)

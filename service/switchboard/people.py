@@ -1,0 +1,137 @@
+"""From what a request says and the directory knows to what the machine wants to know of people."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID
+
+from service.core.calls import Actor, Call
+from service.core.commands import Answer, Command, Device, Dial, Invite, Join, Person, Slot
+from service.core.robots import TEST_DEVICE, script
+from service.core.settings import AppSettings, policy_of
+from service.core.vocabulary import CallType, Role, Topology
+from service.store.calls import Idempotency
+from service.store.directory import Directory
+
+
+@dataclass(slots=True, frozen=True)
+class Wanted:
+    """A participant as asked for."""
+
+    user_id: str
+    role: Role = Role.PUBLISHER
+
+
+@dataclass(slots=True, frozen=True)
+class DialRequest:
+    """A create as asked for: whose app, who calls whom, and how. Times in seconds."""
+
+    app_id: str
+    settings: AppSettings
+    actor: Actor
+    initiator: str
+    participants: tuple[Wanted, ...]
+    call_type: CallType = CallType.AUDIO_VIDEO
+    topology: Topology = Topology.RELAYED
+    role: Role = Role.PUBLISHER
+    device_id: str | None = None
+    ring_timeout_s: int | None = None
+    max_duration_s: int | None = None
+    hunt: bool = False
+    notify_only: bool = False
+    custom: dict[str, Any] = field(default_factory=dict)
+    idempotency: Idempotency | None = None
+
+    def user_ids(self) -> list[str]:
+        """Everybody concerned, each once."""
+        return list(dict.fromkeys([self.initiator, *(wanted.user_id for wanted in self.participants)]))
+
+
+def person_of(directory: Directory, wanted: Wanted, settings: AppSettings) -> Person:
+    """One person as the machine sees them. A magic test user of a sandbox app has a device of its own."""
+    entry = directory.people[wanted.user_id]
+    devices = tuple(entry.devices.values())
+    known = entry.known or settings.auto_create_users
+    robot = script(wanted.user_id) if settings.sandbox else None
+    if robot is not None:
+        known = True
+        if not robot.offline:
+            devices = (*devices, Device(TEST_DEVICE, connected=True))
+    return Person(
+        user_id=wanted.user_id,
+        role=wanted.role,
+        known=known,
+        name=entry.name,
+        avatar_url=entry.avatar_url,
+        do_not_disturb=entry.do_not_disturb,
+        forbidden=entry.blocked,
+        devices=devices,
+    )
+
+
+def dial_command(request: DialRequest, directory: Directory, call_id: str) -> Dial:
+    """The machine's command for a create."""
+    return Dial(
+        actor=request.actor,
+        call_id=call_id,
+        app_id=request.app_id,
+        initiator=person_of(directory, Wanted(request.initiator, request.role), request.settings),
+        callees=tuple(person_of(directory, wanted, request.settings) for wanted in request.participants),
+        call_type=request.call_type,
+        topology=request.topology,
+        policy=policy_of(
+            request.settings,
+            request.topology,
+            ring_timeout_s=request.ring_timeout_s,
+            max_duration_s=request.max_duration_s,
+            hunt=request.hunt,
+            notify_only=request.notify_only,
+        ),
+        custom=request.custom,
+        device_id=request.device_id,
+    )
+
+
+def concerns(call: Call, command: Command) -> list[str]:
+    """Whom the directory must be asked about: people whom the command may newly engage."""
+    if isinstance(command, Invite):
+        return [person.user_id for person in command.people]
+    if isinstance(command, Join):
+        leg = call.leg(command.user_id)
+        return [] if leg and leg.live and not call.policy.notify_only else [command.user_id]
+    if isinstance(command, Answer) and call.policy.notify_only:
+        return [command.user_id]
+    return []
+
+
+def enriched(command: Command, directory: Directory | None, settings: AppSettings) -> Command:
+    """The command with what the directory knows of the people in it."""
+    if directory is None:
+        return command
+    if isinstance(command, Invite):
+        people = tuple(
+            person_of(directory, Wanted(person.user_id, person.role), settings) for person in command.people
+        )
+        return replace(command, people=people)
+    if isinstance(command, Join) and command.person:
+        wanted = Wanted(command.user_id, command.person.role)
+        return replace(command, person=person_of(directory, wanted, settings))
+    return command
+
+
+def elsewhere(directory: Directory | None, call_id: UUID | None) -> dict[str, tuple[Slot, ...]]:
+    """Who is engaged in other calls than this one."""
+    if directory is None:
+        return {}
+    this = str(call_id)
+    return {
+        user_id: slots
+        for user_id, entry in directory.people.items()
+        if (slots := tuple(slot for slot in entry.slots if slot.call_id != this))
+    }
+
+
+def newcomers(directory: Directory, settings: AppSettings) -> list[str]:
+    """Users never seen before whom this app lets come into being by being dialled, in a fixed order."""
+    if not settings.auto_create_users:
+        return []
+    return sorted(user_id for user_id, entry in directory.people.items() if not entry.known)

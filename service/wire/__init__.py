@@ -1,0 +1,1 @@
+"""What is said aloud: the shapes of REST, socket frames and event envelopes; tokens; signatures."""

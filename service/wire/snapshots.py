@@ -1,0 +1,82 @@
+"""A call as the world sees it: the `call` of every answer and event (5-api, "A call")."""
+
+from typing import Any
+
+import orjson
+
+from service.core.calls import Call, Leg
+from service.core.vocabulary import SIP_Q850
+from service.wire.canonical import canonical, is_plain, rfc3339, rfc3339_or_none
+
+
+def call_snapshot(call: Call, *, merged: bool | None = None) -> dict[str, Any]:
+    """The public shape of a call. Times are RFC 3339 in UTC with milliseconds, `talk_s` whole seconds.
+
+    Absent facts are left out, except those a client always looks at.
+    """
+    custom: Any = call.custom
+    if custom and not is_plain(custom):
+        custom = orjson.Fragment(canonical(custom))
+    snapshot: dict[str, Any] = {
+        "id": call.id,
+        "state": call.state.value,
+        "call_type": call.call_type.value,
+        "topology": call.topology.value,
+        "initiator": call.initiator,
+        "created_at": rfc3339(call.created_at),
+        "ringing_at": rfc3339_or_none(call.ringing_at),
+        "answered_at": rfc3339_or_none(call.answered_at),
+        "active_at": rfc3339_or_none(call.active_at),
+        "ended_at": rfc3339_or_none(call.ended_at),
+        "end_reason": call.end_reason,
+        "ended_by": {"type": call.ended_by.type.value, "id": call.ended_by.id} if call.ended_by else None,
+        "ring_deadline": _ring_deadline(call),
+        "custom": custom,
+        "max_duration_s": call.policy.max_duration_s,
+        "talk_s": call.talk_ms // 1000,
+        "seq": call.seq,
+        "legs": [leg_snapshot(leg) for leg in call.legs],
+    }
+    if call.end_reason:
+        sip, cause = SIP_Q850[call.end_reason]
+        snapshot["sip_status"], snapshot["q850_cause"] = sip, cause
+    if merged is not None:
+        snapshot["merged"] = merged
+    return snapshot
+
+
+def leg_snapshot(leg: Leg) -> dict[str, Any]:
+    """The public shape of one participant."""
+    snapshot: dict[str, Any] = {
+        "user_id": leg.user_id,
+        "name": leg.name,
+        "role": leg.role.value,
+        "state": leg.state.value,
+        "attempt": leg.attempt,
+        "end_reason": leg.end_reason,
+        "decline_reason": leg.decline_reason,
+        "message": leg.message,
+        "device_id": leg.device_id,
+        "invited_at": rfc3339(leg.invited_at),
+        "ringing_at": rfc3339_or_none(leg.ringing_at),
+        "answered_at": rfc3339_or_none(leg.answered_at),
+        "connected_at": rfc3339_or_none(leg.connected_at),
+        "ended_at": rfc3339_or_none(leg.ended_at),
+        "ring_deadline": rfc3339_or_none(leg.ring_deadline),
+        "media": {"audio": leg.media.audio, "video": leg.media.video, "screen": leg.media.screen},
+        "held": leg.held,
+    }
+    if leg.by:
+        snapshot["by"] = {"type": leg.by.type.value, "id": leg.by.id}
+    return snapshot
+
+
+def _ring_deadline(call: Call) -> str | None:
+    """The moment by which the last pending leg must have reacted."""
+    deadlines = [leg.ring_deadline for leg in call.legs if leg.pending and leg.ring_deadline]
+    return rfc3339(max(deadlines)) if deadlines else None
+
+
+def encode_snapshot(snapshot: dict[str, Any]) -> bytes:
+    """The canonical text of a snapshot; the parts that need it are canonical already."""
+    return orjson.dumps(snapshot, option=orjson.OPT_SORT_KEYS)
