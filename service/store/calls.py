@@ -12,7 +12,7 @@ import msgspec
 
 from service.core.calls import Call, engaged_slots
 from service.core.deadlines import deadline
-from service.store.database import ConflictError, Driver
+from service.store.database import ConflictError, Driver, faults
 from service.wire.feed import Envelope
 
 _decoder = msgspec.json.Decoder(Call)
@@ -142,7 +142,8 @@ async def save(driver: Driver, changes: list[Change]) -> list[Written]:
 
     Raises :class:`ConflictError` when a slot was taken meanwhile: then nothing of the batch is written.
     """
-    rows = await driver.fetch(UPDATE, *_columns(changes))
+    with faults():
+        rows = await driver.fetch(UPDATE, *_columns(changes))
     return [Written(row["id"], int(row["tx"])) for row in rows]
 
 
@@ -151,7 +152,8 @@ async def insert(driver: Driver, change: Change, idempotency: Idempotency | None
     extra: tuple[object, ...] = (None, None, None)
     if idempotency:
         extra = (idempotency.principal, idempotency.key, idempotency.fingerprint)
-    rows = await driver.fetch(INSERT, *_columns([change]), change.call.app_id, *extra)
+    with faults():
+        rows = await driver.fetch(INSERT, *_columns([change]), change.call.app_id, *extra)
     if not rows:
         message = "the call was not written"
         raise ConflictError(message)

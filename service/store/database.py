@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
@@ -21,6 +21,7 @@ class DatabaseConfig:
     url: str
     listen_url: str | None = None
     pool_size: int = 16
+    cold_pool_size: int = 6
     pool_timeout_s: float = 2.0
     command_timeout_s: float = 10.0
     connect_timeout_s: float = 2.0
@@ -77,44 +78,51 @@ def faults() -> Iterator[None]:
 
 
 class Database:
-    """One process's pool. `hot()` for the prepared statements, `begin()` for everything else."""
+    """One process's two pools: the driver's own for hot statements, SQLAlchemy's for everything else.
+
+    SQLAlchemy's checkout passes through four greenlet switches, a fifth of the CPU of a whole command; the driver's
+    own pool does not (measured with cProfile on 1,600 commands).
+    """
 
     def __init__(self, config: DatabaseConfig) -> None:
         self.config = config
-        self.engine: AsyncEngine = create_async_engine(
-            config.url,
-            pool_size=config.pool_size,
+        settings = {"application_name": "hookswitch", "jit": "off"}
+        self._engine: AsyncEngine = create_async_engine(
+            sqlalchemy_url(config.url),
+            pool_size=config.cold_pool_size,
             max_overflow=0,
             pool_timeout=config.pool_timeout_s,
             connect_args={
                 "timeout": config.connect_timeout_s,
                 "command_timeout": config.command_timeout_s,
-                # The planner's custom plans for array parameters cost more than they save.
-                "server_settings": {"application_name": "hookswitch", "jit": "off"},
+                "server_settings": settings,
             },
         )
+        self._pool: asyncpg.Pool = asyncpg.create_pool(
+            driver_dsn(config.url),
+            min_size=0,
+            max_size=config.pool_size,
+            max_queries=2**31,
+            max_inactive_connection_lifetime=0,
+            # Hot statements leave nothing behind on a connection, so there is nothing to reset.
+            reset=_leave_as_it_is,
+            timeout=config.connect_timeout_s,
+            command_timeout=config.command_timeout_s,
+            server_settings=settings,
+        )
+        self._opened = False
 
     @asynccontextmanager
     async def hot(self) -> AsyncIterator[Driver]:
-        """The driver's connection outside any transaction: each statement commits by itself."""
+        """A driver's connection outside any transaction: each statement commits by itself."""
         with faults():
-            connection = await self._live_connection()
+            if not self._opened:
+                self._opened = bool(await self._pool)
+            driver = await self._pool.acquire(timeout=self.config.pool_timeout_s)
             try:
-                raw = await connection.get_raw_connection()
-                yield cast("Driver", raw.driver_connection)
+                yield cast("Driver", driver)
             finally:
-                await connection.close()
-
-    async def _live_connection(self) -> AsyncConnection:
-        """A pooled connection whose socket is not known to be dead; costs no round trip."""
-        while True:
-            connection = await self.engine.connect()
-            raw = await connection.get_raw_connection()
-            driver = cast("Driver", raw.driver_connection)
-            if not driver.is_closed():
-                return connection
-            await connection.invalidate()
-            await connection.close()
+                await self._pool.release(driver)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
@@ -127,9 +135,24 @@ class Database:
             finally:
                 await connection.close()
 
+    async def _live_connection(self) -> AsyncConnection:
+        """A pooled connection whose socket is not known to be dead; costs no round trip."""
+        while True:
+            connection = await self._engine.connect()
+            raw = await connection.get_raw_connection()
+            if not cast("Driver", raw.driver_connection).is_closed():
+                return connection
+            await connection.invalidate()
+            await connection.close()
+
     async def close(self) -> None:
         """Close every connection."""
-        await self.engine.dispose()
+        await self._engine.dispose()
+        self._pool.terminate()
+
+
+async def _leave_as_it_is(_driver: Driver) -> None:
+    """Between two hot statements there is nothing to clean up."""
 
 
 def driver_dsn(url: str) -> str:
