@@ -4,6 +4,7 @@ from service.core.calls import Actor, Leg
 from service.core.commands import Ack, Answer, Decline, Silence, Slot, UserCommand
 from service.core.ending import conclude
 from service.core.refusals import Code, Refusal
+from service.core.talking import come_up
 from service.core.turn import Turn, refuse
 from service.core.vocabulary import (
     TYPE_RANK,
@@ -16,11 +17,14 @@ from service.core.vocabulary import (
     StopReason,
 )
 
+UNPROVEN_RING = frozenset({RingState.QUEUED, RingState.SENT, RingState.DELIVERED, RingState.FAILED})
+"""No acknowledgement yet. One that comes in spite of a provider's error proves the error wrong."""
+
 
 def acknowledge(turn: Turn, command: Ack, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
     """A device alerts: the only thing that makes a leg and a call `ringing`."""
     ring = leg.ring_of(command.device_id)
-    if ring and ring.state in {RingState.QUEUED, RingState.SENT, RingState.DELIVERED}:
+    if ring and ring.state in UNPROVEN_RING:
         ring.state, ring.alerting_at = RingState.ALERTING, turn.at
         ring.sent_at = ring.sent_at or turn.at
     elif ring and not ring.open:
@@ -34,8 +38,7 @@ def acknowledge(turn: Turn, command: Ack, leg: Leg, _engaged: tuple[Slot, ...]) 
 def silence(_turn: Turn, _command: Silence, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
     """No more noise on any device of this user; the caller hears ringing until the deadline (scenario 8)."""
     for ring in leg.open_rings():
-        if ring.state is not RingState.SILENCED:
-            ring.state = RingState.SILENCED
+        ring.state = RingState.SILENCED
     return None
 
 
@@ -54,12 +57,19 @@ def accept(turn: Turn, command: UserCommand, leg: Leg, engaged: tuple[Slot, ...]
         _lower_type(turn, command)
     turn.tell(EventType.ANSWERED, leg.user_id, device_id=command.device_id)
     if call.answered_at is None:
-        call.answered_at = turn.at
-        turn.tell(EventType.CALL_ANSWERED, leg.user_id)
-    call.alone_since = None
-    if call.policy.hunt:
-        _stop_hunt(turn, leg)
+        _first_answer(turn, leg)
+    conclude(turn)
     return None
+
+
+def _first_answer(turn: Turn, winner: Leg) -> None:
+    call = turn.call
+    call.answered_at = turn.at
+    turn.tell(EventType.CALL_ANSWERED, winner.user_id)
+    for leg in call.legs:
+        come_up(turn, leg)
+    if call.policy.hunt:
+        _stop_hunt(turn, winner)
 
 
 def _lower_type(turn: Turn, command: Answer) -> None:
@@ -117,12 +127,18 @@ def decline(turn: Turn, command: Decline, leg: Leg, _engaged: tuple[Slot, ...]) 
     return None
 
 
+def declined_late(_turn: Turn, _command: Decline, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
+    """`no_answer` was said before: nothing; a ring that expired by itself cannot be declined any more (scenario 11)."""
+    if leg.decline_reason is DeclineReason.NO_ANSWER:
+        return None
+    return refuse(Code.RING_EXPIRED, "the ring expired before that", leg.user_id)
+
+
 def _one_device_declines(turn: Turn, command: Decline, leg: Leg) -> Refusal | None:
     unsupported = command.reason is DeclineReason.NOT_SUPPORTED
-    stop = StopReason.NOT_SUPPORTED if unsupported else StopReason.DECLINED_HERE
     ring = leg.ring_of(command.device_id)
     if ring and ring.open:
-        turn.stop_ring(ring, stop)
+        turn.stop_ring(ring, StopReason.NOT_SUPPORTED if unsupported else StopReason.DECLINED_HERE)
     if command.device_id is not None and any(leg.open_rings()):
         return None
     by = Actor(ActorType.USER, leg.user_id)
@@ -130,6 +146,7 @@ def _one_device_declines(turn: Turn, command: Decline, leg: Leg) -> Refusal | No
         (LegState.NOT_SUPPORTED, EndReason.NOT_SUPPORTED) if unsupported else (LegState.BUSY, EndReason.BUSY)
     )
     leg.message = command.message
+    stop = StopReason.NOT_SUPPORTED if unsupported else StopReason.DECLINED_ELSEWHERE
     turn.finish_leg(leg, state, reason, by, stop=stop, decline=command.reason, missed=not unsupported)
     conclude(turn, by)
     return None

@@ -10,14 +10,6 @@ from service.core.vocabulary import (
     StopReason,
 )
 
-PENDING_END = (
-    (EndReason.NO_ANSWER, LegState.MISSED, StopReason.TIMED_OUT),
-    (EndReason.UNREACHABLE, LegState.UNREACHABLE, StopReason.TIMED_OUT),
-    (EndReason.ERROR, LegState.FAILED, StopReason.ERROR),
-    (EndReason.MEDIA_FAILED, LegState.FAILED, StopReason.ERROR),
-)
-"""How a leg that was still ringing ends with its call; everything else is `canceled`."""
-
 FAILURES = frozenset(
     {EndReason.CONNECT_TIMEOUT, EndReason.MEDIA_FAILED, EndReason.ERROR},
 )
@@ -40,11 +32,11 @@ def end_call(turn: Turn, reason: EndReason, by: Actor = SERVER) -> None:
 
 
 def _end_pending(turn: Turn, leg: Leg, reason: EndReason, by: Actor) -> None:
-    for end, state, stop in PENDING_END:
-        if end is reason:
-            turn.finish_leg(leg, state, reason, by, stop=stop, missed=True)
-            return
-    turn.finish_leg(leg, LegState.CANCELED, reason, by, stop=StopReason.CANCELED, missed=True)
+    """A leg that still rang ends with its call: canceled, or failed when the service is to blame (scenario 10)."""
+    if reason in FAILURES:
+        turn.finish_leg(leg, LegState.FAILED, reason, by, stop=StopReason.ERROR, missed=True)
+    else:
+        turn.finish_leg(leg, LegState.CANCELED, reason, by, missed=True)
 
 
 def miss(turn: Turn, leg: Leg) -> None:
@@ -58,27 +50,20 @@ def miss(turn: Turn, leg: Leg) -> None:
     turn.finish_leg(leg, state, reason, stop=StopReason.TIMED_OUT, missed=True)
 
 
-def conclude(turn: Turn, by: Actor = SERVER, reason: EndReason | None = None) -> None:
-    """After a leg ended: does the call end with it? (scenarios 28 to 34, invariant 6)
-
-    `reason` is why the leg ended, for a one-to-one call where the first end is the end for both.
-    """
+def conclude(turn: Turn, by: Actor = SERVER) -> None:
+    """After a leg ended or came in: does the call end, or is somebody alone in it? (scenarios 28 to 34, invariant 6)"""
     call = turn.call
     if call.ended:
         return
     if not call.group:
         if any(not leg.live for leg in call.legs):
-            end_call(turn, reason or _alike(call), by)
-        return
-    joined, pending = call.joined(), call.pending()
-    answered = call.answered_at is not None
-    if not answered:
-        if not call.caller.live:
-            end_call(turn, EndReason.CANCELED, by)
-        elif not pending:
             end_call(turn, _alike(call), by)
         return
-    if not pending and not joined:
+    joined, pending = call.joined(), call.pending()
+    if call.answered_at is None:
+        if not pending:
+            end_call(turn, _alike(call), by)
+    elif not pending and not joined:
         end_call(turn, EndReason.LAST_LEFT, by)
     elif not pending and len(joined) < call.policy.min_connected:
         call.alone_since = call.alone_since or turn.at

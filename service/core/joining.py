@@ -18,6 +18,7 @@ from service.core.commands import (
 )
 from service.core.ending import conclude
 from service.core.refusals import Code, Refusal
+from service.core.talking import come_up
 from service.core.turn import Turn, refuse
 from service.core.vocabulary import (
     CallType,
@@ -91,10 +92,13 @@ def _next_attempt(turn: Turn, person: Person) -> Leg:
             attempt=leg.attempt + 1,
             first_seq=leg.first_seq,
             rings=leg.rings,
+            muted_audio=leg.muted_audio,
+            muted_video=leg.muted_video,
         )
         call.legs[call.legs.index(leg)] = fresh
         leg = fresh
-    leg.media = Media(video=call.call_type is CallType.AUDIO_VIDEO)
+    video = call.call_type is CallType.AUDIO_VIDEO
+    leg.media = Media(audio=not leg.muted_audio, video=video and not leg.muted_video)
     return leg
 
 
@@ -106,7 +110,8 @@ def invite(turn: Turn, command: Invite, engaged: Engaged) -> Refusal | None:
     inviter = call.leg(command.user_id) if command.user_id else None
     if command.user_id and (inviter is None or not inviter.joined):
         return refuse(Code.NOT_PARTICIPANT, "only somebody in the call can invite")
-    wanted = [p for p in command.people if (leg := call.leg(p.user_id)) is None or not leg.live]
+    people = {person.user_id: person for person in command.people}.values()
+    wanted = [p for p in people if (leg := call.leg(p.user_id)) is None or not leg.live]
     live = sum(leg.live for leg in call.legs)
     if live + len(wanted) > call.policy.max_participants:
         return refuse(Code.CAPACITY_EXCEEDED, f"at most {call.policy.max_participants} participants")
@@ -138,6 +143,8 @@ def rejoin(turn: Turn, command: Join, leg: Leg, engaged: tuple[Slot, ...]) -> Re
     call = turn.call
     if call.ended:
         return refuse(Code.CALL_ENDED, f"the call has ended: {call.end_reason}")
+    if leg.end_reason is EndReason.FORBIDDEN:
+        return refuse(Code.FORBIDDEN_BY_POLICY, "you may not come into this call", leg.user_id)
     refusal = _room_for(call, engaged, leg.user_id)
     if refusal:
         return refusal
@@ -185,7 +192,8 @@ def device_connected(turn: Turn, command: DeviceConnected, leg: Leg, _engaged: t
     """Online again: ring with the remaining time, or take the lost place back (scenarios 18, 39)."""
     device = command.device_id
     if leg.pending:
-        if not turn.call.policy.notify_only and device:
+        silenced = any(ring.state is RingState.SILENCED for ring in leg.open_rings())
+        if device and not silenced and not turn.call.policy.notify_only:
             turn.start_rings(leg, (AlertDevice(device, connected=True),))
         return None
     if device != leg.device_id:
@@ -196,6 +204,7 @@ def device_connected(turn: Turn, command: DeviceConnected, leg: Leg, _engaged: t
             turn.tell(EventType.RECONNECTED, leg.user_id)
     else:
         leg.lost_at = None
+        come_up(turn, leg)
     return None
 
 
@@ -216,6 +225,6 @@ def device_disconnected(
 def device_removed(turn: Turn, command: DeviceRemoved, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
     """An unregistered device stops ringing; the others go on (scenario 57)."""
     ring = leg.ring_of(command.device_id)
-    if ring and ring.open and ring.state is not RingState.ANSWERED:
+    if ring and ring.open:
         turn.stop_ring(ring, StopReason.CANCELED)
     return None

@@ -29,9 +29,9 @@ def hang_up(turn: Turn, command: HangUp, leg: Leg, _engaged: tuple[Slot, ...]) -
 
 def _leave(turn: Turn, command: UserCommand, leg: Leg) -> None:
     call = turn.call
-    by = Actor(ActorType.USER, leg.user_id)
+    by = command.actor if command.actor.type is ActorType.API else Actor(ActorType.USER, leg.user_id)
     if leg is call.caller and call.answered_at is None:
-        end_call(turn, EndReason.CANCELED, by if command.actor.type is not ActorType.API else command.actor)
+        end_call(turn, EndReason.CANCELED, by)
     elif call.group:
         turn.finish_leg(leg, LegState.LEFT, EndReason.HANGUP, by)
         conclude(turn, by)

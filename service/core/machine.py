@@ -8,7 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from service.core.answering import accept, acknowledge, answer_again, decline, silence
+from service.core.answering import accept, acknowledge, answer_again, decline, declined_late, silence
 from service.core.calls import Call, Leg
 from service.core.commands import (
     Ack,
@@ -127,7 +127,7 @@ TABLE: Mapping[type[UserCommand], Mapping[LegState, Rule]] = MappingProxyType({
     Answer:             row(pending=accept, joined=answer_again, refused=declined_before, busy=was_busy,
                             late=too_late, canceled=taken, gone=over, removed=removed_before),
     Decline:            row(pending=decline, joined=answered_before, refused=nothing, busy=nothing,
-                            late=too_late, canceled=taken, gone=over, removed=removed_before),
+                            late=declined_late, canceled=taken, gone=over, removed=removed_before),
     Cancel:             row(pending=cancel_refused, joined=cancel, refused=cancel_refused, busy=cancel_refused,
                             late=cancel_refused, canceled=left_before, gone=left_before, removed=removed_before),
     HangUp:             row(pending=cancel_refused, joined=hang_up, refused=over, busy=over,

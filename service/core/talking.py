@@ -13,13 +13,15 @@ from service.core.commands import (
 )
 from service.core.refusals import Code, Refusal
 from service.core.turn import Turn, refuse
-from service.core.vocabulary import CallType, EventType, LegState
+from service.core.vocabulary import CallType, EventType, LegState, Topology
 
 
 def media_connected(turn: Turn, command: MediaConnected, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
     """This device's media came up: the leg's own report makes it `connected` (relayed topology)."""
     if leg.device_id is None:
         leg.device_id = command.device_id
+    if leg.device_id is None and turn.call.topology is Topology.RELAYED:
+        return refuse(Code.INVALID_REQUEST, "say which device is connected", leg.user_id)
     if command.device_id != leg.device_id:
         return refuse(Code.ALREADY_ANSWERED, "another device of yours is in the call", leg.user_id)
     if command.peer is not None:
@@ -29,29 +31,41 @@ def media_connected(turn: Turn, command: MediaConnected, leg: Leg, _engaged: tup
         if command.peer not in leg.peers:
             leg.peers.append(command.peer)
     leg.media_lost, leg.lost_at = False, None
-    if leg.state is LegState.ANSWERED and turn.call.answered_at:
-        leg.state, leg.connected_at = LegState.CONNECTED, turn.at
-        turn.tell(EventType.JOINED, leg.user_id)
+    if leg.state is LegState.ANSWERED:
+        leg.connected_at = turn.at
+        come_up(turn, leg)
     elif leg.state is LegState.RECONNECTING:
         leg.state = LegState.CONNECTED
         turn.tell(EventType.RECONNECTED, leg.user_id)
     return None
 
 
+def come_up(turn: Turn, leg: Leg) -> None:
+    """Media makes an answered leg `connected`; what came up before the first answer counts from then on."""
+    if leg.state is LegState.ANSWERED and leg.connected_at and not leg.lost_at and turn.call.answered_at:
+        leg.state, leg.connected_at = LegState.CONNECTED, turn.at
+        turn.tell(EventType.JOINED, leg.user_id)
+
+
 def media_lost(turn: Turn, command: MediaLost, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
     """Media with one peer, or with all, broke; with the last one gone the leg is `reconnecting`."""
-    if command.device_id != leg.device_id:
+    if command.device_id != leg.device_id or _had_left(turn, leg, command.peer):
         return None
-    if command.peer in leg.peers:
-        leg.peers.remove(command.peer)
-    if command.peer is None:
-        leg.peers = []
-    if not leg.peers and leg.state is LegState.CONNECTED:
+    leg.peers = [peer for peer in leg.peers if command.peer not in {None, peer}]
+    if leg.state is LegState.ANSWERED:
+        leg.connected_at = None
+    elif not leg.peers and leg.state is LegState.CONNECTED:
         leg.state, leg.lost_at, leg.media_lost = LegState.RECONNECTING, turn.at, True
         turn.tell(EventType.RECONNECTING, leg.user_id)
     elif not leg.peers and leg.state is LegState.RECONNECTING:
         leg.media_lost = True
     return None
+
+
+def _had_left(turn: Turn, leg: Leg, peer: str | None) -> bool:
+    """Media with somebody who is gone breaks by itself; that says nothing of this leg."""
+    other = turn.call.leg(peer) if peer else None
+    return peer is not None and peer not in leg.peers and (other is None or not other.joined)
 
 
 def media_changed(turn: Turn, command: MediaChanged, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:

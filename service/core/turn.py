@@ -145,6 +145,8 @@ class Turn:
         leg.ring_deadline = None
         leg.lost_at, leg.media_lost, leg.held, leg.peers = None, False, False, []
         self.stop_rings(leg, stop)
+        if self.call.upgrade_from == leg.user_id:
+            self.call.upgrade_from = None
         for other in self.call.legs:
             if leg.user_id in other.peers:
                 other.peers.remove(leg.user_id)

@@ -57,12 +57,15 @@ def envelopes(call: Call, events: Iterable[Event]) -> list[Envelope]:
     """Seal the events of one turn: give each its id, snapshot, `prev` and `hash`; moves `call.last_hash` on."""
     sealed = []
     snapshot = call_snapshot(call)
+    # The legs are the bulk of every envelope and the same in all of them: written once, spliced in.
+    snapshot["legs"] = orjson.Fragment(orjson.dumps(snapshot["legs"], option=orjson.OPT_SORT_KEYS))
     stream = UUID(call.id)
     for event in events:
         snapshot["seq"] = event.seq
+        event_id = new_id()
         data: dict[str, Any] = {
             "call_id": call.id,
-            "event_id": str(event_id := new_id()),
+            "event_id": str(event_id),
             "seq": event.seq,
             "prev": call.last_hash,
             "occurred_at": (occurred_at := rfc3339(event.occurred_at)),
@@ -75,15 +78,14 @@ def envelopes(call: Call, events: Iterable[Event]) -> list[Envelope]:
             "call": snapshot,
         }
         _add_subject(data, call, event)
-        envelope = {"type": event.type.value, "timestamp": occurred_at, "data": data}
-        call.last_hash = seal(envelope)
+        text, call.last_hash = seal({"type": event.type.value, "timestamp": occurred_at, "data": data})
         sealed.append(
             Envelope(
                 event_id=event_id,
                 stream=stream,
                 seq=event.seq,
                 type=event.type.value,
-                text=orjson.dumps(envelope).decode(),
+                text=text,
                 only_for=event.only_for,
             ),
         )
@@ -101,12 +103,16 @@ def _add_subject(data: dict[str, Any], call: Call, event: Event) -> None:
             data[name] = orjson.Fragment(canonical(value)) if name == "signal" else value
 
 
-def seal(envelope: dict[str, Any]) -> str:
-    """Write `data.hash` into the envelope and return it."""
+def seal(envelope: dict[str, Any]) -> tuple[str, str]:
+    """The envelope's text with `data.hash` in it, and that hash.
+
+    Everything in the envelope that orjson's sorted form would not write canonically must be a `Fragment` that is.
+    """
     text = orjson.dumps(envelope, option=orjson.OPT_SORT_KEYS)
     digest = hashlib.sha256(text).hexdigest()
-    envelope["data"]["hash"] = digest
-    return digest
+    # `data` sorts first, so it ends where the other two members begin: their length is known.
+    tail = len(orjson.dumps({key: value for key, value in envelope.items() if key != "data"}))
+    return f'{text[:-tail - 1].decode()},"hash":"{digest}"{text[-tail - 1:].decode()}', digest
 
 
 def hash_of(envelope: dict[str, Any]) -> str:
