@@ -37,7 +37,7 @@ class Directory:
 LOOK_UP = """
 SELECT clock_timestamp() AS now,
   (SELECT json_agg(json_build_array(id, name, avatar_url, do_not_disturb, $3 = ANY (blocked_users)))::text
-     FROM users WHERE app_id = $1 AND id = ANY ($2)) AS people,
+     FROM users WHERE app_id = $1 AND id = ANY ($2) AND deleted_at IS NULL) AS people,
   (SELECT json_agg(json_build_array(g.user_id, g.call_id, g.slot, k.deadline_at <= clock_timestamp()))::text
      FROM engagements g JOIN calls k ON k.id = g.call_id
      WHERE g.app_id = $1 AND g.user_id = ANY ($2)) AS slots,
@@ -51,7 +51,9 @@ SELECT clock_timestamp() AS now,
 """
 
 ENSURE = """
-INSERT INTO users (app_id, id) SELECT $1, u FROM unnest($2::text[]) AS u ORDER BY u ON CONFLICT DO NOTHING
+INSERT INTO users (app_id, id) SELECT $1, u FROM unnest($2::text[]) AS u ORDER BY u
+ON CONFLICT (app_id, id) DO UPDATE SET deleted_at = NULL, created_at = clock_timestamp()
+WHERE users.deleted_at IS NOT NULL
 """
 
 

@@ -98,7 +98,9 @@ users = Table(
     Column("do_not_disturb", Boolean, nullable=False, server_default=text("false")),
     Column("blocked_users", ARRAY(Text), nullable=False, server_default=text("'{}'::text[]")),
     Column("tokens_valid_from", Timestamp, comment="tokens issued before are revoked"),
+    Column("deleted_at", Timestamp, comment="a deleted user leaves its id behind, so that its tokens stay revoked"),
     Column("last_seen_at", Timestamp),
+    Column("seq", Integer, nullable=False, server_default=text("0"), comment="events told of this user so far"),
     _created(),
     Column("updated_at", Timestamp, nullable=False, server_default=func.clock_timestamp()),
 )
