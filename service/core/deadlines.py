@@ -77,7 +77,7 @@ def settle(turn: Turn) -> None:
         if due is None:
             return
         at, timer, user_id = due
-        turn.set_time(max(at, turn.at_least), Cause("timer", timer.value, SERVER))
+        turn.set_time(at, Cause("timer", timer.value, SERVER))
         _fire(turn, timer, turn.call.leg(user_id))
         restate(turn)
 

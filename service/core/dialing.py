@@ -95,7 +95,8 @@ def _one_to_one_refusal(callee: Person) -> Refusal | None:
 def merges_into(call: Call, command: Dial) -> bool:
     """Glare: the person I dial is ringing me right now, just the two of us (scenario 1).
 
-    A retried create finds the call already answered by its own device and is merged again."""
+    A retried create finds the call already answered by its own device and is merged again.
+    """
     callees = _callees(command)
     if call.group or len(callees) != 1 or call.ended:
         return False

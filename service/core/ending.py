@@ -1,5 +1,7 @@
 """How calls end: one leg's end and what it means for the others."""
 
+from datetime import timedelta
+
 from service.core.calls import SERVER, Actor, Call, Leg
 from service.core.turn import Turn
 from service.core.vocabulary import (
@@ -41,8 +43,10 @@ def _end_pending(turn: Turn, leg: Leg, reason: EndReason, by: Actor) -> None:
 
 def miss(turn: Turn, leg: Leg) -> None:
     """The leg's ring deadline passed: missed, or unreachable when no alert was ever accepted (scenarios 14, 17)."""
-    accepted = turn.call.policy.notify_only or any(
-        ring.sent_at is not None or ring.alerting_at is not None for ring in leg.rings if ring.attempt == leg.attempt
+    accepted = (
+        turn.call.policy.notify_only
+        or leg.ringing_at is not None
+        or any(ring.sent_at for ring in leg.rings if ring.attempt == leg.attempt)
     )
     state, reason = (
         (LegState.MISSED, EndReason.NO_ANSWER) if accepted else (LegState.UNREACHABLE, EndReason.UNREACHABLE)
@@ -106,5 +110,5 @@ def keep_talk_time(turn: Turn) -> None:
     if talking and call.talk_since is None:
         call.talk_since = turn.at
     elif not talking and call.talk_since is not None:
-        call.talk_ms += max(0, round((turn.at - call.talk_since).total_seconds() * 1000))
+        call.talk_ms += (turn.at - call.talk_since) // timedelta(milliseconds=1)
         call.talk_since = None
