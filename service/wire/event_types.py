@@ -1,0 +1,44 @@
+"""The names of all events, and the patterns by which a subscriber chooses among them."""
+
+from collections.abc import Iterable
+
+from service.core.vocabulary import EventType
+
+OTHER_TYPES = (
+    "presence.changed",
+    "device.registered",
+    "device.removed",
+    "notification.sent",
+    "notification.delivered",
+    "notification.failed",
+    "notification.fallback",
+    "stream.created",
+    "stream.destroyed",
+    "stream.changed",
+    "speaker.changed",
+    "quality.reported",
+    "archive.started",
+    "archive.stopped",
+    "archive.available",
+    "archive.failed",
+    "webhook.test",
+    "webhook.disabled",
+)
+EVENT_TYPES = (*(member.value for member in EventType), *OTHER_TYPES)
+"""Every name in the vocabulary; those that a later part of the service tells can be subscribed to already."""
+GROUPS = frozenset(name.partition(".")[0] for name in EVENT_TYPES)
+ALL = "*"
+
+
+def check_pattern(pattern: str) -> str:
+    """A type pattern: an event's exact name, a group (`call.*`) or `*`. Raises `ValueError` for anything else."""
+    group, _, rest = pattern.partition(".")
+    if pattern == ALL or pattern in EVENT_TYPES or (rest == ALL and group in GROUPS):
+        return pattern
+    raise ValueError("a type is the exact name of an event, a group such as call.*, or *")
+
+
+def like_patterns(patterns: Iterable[str]) -> list[str]:
+    """The same patterns for SQL's LIKE, whose own wildcards `_` and `%` stand for themselves in a name."""
+    escaped = (pattern.replace("\\", r"\\").replace("_", r"\_").replace("%", r"\%") for pattern in patterns)
+    return [pattern.replace(ALL, "%") for pattern in escaped]
