@@ -61,9 +61,11 @@ NEXT_DEADLINE = "SELECT min(deadline_at) AS at, clock_timestamp() AS now FROM ca
 
 LOAD = "SELECT body, version, clock_timestamp() AS now FROM calls WHERE id = $1"
 
-LOAD_MANY = "SELECT body, version, clock_timestamp() AS now FROM calls WHERE id = ANY($1::uuid[])"
+LOAD_MANY = "SELECT id, body, version, clock_timestamp() AS now FROM calls WHERE id = ANY($1::uuid[])"
 
-# Parameters 1 to 18; the tail is shared by both statements. `saved` is the guard: every other part joins it.
+POSTPONE = "UPDATE calls SET deadline_at = clock_timestamp() + make_interval(secs => $2) WHERE id = $1"
+
+# Parameters 1 to 19; the tail is shared by both statements. `saved` is the guard: every other part joins it.
 TAIL = """
 , told AS (
   INSERT INTO events (stream, seq, event_id, app_id, type, only_for, text)
@@ -131,10 +133,24 @@ async def load(driver: Driver, call_id: UUID) -> Loaded | None:
     return None if row is None else Loaded(decode(row["body"], row["version"]), row["now"])
 
 
-async def load_many(driver: Driver, call_ids: list[UUID]) -> list[Loaded]:
+@dataclass(slots=True, frozen=True)
+class Stored:
+    """A call as it lies in the database, not yet decoded."""
+
+    id: UUID
+    body: str
+    version: int
+    now: datetime
+
+
+async def load_stored(driver: Driver, call_ids: list[UUID]) -> list[Stored]:
     """Read many calls in one round trip, in no particular order."""
-    rows = await driver.fetch(LOAD_MANY, call_ids)
-    return [Loaded(decode(row["body"], row["version"]), row["now"]) for row in rows]
+    return [Stored(*row) for row in await driver.fetch(LOAD_MANY, call_ids)]
+
+
+async def postpone(driver: Driver, call_id: UUID, seconds: int) -> None:
+    """Move a call's deadline away from now, without touching the call itself."""
+    await driver.fetch(POSTPONE, call_id, seconds)
 
 
 async def save(driver: Driver, changes: list[Change]) -> list[Written]:
@@ -192,10 +208,7 @@ def _columns(changes: list[Change]) -> tuple[list[object], ...]:
         _extend(columns[0:6], [(call_id, call.version, call.state.value, deadline(call), call.ended_at, encode(call))])
         _extend(
             columns[6:12],
-            [
-                (e.stream, e.seq, e.event_id, e.type, "\n".join(e.only_for) or None, e.text)
-                for e in change.envelopes
-            ],
+            [(e.stream, e.seq, e.event_id, e.type, "\n".join(e.only_for) or None, e.text) for e in change.envelopes],
         )
         before = engaged_slots(change.before) if change.before else {}
         after = engaged_slots(call)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+import structlog
+
 from service.core.calls import SERVER, Call
 from service.core.commands import Answer, Command, Dial, End, Settle
 from service.core.dialing import common_type, dial, merges_into, replaces
@@ -28,6 +30,10 @@ from service.wire.feed import Told, envelopes, new_id
 
 RETRIES = 32
 """Lost races before the desk gives up; each means that somebody else got something done."""
+
+
+BROKEN_AGAIN_S = 30
+"""How long a call that cannot be settled (a bug) is left alone before the next try."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -65,7 +71,11 @@ class Switchboard:
         self._listeners = tuple(listeners)
 
     async def do(
-        self, app_id: str, call_id: UUID, command: Command, settings: AppSettings | None = None,
+        self,
+        app_id: str,
+        call_id: UUID,
+        command: Command,
+        settings: AppSettings | None = None,
     ) -> Outcome:
         """Apply a command to a call of that app.
 
@@ -118,7 +128,10 @@ class Switchboard:
         raise ConflictError("these users are fought over")
 
     async def _dial(
-        self, driver: Driver, request: DialRequest, directory: Directory,
+        self,
+        driver: Driver,
+        request: DialRequest,
+        directory: Directory,
     ) -> Outcome | Instead | None:
         """One try; `None` when a race was lost and everything must be read again."""
         command = dial_command(request, directory, str(new_id()))
@@ -138,7 +151,11 @@ class Switchboard:
         return Outcome(decision.call, created=True)
 
     async def _in_the_way(
-        self, driver: Driver, request: DialRequest, command: Dial, directory: Directory,
+        self,
+        driver: Driver,
+        request: DialRequest,
+        command: Dial,
+        directory: Directory,
     ) -> Instead | None:
         """A call of the caller's own that this dial means (glare) or makes obsolete (stale lease)."""
         mine = directory.people[request.initiator]
@@ -191,17 +208,25 @@ class Switchboard:
 
     async def _settle(self, driver: Driver, call_ids: list[UUID]) -> None:
         turns: list[tuple[Call, Decision]] = []
-        for loaded in await store.load_many(driver, call_ids):
-            decision = decide(loaded.call, Settle(SERVER), {}, loaded.now)
+        for stored in await store.load_stored(driver, call_ids):
+            try:
+                call = store.decode(stored.body, stored.version)
+                decision = decide(call, Settle(SERVER), {}, stored.now)
+            except Exception:  # noqa: BLE001 - a bug in one call must not stop the timers of all
+                # One broken call must not hold up everybody else's timers.
+                structlog.get_logger().exception("call.not_settled", call_id=str(stored.id))
+                await store.postpone(driver, stored.id, BROKEN_AGAIN_S)
+                continue
             if decision.changed:
-                turns.append((loaded.call, decision))
-        await self._save(driver, turns)
+                turns.append((call, decision))
+        if turns and not await self._save(driver, turns):
+            for turn in turns:
+                await self._save(driver, [turn])
 
     async def _save(self, driver: Driver, turns: list[tuple[Call, Decision]]) -> bool:
         """Write and tell; false when nothing was written because somebody else was quicker."""
         changes = [
-            Change(decision.call, before, envelopes(decision.call, decision.events))
-            for before, decision in turns
+            Change(decision.call, before, envelopes(decision.call, decision.events)) for before, decision in turns
         ]
         if not changes:
             return False

@@ -108,9 +108,7 @@ def enriched(command: Command, directory: Directory | None, settings: AppSetting
     if directory is None:
         return command
     if isinstance(command, Invite):
-        people = tuple(
-            person_of(directory, Wanted(person.user_id, person.role), settings) for person in command.people
-        )
+        people = tuple(person_of(directory, Wanted(person.user_id, person.role), settings) for person in command.people)
         return replace(command, people=people)
     if isinstance(command, Join) and command.person:
         wanted = Wanted(command.user_id, command.person.role)

@@ -112,7 +112,7 @@ def seal(envelope: dict[str, Any]) -> tuple[str, str]:
     digest = hashlib.sha256(text).hexdigest()
     # `data` sorts first, so it ends where the other two members begin: their length is known.
     tail = len(orjson.dumps({key: value for key, value in envelope.items() if key != "data"}))
-    return f'{text[:-tail - 1].decode()},"hash":"{digest}"{text[-tail - 1:].decode()}', digest
+    return f'{text[: -tail - 1].decode()},"hash":"{digest}"{text[-tail - 1 :].decode()}', digest
 
 
 def hash_of(envelope: dict[str, Any]) -> str:
