@@ -165,12 +165,12 @@ class Switchboard:
             if engaged is None:
                 continue
             call = engaged.call
+            if replaces(call, command, live):
+                return Instead(UUID(call.id), End(SERVER, reason=EndReason.REPLACED), merged=False)
             if request.settings.glare == "merge" and merges_into(call, command):
                 media = common_type(call.call_type, request.call_type)
                 answer = Answer(request.actor, request.initiator, request.device_id, common_type=media)
                 return Instead(UUID(call.id), answer, merged=True)
-            if replaces(call, command, live):
-                return Instead(UUID(call.id), End(SERVER, reason=EndReason.REPLACED), merged=False)
         return None
 
     async def _instead(self, app_id: str, instead: Instead) -> Outcome | None:

@@ -1,0 +1,133 @@
+"""Dialling through the desk: idempotency, newcomers, stale calls, what the directory knows."""
+
+import asyncio
+from uuid import UUID
+
+import pytest
+
+from service.core.commands import DeviceDisconnected, Settle
+from service.core.refusals import Code
+from service.core.vocabulary import CallState, EndReason, LegState, RingState
+from tests.switchboard.desk import APP, Desk, user
+
+
+async def test_53_a_retried_create_is_the_same_call(desk):
+    """Scenario 53: same key and body: same call; other body: a conflict."""
+    first = await desk.dial("a", "b", key="k1", body=b"one")
+    again = await desk.dial("a", "b", key="k1", body=b"one")
+    other = await desk.dial("a", "b", key="k1", body=b"two")
+    assert again.call.id == first.call.id
+    assert again.created
+    assert other.refusal.code is Code.IDEMPOTENCY_CONFLICT
+
+
+async def test_53_the_same_create_many_times_at_once_makes_one_call(desk):
+    outcomes = await asyncio.gather(*(desk.dial("a", "b", key="k", body=b"x") for _ in range(6)))
+    assert len({outcome.call.id for outcome in outcomes}) == 1
+    assert len(desk.told) == 1
+
+
+async def test_26_an_unknown_user_is_refused_unless_the_app_makes_users(database):
+    strict = await Desk(database, auto_create_users=False).open()
+    async with database.hot() as driver:
+        await driver.execute("INSERT INTO users (app_id, id) VALUES ($1, 'a'), ($1, 'b')", APP)
+    assert (await strict.dial("a", "nobody")).refusal.code is Code.INVALID_USERS
+    group = (await strict.dial("a", "b", "nobody")).call
+    assert group.leg("nobody").state is LegState.UNREACHABLE
+    assert group.leg("b").state is LegState.INVITED
+
+
+async def test_26_a_blocked_caller_is_refused(desk):
+    async with desk.database.hot() as driver:
+        await driver.execute("INSERT INTO users (app_id, id, blocked_users) VALUES ($1, 'b', '{a}')", APP)
+    assert (await desk.dial("a", "b")).refusal.code is Code.FORBIDDEN_BY_POLICY
+
+
+async def test_27_do_not_disturb(desk):
+    async with desk.database.hot() as driver:
+        await driver.execute("INSERT INTO users (app_id, id, do_not_disturb) VALUES ($1, 'b', true)", APP)
+    call = (await desk.dial("a", "b")).call
+    assert call.end_reason is EndReason.DECLINED
+    assert "call.missed" in await desk.events(call.id)
+    assert await desk.engaged() == {}
+
+
+async def test_connected_devices_ring_at_once(desk):
+    await desk.online("b", "tablet")
+    call = (await desk.dial("a", "b")).call
+    (ring,) = call.leg("b").rings
+    assert (ring.device_id, ring.state) == ("tablet", RingState.SENT)
+
+
+async def test_42_the_same_pair_dials_again_over_a_stale_call(desk):
+    """Scenario 42: the old call ends `replaced`, the new one rings."""
+    await desk.online("b")
+    await desk.online("a")
+    old = (await desk.dial("a", "b")).call
+    await desk.answer(old.id, "b")
+    from_a_lost_app = await desk.dial("a", "b")
+    assert from_a_lost_app.refusal.code is Code.INITIATOR_BUSY, "not stale while its lease is alive"
+
+
+@pytest.mark.parametrize("caller", ["a", "b"])
+async def test_42_a_lost_place_is_stale(desk, caller):
+    old = (await desk.dial("a", "b")).call
+    await desk.answer(old.id, "b")
+    await desk.do(old.id, DeviceDisconnected(user(caller), caller, f"{caller}-1"))
+    other = "b" if caller == "a" else "a"
+    new = (await desk.dial(caller, other)).call
+    assert new.id != old.id
+    assert new.state is CallState.DIALING
+    assert (await desk.events(old.id))[-1] == "call.ended"
+    assert set((await desk.engaged()).values()) == {new.id}
+
+
+async def test_12_whoever_is_held_by_an_overdue_call_only_is_free(desk):
+    """The busy rule never counts a call that should be over by now."""
+    stale = (await desk.dial("a", "b")).call
+    await desk.make_overdue(stale.id, 61)
+    fresh = await desk.dial("c", "b")
+    assert fresh.call.state is CallState.DIALING
+    assert (await desk.engaged())["b"] == fresh.call.id
+
+
+async def test_16_what_fell_due_while_nobody_looked_says_how_late_it_is(desk):
+    call = (await desk.dial("a", "b")).call
+    await desk.online("b")
+    await desk.make_overdue(call.id, 90)
+    assert await desk.board.settle_due(10) == 1
+    assert await desk.board.settle_due(10) == 0
+    assert '"late_by_ms":30' in desk.told[-1].envelopes[-1].text
+    assert await desk.engaged() == {}
+
+
+async def test_a_call_that_cannot_be_settled_does_not_hold_up_the_others(desk):
+    broken = (await desk.dial("a", "b")).call
+    sound = (await desk.dial("c", "d")).call
+    for call in (broken, sound):
+        await desk.make_overdue(call.id, 90)
+    async with desk.database.hot() as driver:
+        await driver.execute("UPDATE calls SET body = '{}' WHERE id = $1", UUID(broken.id))
+    await desk.board.settle_due(10)
+    assert (await desk.events(sound.id))[-1] == "call.ended"
+    assert await desk.board.settle_due(10) == 0
+
+
+async def test_21_call_waiting_gives_a_second_slot(database):
+    desk = await Desk(database, call_waiting=True).open()
+    first = (await desk.dial("a", "b")).call
+    await desk.answer(first.id, "b")
+    second = (await desk.dial("c", "b")).call
+    assert second.leg("b").state is LegState.INVITED
+    third = (await desk.dial("d", "b")).call
+    assert third.end_reason is EndReason.BUSY
+    await desk.answer(second.id, "b")
+    await desk.hang_up(first.id, "a")
+    assert (await desk.engaged()) == {"b": second.id, "c": second.id}
+
+
+async def test_a_call_of_another_app_is_not_found(desk):
+    call = (await desk.dial("a", "b")).call
+    outcome = await desk.board.do("other", UUID(call.id), Settle(user("a")))
+    assert outcome.call is None
+    assert outcome.refusal.code is Code.NOT_FOUND
