@@ -18,7 +18,18 @@ def canonical(value: Any) -> bytes:
     """The RFC 8785 form of plain JSON data. Raises `ValueError` for what JSON cannot carry."""
     if is_plain(value):
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    return rfc8785.dumps(value)
+    return rfc8785.dumps(_doubles(value))
+
+
+def _doubles(value: Any) -> Any:
+    """Integers that only a double can carry, as that double: its canonical form may be a long integer again."""
+    if isinstance(value, dict):
+        return {key: _doubles(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_doubles(item) for item in value]
+    if isinstance(value, int) and not is_plain(value) and int(float(value)) == value:
+        return float(value)
+    return value
 
 
 def is_plain(value: Any) -> bool:
