@@ -11,6 +11,8 @@ import orjson
 import rfc8785
 
 SAFE_INTEGER = 2**53 - 1
+LONGEST_PLAIN_DOUBLE = 10**21
+"""From here on the canonical form of a double has an exponent."""
 ASTRAL = "\uffff"
 
 
@@ -27,8 +29,9 @@ def _doubles(value: Any) -> Any:
         return {key: _doubles(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_doubles(item) for item in value]
-    if isinstance(value, int) and not is_plain(value) and int(float(value)) == value:
-        return float(value)
+    if isinstance(value, int) and not is_plain(value) and abs(value) < LONGEST_PLAIN_DOUBLE:
+        double = float(value)
+        return double if rfc8785.dumps(double) == str(value).encode() else value
     return value
 
 
