@@ -215,6 +215,14 @@ def upgrade() -> None:
             "seq", sa.Integer(), server_default=sa.text("0"), nullable=False, comment="events told of this user so far"
         ),
         sa.Column(
+            "last_hash",
+            sa.Text(),
+            server_default=sa.text("''"),
+            nullable=False,
+            comment="of the last event told of this user",
+        ),
+        sa.Column("presence_told", sa.Text(), comment="the presence object in the last presence.changed"),
+        sa.Column(
             "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
         sa.Column(
@@ -274,7 +282,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("webhook_id", "stream", "seq", name="uq_deliveries_webhook_id_stream_seq"),
     )
     op.create_index(
-        "ix_deliveries_due", "deliveries", ["next_attempt_at"], postgresql_where=sa.text("state = 'pending'")
+        "ix_deliveries_due",
+        "deliveries",
+        ["webhook_id", "next_attempt_at"],
+        postgresql_where=sa.text("state = 'pending'"),
     )
     op.create_index(
         "ix_deliveries_held",

@@ -101,6 +101,8 @@ users = Table(
     Column("deleted_at", Timestamp, comment="a deleted user leaves its id behind, so that its tokens stay revoked"),
     Column("last_seen_at", Timestamp),
     Column("seq", Integer, nullable=False, server_default=text("0"), comment="events told of this user so far"),
+    Column("last_hash", Text, nullable=False, server_default=text("''"), comment="of the last event told of this user"),
+    Column("presence_told", Text, comment="the presence object in the last presence.changed"),
     _created(),
     Column("updated_at", Timestamp, nullable=False, server_default=func.clock_timestamp()),
 )
@@ -226,7 +228,7 @@ deliveries = Table(
     Column("latency_ms", Integer),
     _created(),
     UniqueConstraint("webhook_id", "stream", "seq"),
-    Index("ix_deliveries_due", "next_attempt_at", postgresql_where=text("state = 'pending'")),
+    Index("ix_deliveries_due", "webhook_id", "next_attempt_at", postgresql_where=text("state = 'pending'")),
     Index("ix_deliveries_held", "webhook_id", "stream", "seq", postgresql_where=text("state = 'pending'")),
 )
 
