@@ -1,0 +1,488 @@
+"""Stories of ringing: acknowledge, answer, decline, cancel, and time running out."""
+
+import pytest
+
+from service.core.calls import Actor, Policy, engaged_slots
+from service.core.commands import (
+    Ack,
+    Answer,
+    Cancel,
+    Decline,
+    Device,
+    DeviceConnected,
+    DeviceDisconnected,
+    DeviceRemoved,
+    End,
+    HangUp,
+    Hold,
+    MediaConnected,
+    Signal,
+    Silence,
+)
+from service.core.vocabulary import ActorType, DeclineReason, EndReason, RingState
+from tests.core.story import NOON, Story, at, nobody_home, person, talking, two_devices
+
+
+def ringing(*callees, **fields):
+    """Everybody's phone has acknowledged by second 1."""
+    story = Story(*(callees or (two_devices("ben"),)), **fields)
+    for leg in story.call.callees():
+        story.do(Ack, leg.user_id, 1)
+    return story
+
+
+def test_an_acknowledgement_makes_it_ring_and_nothing_else_does():
+    story = Story(two_devices("ben"))
+    story.do(DeviceConnected, "ben", 1)
+    assert story.ends == ("dialing", None)
+    assert story.do(Ack, "ben", 2, device="ben-tablet") is None
+    assert story.heard == ["participant.ringing ben", "call.ringing"]
+    assert story.news[0].details == {"device_id": "ben-tablet"}
+    assert story.ends == ("ringing", None)
+    assert (story.leg("ben").ringing_at, story.call.ringing_at) == (at(2), at(2))
+    assert story.rings("ben") == {"ben-phone": "sent", "ben-tablet": "alerting"}
+    tablet = story.leg("ben").rings[1]
+    assert (tablet.alerting_at, tablet.sent_at) == (at(2), at(2))
+    story.do(Ack, "ben", 3)
+    assert story.heard == []
+    assert story.changed
+    phone = story.leg("ben").rings[0]
+    assert (phone.alerting_at, phone.sent_at) == (at(3), NOON)
+    story.do(Ack, "ben", 4)
+    assert not story.changed
+
+
+def test_an_acknowledgement_in_spite_of_a_providers_error_proves_the_error_wrong():
+    story = Story(two_devices("ben"))
+    story.leg("ben").rings[1].state = RingState.FAILED
+    assert story.do(Ack, "ben", 2, device="ben-tablet") is None
+    assert story.rings("ben")["ben-tablet"] == "alerting"
+
+
+def test_a_device_whose_ring_has_stopped_does_not_ring():
+    story = ringing()
+    story.do(Decline, "ben", 2, reason=DeclineReason.BUSY)
+    assert story.do(Ack, "ben", 3) == "not_ringing"
+
+
+def test_04_two_devices_answer_together_one_wins():
+    story = ringing()
+    assert story.do(Answer, "ben", 2) is None
+    assert story.heard == ["participant.answered ben", "call.answered ben"]
+    assert story.do(Answer, "ben", 2, device="ben-tablet") == "already_answered"
+    assert story.heard == []
+    assert story.rings("ben") == {"ben-phone": "answered", "ben-tablet": "answered_elsewhere"}
+    assert story.leg("ben").device_id == "ben-phone"
+    assert story.refusal.users == ("ben",)
+
+
+def test_04_the_winner_may_repeat_itself():
+    story = ringing()
+    story.do(Answer, "ben", 2)
+    assert story.do(Answer, "ben", 3) is None
+    assert not story.changed
+
+
+def test_05_answered_on_one_device_stops_all_others():
+    story = ringing()
+    story.do(Answer, "ben", 2, device="ben-tablet")
+    assert story.rings("ben") == {"ben-phone": "answered_elsewhere", "ben-tablet": "answered"}
+    assert [ring.ended_at for ring in story.leg("ben").rings] == [at(2), at(2)]
+    leg = story.leg("ben")
+    assert (leg.answered_at, leg.ring_deadline, leg.device_id) == (at(2), None, "ben-tablet")
+    assert story.news[0].details == {"device_id": "ben-tablet"}
+    assert story.ends == ("connecting", None)
+    assert story.call.answered_at == at(2)
+
+
+def test_05_an_answer_without_a_device_stops_them_all():
+    story = ringing()
+    assert story.do(Answer, "ben", 2, device=None) is None
+    assert set(story.rings("ben").values()) == {"answered_elsewhere"}
+
+
+def test_06_the_first_of_decline_and_answer_wins():
+    story = ringing()
+    story.do(Answer, "ben", 2, device="ben-tablet")
+    assert story.do(Decline, "ben", 2) == "already_answered"
+    assert story.ends == ("connecting", None)
+    other = ringing()
+    other.do(Decline, "ben", 2)
+    assert other.do(Answer, "ben", 2, device="ben-tablet") == "already_declined"
+
+
+def test_07_declined_on_one_device_stops_all_and_the_caller_is_told_once():
+    story = ringing()
+    assert story.do(Decline, "ben", 3, message="Later!") is None
+    assert story.rings("ben") == {"ben-phone": "declined_here", "ben-tablet": "declined_elsewhere"}
+    assert story.heard == ["participant.declined ben", "participant.left ann", "call.ended"]
+    assert story.ends == ("ended", "declined")
+    leg = story.leg("ben")
+    assert (leg.decline_reason.value, leg.message, leg.by.id) == ("none", "Later!", "ben")
+    assert (leg.end_reason.value, leg.ended_at) == ("declined", at(3))
+    assert (story.call.ended_by, story.call.ended_at) == (Actor(ActorType.USER, "ben"), at(3))
+    assert story.do(Decline, "ben", 4, device="ben-tablet") is None
+    assert not story.changed
+
+
+def test_07_a_decline_without_a_device_stops_them_elsewhere():
+    story = ringing()
+    story.do(Decline, "ben", 3, device=None)
+    assert set(story.rings("ben").values()) == {"declined_elsewhere"}
+
+
+@pytest.mark.parametrize("reason", [DeclineReason.NONE, DeclineReason.ERROR, DeclineReason.DO_NOT_DISTURB])
+def test_07_the_reason_is_kept(reason):
+    story = ringing()
+    story.do(Decline, "ben", 3, reason=reason)
+    assert story.leg("ben").decline_reason is reason
+    assert story.state("ben") == "declined"
+    assert story.ends == ("ended", "declined")
+    assert "call.missed ben" not in story.heard
+
+
+def test_declining_for_no_answer_counts_as_missed():
+    story = ringing()
+    story.do(Decline, "ben", 3, reason=DeclineReason.NO_ANSWER)
+    assert story.state("ben") == "missed"
+    assert story.leg("ben").by == Actor(ActorType.USER, "ben")
+    assert story.leg("ben").decline_reason is DeclineReason.NO_ANSWER
+    assert story.heard[:2] == ["participant.missed ben", "call.missed ben"]
+    assert story.ends == ("ended", "no_answer")
+    assert story.do(Decline, "ben", 4, device="ben-tablet") is None
+    assert not story.changed
+
+
+def test_08_silence_stops_the_noise_and_the_caller_hears_ringing_until_the_deadline():
+    story = ringing()
+    assert story.do(Silence, "ben", 2, device="ben-tablet") is None
+    assert story.rings("ben") == {"ben-phone": "silenced", "ben-tablet": "silenced"}
+    assert story.heard == []
+    assert story.changed
+    assert story.ends == ("ringing", None)
+    story.do(Silence, "ben", 3)
+    assert not story.changed
+    story.settle(60)
+    assert story.state("ben") == "missed"
+    assert set(story.rings("ben").values()) == {"timed_out"}
+
+
+def test_08_a_silenced_user_may_still_answer_or_acknowledge():
+    story = Story(two_devices("ben"))
+    story.do(Silence, "ben", 2)
+    assert story.do(Ack, "ben", 3) is None
+    assert story.rings("ben")["ben-phone"] == "silenced"
+    assert story.state("ben") == "ringing"
+    assert story.do(Answer, "ben", 4) is None
+    assert story.rings("ben")["ben-phone"] == "answered"
+
+
+def test_08_a_device_that_comes_online_later_keeps_quiet_too():
+    story = ringing()
+    story.do(Silence, "ben", 2)
+    story.do(DeviceConnected, "ben", 3, device="ben-web")
+    assert set(story.rings("ben")) == {"ben-phone", "ben-tablet"}
+
+
+def test_09_cancel_after_an_answer_is_a_hang_up():
+    story = ringing()
+    story.do(Answer, "ben", 2)
+    assert story.do(Cancel, "ann", 2) is None
+    assert story.ends == ("ended", "hangup")
+
+
+def test_09_an_answer_after_the_cancel_is_too_late():
+    story = ringing()
+    assert story.do(Cancel, "ann", 2) is None
+    assert story.ends == ("ended", "canceled")
+    assert story.do(Answer, "ben", 2) == "call_ended"
+    assert story.refusal.detail == "the call has ended: canceled"
+    assert story.heard == []
+
+
+def test_10_the_callee_of_a_canceled_call_has_missed_it():
+    story = ringing()
+    story.do(Cancel, "ann", 2)
+    assert story.heard == ["participant.left ann", "participant.left ben", "call.missed ben", "call.ended"]
+    assert (story.state("ann"), story.state("ben")) == ("left", "canceled")
+    assert set(story.rings("ben").values()) == {"canceled"}
+    assert story.leg("ben").by == story.call.ended_by == Actor(ActorType.USER, "ann")
+    assert story.do(Cancel, "ann", 3) is None
+    assert not story.changed
+
+
+@pytest.mark.parametrize("kind", [Cancel, HangUp])
+def test_10_hanging_up_before_an_answer_is_a_cancel(kind):
+    story = ringing()
+    story.do(kind, "ann", 2)
+    assert story.ends == ("ended", "canceled")
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_backend_that_acts_for_a_participant_is_named(answered):
+    story = ringing()
+    if answered:
+        story.do(Answer, "ben", 2)
+    backend = Actor(ActorType.API, "key-1")
+    story.command(HangUp(backend, user_id="ann"), 3)
+    assert story.call.ended_by == backend
+
+
+def test_11_a_decline_after_the_timeout_changes_nothing():
+    story = ringing()
+    story.settle(61)
+    assert story.do(Decline, "ben", 62) == "ring_expired"
+    assert story.heard == []
+    assert not story.changed
+
+
+def test_12_an_answer_after_the_deadline_settles_the_timeout_first():
+    story = ringing()
+    assert story.do(Answer, "ben", 75) == "ring_expired"
+    assert story.changed
+    assert story.heard == ["participant.missed ben", "call.missed ben", "participant.left ann", "call.ended"]
+    assert {event.occurred_at for event in story.news} == {at(60)}
+    assert {event.late_by_ms for event in story.news} == {15_000}
+    assert {(event.cause.kind, event.cause.name) for event in story.news} == {("timer", "ring_timeout")}
+
+
+@pytest.mark.parametrize(("when", "code"), [(59.999999, None), (60, "ring_expired"), (60.000001, "ring_expired")])
+def test_13_of_timer_and_answer_exactly_one_wins(when, code):
+    story = ringing()
+    assert story.do(Answer, "ben", when) == code
+    assert story.ends == (("ended", "no_answer") if code else ("connecting", None))
+
+
+def test_14_a_minute_without_an_answer():
+    story = ringing()
+    story.settle(60)
+    assert story.state("ben") == "missed"
+    assert story.ends == ("ended", "no_answer")
+    assert story.heard == ["participant.missed ben", "call.missed ben", "participant.left ann", "call.ended"]
+    assert set(story.rings("ben").values()) == {"timed_out"}
+    assert (story.leg("ben").by, story.leg("ann").end_reason) == (story.call.ended_by, EndReason.NO_ANSWER)
+    assert story.call.ended_by.type is ActorType.SERVER
+    assert {event.late_by_ms for event in story.news} == {0}
+    assert story.call.talk_ms == 0
+
+
+def test_16_what_passed_while_the_service_was_down_is_settled_as_of_its_moment():
+    story = ringing()
+    story.settle(7200.25)
+    assert story.call.ended_at == story.leg("ben").ended_at == at(60)
+    assert {event.late_by_ms for event in story.news} == {7_140_250}
+    assert story.call.touched_at == at(7200.25)
+    story.do(DeviceConnected, "ben", 7201)
+    assert not story.changed
+    assert not [ring for leg in story.call.legs for ring in leg.open_rings()]
+
+
+def test_18_a_device_that_comes_online_rings_with_the_remaining_time():
+    story = Story(nobody_home("ben"))
+    story.do(DeviceConnected, "ben", 20, device="ben-web")
+    assert story.rings("ben") == {"ben-web": "sent"}
+    ring = story.leg("ben").rings[0]
+    assert (ring.via, ring.sent_at, ring.queued_at) == ("socket", at(20), at(20))
+    assert story.heard == []
+    assert story.due == 60
+    assert story.do(Ack, "ben", 21, device="ben-web") is None
+    story.do(DeviceConnected, "ben", 22, device="ben-web")
+    assert not story.changed
+
+
+@pytest.mark.parametrize("state", [RingState.QUEUED, RingState.FAILED])
+def test_18_a_pushed_device_that_comes_online_is_told_over_its_socket(state):
+    story = Story(person("ben", Device("ben-phone", push=True)))
+    story.leg("ben").rings[0].state = state
+    story.do(DeviceConnected, "ben", 20)
+    ring = story.leg("ben").rings[0]
+    assert (ring.state.value, ring.via, ring.sent_at) == ("sent", "socket", at(20))
+
+
+def test_18_a_device_of_a_notified_user_does_not_ring():
+    story = Story("ben", policy=Policy(notify_only=True))
+    story.do(DeviceConnected, "ben", 20)
+    assert not story.changed
+
+
+def test_18_coming_online_on_no_device_rings_nothing():
+    story = Story(nobody_home("ben"))
+    story.do(DeviceConnected, "ben", 20, device=None)
+    assert not story.changed
+
+
+def test_41_the_caller_vanished_while_it_rang():
+    story = ringing()
+    story.do(DeviceDisconnected, "ann", 10)
+    assert story.heard == []
+    assert story.leg("ann").lost_at == at(10)
+    assert story.due == 40
+    story.settle(40)
+    assert story.ends == ("ended", "caller_lost")
+    assert story.state("ben") == "canceled"
+    assert "call.missed ben" in story.heard
+    assert story.news[-1].cause.name == "caller_lease"
+
+
+def test_41_the_caller_came_back_in_time():
+    story = ringing()
+    story.do(DeviceDisconnected, "ann", 10)
+    story.do(DeviceDisconnected, "ann", 20)
+    assert story.due == 40
+    story.do(DeviceConnected, "ann", 39, device="ann-web")
+    assert story.due == 40
+    story.do(DeviceConnected, "ann", 39.5)
+    assert story.due == 60
+
+
+def test_41_the_lease_is_about_ringing_alone():
+    story = ringing()
+    story.do(DeviceDisconnected, "ann", 10)
+    story.do(Answer, "ben", 20)
+    assert story.due == 50
+    story.settle(40)
+    assert not story.changed
+
+
+def test_41_a_call_made_by_a_backend_has_no_lease():
+    story = ringing(device=None)
+    story.do(DeviceDisconnected, "ann", 10)
+    assert not story.changed
+    story.do(DeviceDisconnected, "ann", 10, device=None)
+    assert not story.changed
+    assert story.due == 60
+
+
+def test_41_other_devices_of_the_caller_do_not_matter():
+    story = ringing()
+    story.do(DeviceDisconnected, "ann", 10, device="ann-web")
+    assert not story.changed
+    story.do(DeviceDisconnected, "ben", 10)
+    assert not story.changed
+
+
+def test_51_a_callee_cannot_hang_up_before_the_start():
+    story = ringing()
+    assert story.do(HangUp, "ben", 2) == "not_initiator"
+    assert story.do(Cancel, "ben", 2) == "not_initiator"
+    story.do(Answer, "ben", 3)
+    assert story.do(Cancel, "ben", 4) == "not_initiator"
+    assert story.do(HangUp, "ben", 5) is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "state", "end", "stop", "missed"),
+    [
+        (DeclineReason.NOT_SUPPORTED, "not_supported", "not_supported", "not_supported", False),
+        (DeclineReason.BUSY, "busy", "busy", "declined_here", True),
+    ],
+)
+def test_52_what_one_device_cannot_do_stops_that_device_only(reason, state, end, stop, missed):
+    story = ringing()
+    assert story.do(Decline, "ben", 2, reason=reason, message="no camera") is None
+    assert story.heard == []
+    assert story.rings("ben") == {"ben-phone": stop, "ben-tablet": "queued"}
+    assert story.ends == ("ringing", None)
+    assert story.do(Decline, "ben", 3, reason=reason) is None
+    assert not story.changed
+    story.do(Decline, "ben", 4, device="ben-tablet", reason=reason, message="nor here")
+    assert (story.state("ben"), story.leg("ben").message) == (state, "nor here")
+    assert story.leg("ben").decline_reason is reason
+    assert story.leg("ben").by.id == "ben"
+    assert story.ends == ("ended", end)
+    assert story.rings("ben") == {"ben-phone": stop, "ben-tablet": stop}
+    assert ("call.missed ben" in story.heard) is missed
+    assert story.heard[0] == ("participant.busy ben" if missed else "participant.declined ben")
+
+
+@pytest.mark.parametrize(
+    ("reason", "stop"),
+    [(DeclineReason.NOT_SUPPORTED, "not_supported"), (DeclineReason.BUSY, "declined_elsewhere")],
+)
+def test_52_said_of_no_device_it_is_said_of_all(reason, stop):
+    story = ringing()
+    story.do(Decline, "ben", 2, device=None, reason=reason)
+    assert set(story.rings("ben").values()) == {stop}
+    assert story.call.ended
+
+
+def test_52_a_device_that_already_stopped_does_not_count():
+    story = ringing()
+    story.leg("ben").rings[1].state = RingState.FAILED
+    story.do(Decline, "ben", 2, reason=DeclineReason.NOT_SUPPORTED)
+    assert story.ends == ("ended", "not_supported")
+    assert story.rings("ben")["ben-tablet"] == "failed"
+
+
+def test_57_a_device_that_is_unregistered_stops_and_the_others_go_on():
+    story = ringing()
+    story.do(DeviceRemoved, "ben", 2)
+    assert story.rings("ben") == {"ben-phone": "canceled", "ben-tablet": "queued"}
+    assert story.leg("ben").rings[0].ended_at == at(2)
+    assert story.heard == []
+    assert story.state("ben") == "ringing"
+    story.do(DeviceRemoved, "ben", 3)
+    assert not story.changed
+    story.do(DeviceRemoved, "ben", 4, device="ben-tablet")
+    assert story.ends == ("ringing", None)
+    assert story.due == 60
+
+
+def test_58_time_never_runs_backwards():
+    story = ringing()
+    story.do(Answer, "ben", 30)
+    story.do(MediaConnected, "ben", 10)
+    assert story.leg("ben").connected_at == at(30)
+    assert story.call.touched_at == at(30)
+    assert story.news[0].occurred_at == at(30)
+    assert story.news[0].late_by_ms == 0
+
+
+def test_a_stranger_has_no_say():
+    story = ringing()
+    for kind in (Ack, Answer, Decline, Cancel, HangUp, Silence, Hold):
+        assert story.do(kind, "zoe", 2) == "not_participant"
+        assert story.refusal.users == ("zoe",)
+    assert not story.changed
+
+
+def test_a_quick_message_while_it_rings():
+    story = ringing()
+    assert story.do(Signal, "ben", 2, type="chat", data={"text": "5 min"}, to=("ann",)) is None
+    assert story.heard == ["signal.sent ben"]
+    event = story.news[0]
+    assert event.only_for == ("ann",)
+    assert event.details == {"signal": {"type": "chat", "data": {"text": "5 min"}, "to": ["ann"]}}
+    assert story.do(Signal, "ben", 3, type="chat", to=("ann", "zoe")) == "not_participant"
+    assert story.refusal.users == ("zoe",)
+
+
+@pytest.mark.parametrize(
+    ("reason", "state", "stop"),
+    [
+        (EndReason.TERMINATED, "canceled", "canceled"),
+        (EndReason.REPLACED, "canceled", "canceled"),
+        (EndReason.MEDIA_FAILED, "failed", "error"),
+        (EndReason.ERROR, "failed", "error"),
+    ],
+)
+def test_whoever_ends_a_ringing_call_stops_every_device(reason, state, stop):
+    story = ringing()
+    assert story.server(End, 2, reason=reason) is None
+    assert story.ends == ("ended", reason.value)
+    assert (story.state("ben"), story.leg("ben").end_reason) == (state, reason)
+    assert set(story.rings("ben").values()) == {stop}
+    assert "call.missed ben" in story.heard
+    assert engaged_slots(story.call) == {}
+    assert story.server(End, 3) is None
+    assert not story.changed
+
+
+def test_every_event_says_what_made_it():
+    story = ringing()
+    story.do(Answer, "ben", 2)
+    assert {(e.cause.kind, e.cause.name, e.cause.by.id) for e in story.news} == {("command", "answer", "ben")}
+    story = talking("ben")
+    story.do(HangUp, "ben", 9)
+    assert {e.cause.name for e in story.news} == {"hang_up"}
+    assert {e.cause.name for e in Story("ben").news} == {"dial"}
