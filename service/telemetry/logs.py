@@ -1,0 +1,98 @@
+"""Logs: one event per line to stderr, as JSON or for reading, with `app_id`, `call_id`, `user_id` where known."""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from typing import Any, Literal, TextIO
+
+import structlog
+
+SECRET_NAMES = frozenset(
+    (
+        "action_token",
+        "api_key",
+        "authorization",
+        "cookie",
+        "credential",
+        "headers",
+        "password",
+        "secret",
+        "signing_secret",
+        "token",
+    )
+)
+SECRET_VALUES = re.compile(
+    r"""\b(?:hsk_|whsec_)[A-Za-z0-9_+/=-]{8,}      # our keys and webhook secrets
+      | \beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*   # any JWT
+      | (?<=://)[^/\s:@]*:[^/\s@]+(?=@)            # the user and password of an address
+    """,
+    re.VERBOSE,
+)
+HIDDEN = "[hidden]"
+
+
+@dataclass(slots=True, frozen=True)
+class LogConfig:
+    """`auto` is `console` on a terminal and `json` elsewhere."""
+
+    format: Literal["auto", "json", "console"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+def logger(room: str) -> Any:
+    """The logger of a room; `log.info("what happened", call_id=…)`."""
+    return structlog.stdlib.get_logger(f"hookswitch.{room}")
+
+
+def set_up_logs(config: LogConfig, stream: TextIO | None = None) -> None:
+    """Send everything, also what libraries log, to one place. Called once, by the composing process."""
+    out = stream or sys.stderr
+    on_terminal = config.format == "console" or (config.format == "auto" and out.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(allow=()),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        hide_secrets,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer(colors=out.isatty()) if on_terminal else structlog.processors.JSONRenderer()
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(config.level.upper())
+    # Chatty at info about their own housekeeping.
+    for name in ("apscheduler", "alembic", "uvicorn.access", "websockets", "httpcore2", "aioice", "aiortc"):
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+def hide_secrets(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """No key, token or password leaves through a log line, whoever wrote it."""
+    for name, value in event.items():
+        if name.lower() in SECRET_NAMES:
+            event[name] = HIDDEN
+        elif isinstance(value, str):
+            event[name] = SECRET_VALUES.sub(HIDDEN, value)
+    return event

@@ -1,0 +1,68 @@
+"""Prometheus metrics of one process. Names are stable: dashboards and alerts are built on them."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+RING_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30)
+LATE_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5, 60, 3600)
+HTTP_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30)
+
+
+class Metrics:
+    """Everything that is counted. Constructed by the composing process and handed to whoever counts."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
+        self.calls_created = Counter("hookswitch_calls_created", "Calls dialled", registry=registry)
+        self.calls_ended = Counter("hookswitch_calls_ended", "Calls ended", ["reason"], registry=registry)
+        self.calls_live = Gauge(
+            "hookswitch_calls_live", "Calls not ended, of all replicas, counted every few seconds", registry=registry
+        )
+        self.ring_latency = Histogram(
+            "hookswitch_ring_seconds",
+            "From the invitation to the first acknowledgement of a device",
+            buckets=RING_BUCKETS,
+            registry=registry,
+        )
+        self.commands = Counter(
+            "hookswitch_commands", "Commands to calls, by outcome code", ["command", "outcome"], registry=registry
+        )
+        self.timer_lateness = Histogram(
+            "hookswitch_timer_late_seconds",
+            "How late a deadline was settled by the sweep",
+            buckets=LATE_BUCKETS,
+            registry=registry,
+        )
+        self.deliveries = Counter(
+            "hookswitch_webhook_deliveries", "Attempts to deliver to webhooks", ["outcome"], registry=registry
+        )
+        self.sockets = Gauge("hookswitch_sockets_open", "Sockets connected to this process", registry=registry)
+        self.database_connections = Gauge(
+            "hookswitch_database_connections", "Connections of this process, by use", ["state"], registry=registry
+        )
+        self.http = Histogram(
+            "hookswitch_http_seconds",
+            "HTTP requests, by route and status class",
+            ["method", "route", "status"],
+            buckets=HTTP_BUCKETS,
+            registry=registry,
+        )
+        self.task_restarts = Counter(
+            "hookswitch_task_restarts",
+            "Background tasks that failed and were started again",
+            ["task"],
+            registry=registry,
+        )
+
+    def watch_pool(self, read: Callable[[], tuple[int, int]]) -> None:
+        """`read` answers (used, idle) connections whenever somebody scrapes."""
+        self.database_connections.labels("used").set_function(lambda: read()[0])
+        self.database_connections.labels("idle").set_function(lambda: read()[1])
+
+    def page(self) -> bytes:
+        """What `GET /metrics` answers, in the text form that `content_type` names."""
+        return generate_latest(self.registry)
