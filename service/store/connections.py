@@ -1,0 +1,175 @@
+"""Who is connected where: one row per live socket, owned by a replica that has one lease for all of them.
+
+A connection counts while its replica's lease runs. Nothing is written per heartbeat; a replica that dies takes its
+connections with it when the lease is over.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from service.store.database import Driver
+
+
+@dataclass(slots=True, frozen=True)
+class Connection:
+    """One socket of a user's device."""
+
+    id: UUID
+    app_id: str
+    user_id: str
+    device_id: str
+    platform: str
+    app_version: str | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Place:
+    """Where a connection lives."""
+
+    connection_id: UUID
+    replica_id: UUID
+    device_id: str
+
+
+REGISTER = """
+INSERT INTO replicas (id, lease_until) VALUES ($1, clock_timestamp() + make_interval(secs => $2))
+ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until
+"""
+
+RENEW = """
+UPDATE replicas SET lease_until = clock_timestamp() + make_interval(secs => $2) WHERE id = $1 RETURNING id
+"""
+
+OTHERS = "SELECT count(*) FROM replicas WHERE id <> $1 AND lease_until > clock_timestamp()"
+
+# The newest socket of a device is the only one: whoever was there before is named, so that it can be closed.
+ADD = """
+WITH older AS (
+  DELETE FROM connections WHERE app_id = $2 AND user_id = $3 AND device_id = $4 AND id <> $1
+  RETURNING id, replica_id, device_id
+), added AS (
+  INSERT INTO connections (id, app_id, user_id, device_id, platform, app_version, replica_id)
+  SELECT $1, a.id, $3, $4, $5, $6, r.id FROM apps a, replicas r WHERE a.id = $2 AND r.id = $7
+  ON CONFLICT (id) DO NOTHING
+), seen AS (
+  UPDATE devices SET last_seen_at = clock_timestamp(), app_version = coalesce($6, app_version)
+  WHERE app_id = $2 AND user_id = $3 AND id = $4
+)
+SELECT id, replica_id, device_id FROM older
+"""
+
+RESTORE = """
+INSERT INTO connections (id, app_id, user_id, device_id, platform, app_version, replica_id)
+SELECT c.id, c.app_id, c.user_id, c.device_id, c.platform, c.app_version, $7
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+  AS c(id, app_id, user_id, device_id, platform, app_version)
+JOIN apps a ON a.id = c.app_id
+ORDER BY c.id
+ON CONFLICT (id) DO NOTHING
+"""
+
+REMOVE = """
+WITH gone AS (
+  DELETE FROM connections WHERE id = ANY($1::uuid[]) RETURNING app_id, user_id, device_id
+), last_seen AS (
+  SELECT DISTINCT app_id, user_id, device_id FROM gone
+), device AS (
+  UPDATE devices d SET last_seen_at = clock_timestamp() FROM last_seen l
+  WHERE d.app_id = l.app_id AND d.user_id = l.user_id AND d.id = l.device_id
+)
+UPDATE users u SET last_seen_at = clock_timestamp() FROM (SELECT DISTINCT app_id, user_id FROM gone) l
+WHERE u.app_id = l.app_id AND u.id = l.user_id
+"""
+
+STANDING = """
+SELECT EXISTS (SELECT FROM connections WHERE id = $1) AS here,
+  EXISTS (
+    SELECT FROM connections c JOIN replicas r ON r.id = c.replica_id AND r.lease_until > clock_timestamp()
+    WHERE c.app_id = $2 AND c.user_id = $3 AND c.device_id = $4 AND c.id <> $1
+  ) AS elsewhere
+"""
+
+PLACES = """
+SELECT c.id, c.replica_id, c.device_id
+FROM connections c JOIN replicas r ON r.id = c.replica_id AND r.lease_until > clock_timestamp()
+WHERE c.app_id = $1 AND c.user_id = $2 ORDER BY c.created_at
+"""
+
+DEAD = """
+SELECT c.id, c.app_id, c.user_id, c.device_id, c.platform, c.app_version
+FROM replicas r JOIN connections c ON c.replica_id = r.id
+WHERE r.lease_until <= clock_timestamp() ORDER BY r.lease_until, c.id LIMIT $1
+"""
+
+# The grace keeps the row of a replica that only stumbled, so that it need not restore everything.
+BURY = """
+DELETE FROM replicas r WHERE r.lease_until <= clock_timestamp() - make_interval(secs => $1)
+AND NOT EXISTS (SELECT FROM connections c WHERE c.replica_id = r.id)
+"""
+
+
+async def register_replica(driver: Driver, replica_id: UUID, lease_s: float) -> None:
+    """Start (or go on with) a replica's lease of `lease_s` seconds."""
+    await driver.execute(REGISTER, replica_id, lease_s)
+
+
+async def renew_lease(driver: Driver, replica_id: UUID, lease_s: float) -> bool:
+    """Prolong the lease; false when others have buried this replica: register again and restore its connections."""
+    return await driver.fetchval(RENEW, replica_id, lease_s) is not None
+
+
+async def unregister_replica(driver: Driver, replica_id: UUID) -> None:
+    """The replica goes, and every connection of it."""
+    await driver.execute("DELETE FROM replicas WHERE id = $1", replica_id)
+
+
+async def bury_replicas(driver: Driver, grace_s: float) -> None:
+    """Forget replicas whose lease has been over for `grace_s` seconds and that have no connections left."""
+    await driver.execute(BURY, grace_s)
+
+
+async def other_replicas(driver: Driver, replica_id: UUID) -> int:
+    """How many other replicas are alive."""
+    return int(await driver.fetchval(OTHERS, replica_id))
+
+
+async def add_connection(driver: Driver, connection: Connection, replica_id: UUID) -> list[Place]:
+    """Note a new socket; returns the older ones of the same device, whose rows are gone from now on.
+
+    A replica that others took for dead notes nothing: its next renewal restores all its connections.
+    """
+    c = connection
+    rows = await driver.fetch(ADD, c.id, c.app_id, c.user_id, c.device_id, c.platform, c.app_version, replica_id)
+    return [Place(row["id"], row["replica_id"], row["device_id"]) for row in rows]
+
+
+async def restore_connections(driver: Driver, connections: list[Connection], replica_id: UUID) -> None:
+    """Note all sockets of a replica again, after others took it for dead."""
+    columns = zip(
+        *((c.id, c.app_id, c.user_id, c.device_id, c.platform, c.app_version) for c in connections), strict=True
+    )
+    if connections:
+        await driver.execute(RESTORE, *(list(column) for column in columns), replica_id)
+
+
+async def remove_connections(driver: Driver, ids: list[UUID]) -> None:
+    """Forget sockets; their users and devices were last seen now."""
+    await driver.execute(REMOVE, ids)
+
+
+async def standing(driver: Driver, connection: Connection) -> tuple[bool, bool]:
+    """Whether this connection is still noted, and whether the same device has another live one."""
+    c = connection
+    row = await driver.fetchrow(STANDING, c.id, c.app_id, c.user_id, c.device_id)
+    return (bool(row["here"]), bool(row["elsewhere"])) if row else (False, False)
+
+
+async def places_of(driver: Driver, app_id: str, user_id: str) -> list[Place]:
+    """The live connections of a user, the oldest first."""
+    rows = await driver.fetch(PLACES, app_id, user_id)
+    return [Place(row["id"], row["replica_id"], row["device_id"]) for row in rows]
+
+
+async def dead_connections(driver: Driver, limit: int) -> list[Connection]:
+    """Connections of replicas whose lease is over, at most `limit`."""
+    return [Connection(**row) for row in await driver.fetch(DEAD, limit)]
