@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from service.core.calls import Call, engaged_slots
@@ -47,10 +48,11 @@ class Idempotency:
 
 @dataclass(slots=True, frozen=True)
 class Written:
-    """A committed turn: `tx` is its place in the feed."""
+    """A committed turn: `tx` is its place in the feed, `webhooks` have deliveries of this statement waiting."""
 
     call_id: UUID
     tx: int
+    webhooks: tuple[UUID, ...] = ()
 
 
 DUE = """
@@ -79,6 +81,7 @@ TAIL = """
   SELECT w.id, t.stream, t.seq
   FROM told t JOIN webhooks w ON w.app_id = t.app_id AND w.enabled AND t.type LIKE ANY (w.patterns)
   ORDER BY t.stream, t.seq
+  RETURNING webhook_id
 ), freed AS (
   DELETE FROM engagements g
   USING unnest($13::uuid[], $14::text[]) AS f(call_id, user_id)
@@ -109,7 +112,7 @@ WITH changed AS (
   FROM changed c WHERE calls.id = c.id AND calls.version = c.version
   RETURNING calls.id, calls.app_id
 ){TAIL}
-SELECT id, pg_current_xact_id()::text AS tx FROM saved
+SELECT id, pg_current_xact_id()::text AS tx, (SELECT array_agg(DISTINCT webhook_id) FROM queued) AS webhooks FROM saved
 """  # noqa: S608 - both parts are constants of this module
 
 INSERT = f"""
@@ -123,7 +126,7 @@ WITH fresh AS (
     AS c(id, version, state, deadline_at, ended_at, body)
   RETURNING id, app_id
 ){TAIL}
-SELECT id, pg_current_xact_id()::text AS tx FROM saved
+SELECT id, pg_current_xact_id()::text AS tx, (SELECT array_agg(DISTINCT webhook_id) FROM queued) AS webhooks FROM saved
 """  # noqa: S608 - both parts are constants of this module
 
 
@@ -160,7 +163,7 @@ async def save(driver: Driver, changes: list[Change]) -> list[Written]:
     """
     with faults():
         rows = await driver.fetch(UPDATE, *_columns(changes))
-    return [Written(row["id"], int(row["tx"])) for row in rows]
+    return [_written(row) for row in rows]
 
 
 async def insert(driver: Driver, change: Change, idempotency: Idempotency | None) -> Written:
@@ -173,7 +176,7 @@ async def insert(driver: Driver, change: Change, idempotency: Idempotency | None
     if not rows:
         message = "the call was not written"
         raise ConflictError(message)
-    return Written(rows[0]["id"], int(rows[0]["tx"]))
+    return _written(rows[0])
 
 
 async def due(driver: Driver, limit: int) -> list[UUID]:
@@ -197,6 +200,10 @@ def decode(body: str, version: int) -> Call:
 def encode(call: Call) -> str:
     """The aggregate as it is stored."""
     return _encoder.encode(call).decode()
+
+
+def _written(row: asyncpg.Record) -> Written:
+    return Written(row["id"], int(row["tx"]), tuple(row["webhooks"] or ()))
 
 
 def _columns(changes: list[Change]) -> tuple[list[object], ...]:

@@ -147,7 +147,7 @@ class Switchboard:
             written = await store.insert(driver, change, request.idempotency)
         except ConflictError:
             return None
-        self._tell([Told(decision.call, tuple(change.envelopes), written.tx)])
+        self._tell([Told(decision.call, tuple(change.envelopes), written.tx, written.webhooks)])
         return Outcome(decision.call, created=True)
 
     async def _in_the_way(
@@ -231,13 +231,13 @@ class Switchboard:
         if not changes:
             return False
         try:
-            written = {row.call_id: row.tx for row in await store.save(driver, changes)}
+            written = {row.call_id: row for row in await store.save(driver, changes)}
         except ConflictError:
             return False
         told = [
-            Told(change.call, tuple(change.envelopes), written[call_id])
+            Told(change.call, tuple(change.envelopes), row.tx, row.webhooks)
             for change in changes
-            if (call_id := UUID(change.call.id)) in written
+            if (row := written.get(UUID(change.call.id)))
         ]
         self._tell(told)
         return bool(told)
