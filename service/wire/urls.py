@@ -56,10 +56,21 @@ NOT_PUBLIC_V6: Mapping[IPv6Network, str] = MappingProxyType(
         )
     },
 )
+PRIVATE: tuple[IPv4Network | IPv6Network, ...] = (
+    *map(IPv4Network, ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12")),
+    IPv4Network("192.168.0.0/16"),
+    *map(IPv6Network, ("::1/128", "fc00::/7", "fe80::/10")),
+)
+"""What `allow_private` permits: machines and networks of one's own."""
 
 
-def why_not(address: IPv4Address | IPv6Address) -> str | None:
-    """Why the service must not connect to this address, in a word or two; `None` for a public one."""
+def why_not(address: IPv4Address | IPv6Address, *, allow_private: bool = False) -> str | None:
+    """Why the service must not connect to this address, in a word or two; `None` for one that it may connect to.
+
+    That is a public one, or with `allow_private` (development, tests) one of a private network or this machine.
+    """
+    if allow_private and any(address in network for network in PRIVATE):
+        return None
     if isinstance(address, IPv4Address):
         return next((why for network, why in NOT_PUBLIC_V4.items() if address in network), None)
     if address.scope_id is not None or address not in PUBLIC_V6:
@@ -104,7 +115,7 @@ def _check_host(parts: SplitResult, *, allow_private: bool) -> None:
     except ValueError:
         _check_name(host, in_brackets="[" in parts.netloc, allow_private=allow_private)
         return
-    if not allow_private and (why := why_not(address)):
+    if why := why_not(address, allow_private=allow_private):
         raise ValueError(f"{host} is not a public address ({why})")
 
 

@@ -22,6 +22,15 @@ def test_an_address_that_is_not_public_is_refused(address):
     assert why_not(ip_address(address))
 
 
+PRIVATE = "10.0.0.1 100.64.0.1 127.0.0.1 169.254.169.254 172.31.255.255 192.168.1.1 ::1 fd12:3456::1 fe80::1%eth0"
+
+
+@pytest.mark.parametrize("address", NOT_PUBLIC)
+def test_the_setting_allows_networks_of_ones_own(address):
+    own = address in PRIVATE.split() or address.startswith(("10.", "127.", "172.", "fc", "fe8"))
+    assert (why_not(ip_address(address), allow_private=True) is None) is own
+
+
 @pytest.mark.parametrize("address", PUBLIC)
 def test_a_public_address_may_be_called(address):
     assert why_not(ip_address(address)) is None
@@ -109,7 +118,9 @@ def test_a_setting_allows_private_addresses(url):
         check_url(url)
 
 
-@pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "http://a:b@127.0.0.1/", "http://127.1/", "http://127.0.0.1:22/"])
+@pytest.mark.parametrize(
+    "url", ["ftp://127.0.0.1/", "http://a:b@127.0.0.1/", "http://127.1/", "http://127.0.0.1:22/", "http://0.0.0.0/"]
+)
 def test_the_setting_allows_nothing_else(url):
     with pytest.raises(ValueError, match=r".+"):
         check_url(url, allow_private=True)
