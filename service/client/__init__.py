@@ -1,0 +1,50 @@
+"""Python SDK for backends, CTI systems and tests: REST, the live socket, webhook verification.
+
+    async with Client("http://127.0.0.1:8080", api_key) as client:
+        placed = await client.call("ana", ["ben"])
+        await client.hang_up(placed.call.id, user_id="ana")
+
+Everything that goes wrong is a :class:`Refused` (the service said no, with a stable code) or an :class:`Unreachable`.
+"""
+
+from service.client.feed import Event
+from service.client.live import LiveSocket
+from service.client.problems import Overrun, Refused, Unreachable
+from service.client.sdk import Client
+from service.client.shapes import (
+    Call,
+    Connection,
+    Device,
+    Leg,
+    Placed,
+    Presence,
+    Replaced,
+    Ring,
+    RingStop,
+    RtcFrame,
+    Token,
+    User,
+    Webhook,
+)
+
+__all__ = [
+    "Call",
+    "Client",
+    "Connection",
+    "Device",
+    "Event",
+    "Leg",
+    "LiveSocket",
+    "Overrun",
+    "Placed",
+    "Presence",
+    "Refused",
+    "Replaced",
+    "Ring",
+    "RingStop",
+    "RtcFrame",
+    "Token",
+    "Unreachable",
+    "User",
+    "Webhook",
+]

@@ -1,0 +1,116 @@
+"""Events: the envelope as an object, the app's pull feed, and the proof that none is missing or changed."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service.client.http import Door
+from service.client.shapes import Call, shaped
+from service.wire.feed import hash_of
+
+LONG_POLL_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened.
+
+    `envelope` is `{type, timestamp, data}` as it was told; `cursor` is the reader's place in the app's feed after it,
+    where known.
+    """
+
+    envelope: Mapping[str, Any]
+    cursor: str | None = None
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> "Event":
+        """From an item of a feed or a socket frame: `{event, cursor}`, or the bare envelope with or without it."""
+        if "event" in item:
+            return cls(item["event"], item.get("cursor"))
+        return cls({key: value for key, value in item.items() if key != "cursor"}, item.get("cursor"))
+
+    @property
+    def type(self) -> str:
+        """`call.created`, `participant.answered`, …."""
+        return str(self.envelope["type"])
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What the event says."""
+        data: Mapping[str, Any] = self.envelope["data"]
+        return data
+
+    @property
+    def call_id(self) -> str | None:
+        """The call it is about; `None` for presence and devices."""
+        return self.data.get("call_id")
+
+    @property
+    def user_id(self) -> str | None:
+        """The participant it is about."""
+        return self.data.get("user_id")
+
+    @property
+    def seq(self) -> int:
+        """Its number in its call (presence: of its user), from 1 and without gaps."""
+        return int(self.data.get("seq", 0))
+
+    @property
+    def call(self) -> Call:
+        """The call after the event. Raises `KeyError` when the event is not about a call."""
+        return shaped(self.data["call"], Call)
+
+    @property
+    def late_by_ms(self) -> int:
+        """How much later than due it was settled."""
+        return int(self.data.get("late_by_ms", 0))
+
+    @property
+    def intact(self) -> bool:
+        """Whether its own hash closes; not so for a signal that was addressed to somebody else, which is redacted."""
+        return self.data.get("hash") == hash_of(dict(self.envelope))
+
+
+def unbroken(events: Iterable[Event]) -> bool:
+    """Whether these are all the events of one call so far: numbered from 1 without gaps, each closing the chain."""
+    last = ""
+    for number, event in enumerate(events, start=1):
+        if event.seq != number or event.data.get("prev") != last:
+            return False
+        if not event.intact and not event.data.get("redacted"):
+            return False
+        last = str(event.data.get("hash"))
+    return True
+
+
+class Feed:
+    """`GET /v1/events`: everything that happened in the app, for consumers that prefer pulling."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    async def read(
+        self, after: str | None = None, *, types: Iterable[str] = (), limit: int = 200, wait_s: int = 0
+    ) -> tuple[list[Event], str | None]:
+        """One page behind the cursor and the cursor to go on from; waits up to `wait_s` (30) for a first event."""
+        wanted = {"after": after, "types": ",".join(types) or None, "limit": limit, "wait_s": wait_s or None}
+        page = await self._door.ask("GET", "/events", params=wanted, wait_s=wait_s)
+        events = [Event.of(item) for item in page["items"]]
+        return events, page.get("next_cursor") or (events[-1].cursor if events else after)
+
+    async def follow(self, after: str | None = None, *, types: Iterable[str] = ()) -> AsyncIterator[Event]:
+        """Everything behind the cursor and then, for ever, what happens."""
+        wanted = tuple(types)
+        while True:
+            events, after = await self.read(after, types=wanted, wait_s=LONG_POLL_S)
+            for event in events:
+                yield event
+
+    async def caught_up(self, after: str | None = None, *, types: Iterable[str] = ()) -> list[Event]:
+        """Everything behind the cursor, up to now."""
+        found: list[Event] = []
+        while True:
+            events, after = await self.read(after, types=types)
+            if not events:
+                return found
+            found += events

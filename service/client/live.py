@@ -1,0 +1,253 @@
+"""The live socket: one device of one user, connected until it is closed.
+
+    async with LiveSocket(url, token, device_id="phone", platform="ios") as phone:
+        async for alert in phone.rings:
+            if isinstance(alert, Ring):
+                await phone.answer(alert.call_id)
+
+A lost connection is taken up again by itself, from the last event that arrived; nothing is missed and nothing comes
+twice. What needs sequence goes by `seq`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from itertools import count
+from types import MappingProxyType
+from typing import Any, Self
+
+import orjson
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.typing import Subprotocol
+
+from service.client.feed import Event
+from service.client.inbox import Inbox
+from service.client.problems import Refused, Unreachable
+from service.client.shapes import Placed, Replaced, Ring, RingStop, RtcFrame, Welcome, shaped
+from service.client.verbs import Verbs
+
+Token = str | Callable[[], Awaitable[str]]
+SUBPROTOCOL = Subprotocol("hookswitch.v1")
+FRAME_BYTES = 1024 * 1024
+LOST = (ConnectionClosed, InvalidHandshake, OSError, TimeoutError)
+"""What a connection that breaks, or does not come up, raises."""
+BACKOFF_S = (0.1, 0.3, 1.0, 2.0, 5.0)
+ALERTS: Mapping[str, type[RingStop | Replaced]] = MappingProxyType(
+    {"ring.stop": RingStop, "call.replaced": Replaced},
+)
+
+
+class LiveSocket(Verbs):
+    """One device's connection.
+
+    `token` is a user token, or an asynchronous function that fetches one (asked again for every connection, so that
+    a token may expire meanwhile). `resume_after` is the cursor of the last event already known. `events`, `rings`
+    and `rtc` are asynchronous iterators; `welcome` is what the last connection began with.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: Token,
+        *,
+        device_id: str,
+        platform: str = "web",
+        resume_after: str | None = None,
+        timeout_s: float = 10.0,
+    ) -> None:
+        self.url = url.rstrip("/").replace("http", "ws", 1) + "/v1/ws"
+        self.device_id = device_id
+        self.platform = platform
+        self.cursor = resume_after
+        self.events: Inbox[Event] = Inbox()
+        self.rings: Inbox[Ring | RingStop | Replaced] = Inbox()
+        self.rtc: Inbox[RtcFrame] = Inbox()
+        self.connections = 0
+        self._token = token
+        self._timeout_s = timeout_s
+        self._numbers = count(1)
+        self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._told_seq: dict[str, int] = {}
+        self._told_rings: dict[str, str] = {}
+        self._welcome: Welcome | None = None
+        self._socket: ClientConnection | None = None
+        self._up = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Connect. Raises `Refused` (a bad token) and `Unreachable`."""
+        await self._connect()
+        self._task = asyncio.create_task(self._stay(), name=f"live {self.device_id}")
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    @property
+    def welcome(self) -> Welcome:
+        """The newest greeting of the service. Raises `Unreachable` before the first."""
+        if self._welcome is None:
+            raise Unreachable("not connected yet")
+        return self._welcome
+
+    async def close(self) -> None:
+        """Say good-bye; the service tells the others in the call after a grace."""
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        if self._socket:
+            await self._socket.close()
+        self._shut(None)
+
+    async def drop(self) -> None:
+        """Lose the connection without a good-bye, as in a tunnel; it is taken up again by itself."""
+        if self._socket:
+            self._socket.transport.abort()
+
+    async def command(self, type_: str, **fields: Any) -> Placed | None:
+        """Send a command and wait for its result (`None` when it carries no call).
+
+        While the connection is down it waits for the next one. Raises `Refused`, and `Unreachable` when the
+        connection broke before the result: nobody knows then whether it was done, but to repeat a command that has
+        had its effect does no harm (except `call.create` and `call.signal`).
+        """
+        answer = await self.ask({"type": type_, **{name: v for name, v in fields.items() if v is not None}})
+        return shaped(answer, Placed) if answer.get("call") else None
+
+    async def ask(self, frame: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a frame with an id of its own and wait for the frame that answers it. Raises as :meth:`command`."""
+        number = str(next(self._numbers))
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._up.wait()
+                self._waiting[number] = answer
+                await self.send({**frame, "id": number})
+                return await answer
+        except TimeoutError as fault:
+            raise Unreachable(f"no answer to {frame['type']} within {self._timeout_s} s") from fault
+        finally:
+            self._waiting.pop(number, None)
+
+    async def send(self, frame: Mapping[str, Any]) -> None:
+        """Send a frame and wait for nothing. Raises `Unreachable`."""
+        if self._socket is None:
+            raise Unreachable("not connected")
+        try:
+            await self._socket.send(orjson.dumps(dict(frame)).decode())
+        except LOST as fault:
+            raise Unreachable(str(fault)) from fault
+
+    async def _connect(self) -> None:
+        token = self._token if isinstance(self._token, str) else await self._token()
+        hello = {"type": "hello", "token": token, "device_id": self.device_id, "platform": self.platform}
+        if self.cursor:
+            hello["resume_after"] = self.cursor
+        try:
+            socket = await connect(
+                self.url,
+                subprotocols=[SUBPROTOCOL],
+                open_timeout=self._timeout_s,
+                close_timeout=2,
+                ping_interval=15,
+                ping_timeout=15,
+                max_size=FRAME_BYTES,
+                compression=None,
+                proxy=None,
+            )
+        except LOST as fault:
+            raise Unreachable(f"{self.url}: {fault}") from fault
+        try:
+            await socket.send(orjson.dumps(hello).decode())
+            async with asyncio.timeout(self._timeout_s):
+                first = orjson.loads(await socket.recv())
+        except LOST as fault:
+            raise Unreachable(f"{self.url}: {fault}") from fault
+        if first["type"] != "welcome":
+            await socket.close()
+            raise Refused(first.get("problem") or {"code": "error", "detail": "the service did not say welcome"})
+        self._socket = socket
+        self.connections += 1
+        self._greeted(shaped(first, Welcome))
+
+    def _greeted(self, welcome: Welcome) -> None:
+        self._welcome = welcome
+        for gone in self._told_rings.keys() - {ring.ring_id for ring in welcome.rings}:
+            # It was stopped while the connection was down; the events say why.
+            self.rings.put(RingStop(ring_id=gone, call_id=self._told_rings.pop(gone), stop_reason=""))
+        for ring in welcome.rings:
+            self._ring(ring)
+        self._up.set()
+
+    async def _stay(self) -> None:
+        """Read, and connect again, until closed or refused."""
+        tries = 0
+        while True:
+            try:
+                if self._socket is None:
+                    await self._connect()
+                tries = 0
+                await self._read()
+            except Unreachable:
+                await asyncio.sleep(BACKOFF_S[min(tries, len(BACKOFF_S) - 1)])
+                tries += 1
+            except Refused as refused:
+                self._shut(refused)
+                return
+            finally:
+                self._down()
+
+    async def _read(self) -> None:
+        if self._socket is None:
+            raise Unreachable("not connected")
+        with suppress(ConnectionClosed):
+            async for text in self._socket:
+                self._receive(orjson.loads(text))
+
+    def _down(self) -> None:
+        self._up.clear()
+        self._socket = None
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(Unreachable("the connection broke before the result came"))
+
+    def _shut(self, fault: Exception | None) -> None:
+        for inbox in (self.events, self.rings, self.rtc):
+            inbox.close(fault)
+
+    def _receive(self, frame: dict[str, Any]) -> None:
+        kind = frame["type"]
+        if kind == "event":
+            self._event(Event.of(frame))
+        elif kind == "ring":
+            self._ring(shaped(frame["ring"], Ring))
+        elif kind in ALERTS:
+            self._told_rings.pop(frame.get("ring_id", ""), None)
+            self.rings.put(shaped(frame, ALERTS[kind]))
+        elif kind.startswith("rtc."):
+            self.rtc.put(shaped(frame, RtcFrame))
+        elif (answer := self._waiting.get(str(frame.get("id")))) and not answer.done():
+            self._settle(answer, frame)
+
+    @staticmethod
+    def _settle(answer: asyncio.Future[dict[str, Any]], frame: dict[str, Any]) -> None:
+        if frame["type"] == "error":
+            answer.set_exception(Refused(frame["problem"], frame["problem"].get("retry_after_s")))
+        else:
+            answer.set_result(frame)
+
+    def _event(self, event: Event) -> None:
+        """Pass on what is new; after a resume some may come twice."""
+        stream = event.call_id or f"user {event.user_id}"
+        if event.seq and event.seq <= self._told_seq.get(stream, 0):
+            return
+        self._told_seq[stream] = event.seq
+        self.cursor = event.cursor or self.cursor
+        self.events.put(event)
+
+    def _ring(self, ring: Ring) -> None:
+        if ring.ring_id not in self._told_rings:
+            self._told_rings[ring.ring_id] = ring.call_id
+            self.rings.put(ring)

@@ -1,0 +1,265 @@
+"""What the service answers, as objects. Unknown fields are ignored, so that an older client reads a newer service.
+
+States and reasons are plain strings for the same reason; they compare equal to the enumerations of
+`service.core.vocabulary`. Times are aware datetimes in UTC.
+"""
+
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+def shaped(value: Any, shape: type[T]) -> T:
+    """JSON data as an object. Raises `msgspec.ValidationError` when it is something else."""
+    return msgspec.convert(value, shape)
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """An answer of the service, or a part of one."""
+
+
+class By(Shape, frozen=True):
+    """Who did something."""
+
+    type: str
+    id: str
+
+
+class Sending(Shape, frozen=True):
+    """What a participant sends."""
+
+    audio: bool = False
+    video: bool = False
+    screen: bool = False
+
+
+class Leg(Shape, frozen=True):
+    """One participant of a call."""
+
+    user_id: str
+    state: str
+    role: str
+    attempt: int
+    invited_at: datetime
+    media: Sending
+    name: str | None = None
+    end_reason: str | None = None
+    decline_reason: str | None = None
+    message: str | None = None
+    device_id: str | None = None
+    ringing_at: datetime | None = None
+    answered_at: datetime | None = None
+    connected_at: datetime | None = None
+    ended_at: datetime | None = None
+    ring_deadline: datetime | None = None
+    held: bool = False
+    by: By | None = None
+
+
+class Call(Shape, frozen=True):
+    """A call; `talk_s` is in whole seconds, `seq` the number of its events so far."""
+
+    id: str
+    state: str
+    call_type: str
+    topology: str
+    initiator: str
+    created_at: datetime
+    talk_s: int
+    seq: int
+    legs: list[Leg]
+    ringing_at: datetime | None = None
+    answered_at: datetime | None = None
+    active_at: datetime | None = None
+    ended_at: datetime | None = None
+    end_reason: str | None = None
+    ended_by: By | None = None
+    ring_deadline: datetime | None = None
+    max_duration_s: int | None = None
+    custom: dict[str, Any] = {}
+    sip_status: int | None = None
+    q850_cause: int | None = None
+
+    def leg(self, user_id: str) -> Leg:
+        """The leg of that user. Raises `KeyError` for somebody else."""
+        for leg in self.legs:
+            if leg.user_id == user_id:
+                return leg
+        raise KeyError(user_id)
+
+
+class Connection(Shape, frozen=True):
+    """What a participant needs to join the media; `token` is good for this call alone, until `expires_at`."""
+
+    topology: str
+    call_id: str
+    token: str
+    expires_at: datetime
+    ws_url: str
+    ice_servers: list[dict[str, Any]] = []
+
+
+class Placed(Shape, frozen=True):
+    """What a command led to.
+
+    `connection` comes with a create, an answer and a join. `merged`: the other side was dialling too, and the two
+    calls became one (scenario 1).
+    """
+
+    call: Call
+    connection: Connection | None = None
+    merged: bool = False
+
+
+class Token(Shape, frozen=True):
+    """A user token."""
+
+    token: str
+    user_id: str
+    expires_at: datetime
+
+
+class User(Shape, frozen=True):
+    """A person of the app."""
+
+    user_id: str
+    name: str | None = None
+    avatar_url: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    locale: str | None = None
+    do_not_disturb: bool = False
+
+
+class Device(Shape, frozen=True):
+    """A registered device."""
+
+    device_id: str
+    platform: str
+    hardware_id: str | None = None
+    app_version: str | None = None
+
+
+class Companion(Shape, frozen=True):
+    """With whom somebody is busy."""
+
+    user_id: str | None = None
+    call_id: str | None = None
+    name: str | None = None
+
+
+class DevicePresence(Shape, frozen=True):
+    """One device in a presence; `call_id` is the call that it rings for or is in."""
+
+    device_id: str
+    platform: str
+    state: str
+    call_id: str | None = None
+    app_version: str | None = None
+    last_seen_at: datetime | None = None
+
+
+class Presence(Shape, frozen=True):
+    """Who is online, offline or busy, with whom and on which device."""
+
+    user_id: str
+    state: str
+    activity: str
+    reachable: str
+    busy_with: list[Companion] = []
+    devices: list[DevicePresence] = []
+    do_not_disturb: bool = False
+    away: bool = False
+    since: datetime | None = None
+    last_seen_at: datetime | None = None
+    source: str = "service"
+    expires_at: datetime | None = None
+    seq: int = 0
+    mapped: Any = None
+
+
+class Webhook(Shape, frozen=True):
+    """An endpoint; `secret` is told once, by the create."""
+
+    id: str
+    url: str
+    types: list[str] = []
+    description: str | None = None
+    enabled: bool = True
+    secret: str | None = None
+
+
+class Delivery(Shape, frozen=True):
+    """One event on its way to one endpoint."""
+
+    id: str
+    event_id: str
+    state: str
+    attempts: int = 0
+    type: str | None = None
+    status: int | None = None
+    error: str | None = None
+    next_attempt_at: datetime | None = None
+
+
+class Caller(Shape, frozen=True):
+    """Who is calling, as a ring says it."""
+
+    id: str
+    name: str | None = None
+    avatar_url: str | None = None
+
+
+class Ring(Shape, frozen=True):
+    """This device shall ring, until `expires_at` or a :class:`RingStop`."""
+
+    ring_id: str
+    call_id: str
+    device_id: str
+    attempt: int
+    call_type: str
+    caller: Caller
+    sent_at: datetime
+    expires_at: datetime
+    server_time: datetime
+    action_token: str
+    group: dict[str, Any] | None = None
+    custom: dict[str, Any] = {}
+
+
+class RingStop(Shape, frozen=True):
+    """This device shall stop ringing, and why (empty when it stopped while the connection was down)."""
+
+    ring_id: str
+    call_id: str
+    stop_reason: str
+
+
+class Replaced(Shape, frozen=True):
+    """Another device of the user took this one's place in the call; here it is over."""
+
+    call_id: str
+    device_id: str | None = None
+
+
+class RtcFrame(Shape, frozen=True):
+    """A session description or ICE candidates of the other side, relayed by the service."""
+
+    call_id: str
+    from_user: str = msgspec.field(name="from")
+    description: dict[str, Any] | None = None
+    candidates: list[dict[str, Any]] = []
+
+
+class Welcome(Shape, frozen=True):
+    """What the socket says first: the session, the live calls of the user, the open rings of the device."""
+
+    session_id: str
+    user_id: str
+    server_time: datetime
+    heartbeat_s: float = 15.0
+    calls: list[Call] = []
+    rings: list[Ring] = []
