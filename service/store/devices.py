@@ -1,0 +1,93 @@
+"""Registered devices and what wakes them. Push credentials go in here and are not told again."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.store.tables import devices, users
+from service.wire.devices import DeviceBody, DeviceView, push_view
+
+NOW = func.clock_timestamp()
+MOST_DEVICES = 50
+"""Devices of one user; each is a ring to send."""
+TOLD = (
+    devices.c.id.label("device_id"),
+    *(column for column in devices.c if column.name in DeviceView.model_fields),
+)
+
+
+class TooManyDevicesError(Exception):
+    """The user has :data:`MOST_DEVICES` registered already."""
+
+
+def _of(app_id: str, user_id: str) -> ColumnElement[bool]:
+    return and_(devices.c.app_id == app_id, devices.c.user_id == user_id)
+
+
+async def put_device(
+    connection: AsyncConnection,
+    app_id: str,
+    user_id: str,
+    device_id: str,
+    body: DeviceBody,
+) -> tuple[DeviceView, bool]:
+    """Register a device, or replace its registration; true when it is new.
+
+    Raises :class:`TooManyDevicesError`. The user must exist.
+    """
+    said = {
+        "platform": body.platform.value,
+        "push": body.push.kept() if body.push else None,
+        "hardware_id": body.hardware_id,
+        "app_version": body.app_version,
+        "updated_at": NOW,
+    }
+    # One registration at a time for each user, so that the limit holds.
+    await connection.execute(
+        select(users.c.id).where(users.c.app_id == app_id, users.c.id == user_id).with_for_update(),
+    )
+    changed = await connection.execute(
+        update(devices).where(_of(app_id, user_id), devices.c.id == device_id).values(**said).returning(*TOLD),
+    )
+    if row := changed.one_or_none():
+        return _view(row), False
+    count = await connection.scalar(select(func.count()).select_from(devices).where(_of(app_id, user_id)))
+    if (count or 0) >= MOST_DEVICES:
+        raise TooManyDevicesError
+    made = await connection.execute(
+        insert(devices).values(app_id=app_id, user_id=user_id, id=device_id, **said).returning(*TOLD),
+    )
+    return _view(made.one()), True
+
+
+async def get_device(connection: AsyncConnection, app_id: str, user_id: str, device_id: str) -> DeviceView | None:
+    """The user's device of that id; `None` when it is not registered."""
+    rows = await connection.execute(select(*TOLD).where(_of(app_id, user_id), devices.c.id == device_id))
+    row = rows.one_or_none()
+    return None if row is None else _view(row)
+
+
+async def list_devices(
+    connection: AsyncConnection,
+    app_id: str,
+    user_id: str,
+    after: str | None,
+    limit: int,
+) -> list[DeviceView]:
+    """The user's devices in the order of their ids, behind `after`."""
+    query = select(*TOLD).where(_of(app_id, user_id))
+    if after is not None:
+        query = query.where(devices.c.id > after)
+    return [_view(row) for row in await connection.execute(query.order_by(devices.c.id).limit(limit))]
+
+
+async def remove_device(connection: AsyncConnection, app_id: str, user_id: str, device_id: str) -> bool:
+    """Forget a registration; false when there was none."""
+    done = await connection.execute(delete(devices).where(_of(app_id, user_id), devices.c.id == device_id))
+    return done.rowcount > 0
+
+
+def _view(row: Row[Any]) -> DeviceView:
+    return DeviceView.model_validate({**row._mapping, "push": push_view(row.push)})  # noqa: SLF001 - SQLAlchemy's public name

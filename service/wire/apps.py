@@ -1,0 +1,54 @@
+"""An app's settings as its backend reads and changes them."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from service.wire.shapes import Body, Flag, View, Whole
+
+RingTimeout = Annotated[Whole, Field(ge=5, le=180)]
+Grace = Annotated[Whole, Field(ge=1, le=300)]
+Participants = Annotated[Whole, Field(ge=2)]
+
+
+class SettingsChange(Body):
+    """What shall be different; what is left out stays. Times in seconds; `max_duration_s: null` means no limit.
+
+    Calls keep the settings that they were dialled under.
+    """
+
+    ring_timeout_s: RingTimeout = 60
+    connect_timeout_s: Annotated[Whole, Field(ge=5, le=180)] = 30
+    reconnect_grace_s: Grace = 30
+    caller_lease_s: Grace = 30
+    alone_grace_s: Annotated[Whole, Field(ge=0, le=300)] = 10
+    min_connected: Annotated[Whole, Field(ge=1, le=2)] = 2
+    max_participants_relayed: Annotated[Participants, Field(le=4)] = 4
+    max_participants_routed: Annotated[Participants, Field(le=12)] = 12
+    max_duration_s: Annotated[Whole, Field(ge=10, le=7 * 24 * 3_600)] | None = None
+    call_waiting: Flag = False
+    glare: Literal["merge", "busy"] = "merge"
+    busy_while_ringing: Flag = False
+    auto_create_users: Flag = True
+    sandbox: Flag = False
+
+
+class AppView(View):
+    """An app with all its settings."""
+
+    id: str
+    name: str
+    ring_timeout_s: int
+    connect_timeout_s: int
+    reconnect_grace_s: int
+    caller_lease_s: int
+    alone_grace_s: int
+    min_connected: int
+    max_participants_relayed: int
+    max_participants_routed: int
+    max_duration_s: int | None
+    call_waiting: bool
+    glare: Literal["merge", "busy"]
+    busy_while_ringing: bool
+    auto_create_users: bool
+    sandbox: bool

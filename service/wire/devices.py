@@ -1,0 +1,113 @@
+"""Devices and how they can be woken. What wakes them is a secret: taken, kept, and never told again."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, StringConstraints, model_validator
+
+from service.core.vocabulary import Platform
+from service.wire.shapes import Body, Moment, View
+from service.wire.texts import DeviceId, Line
+
+Secret = Annotated[str, StringConstraints(min_length=1, max_length=4_096, pattern=r"^[!-~]+$")]
+"""A provider's token: visible ASCII."""
+Base64Url = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_+/=-]+$")]
+SHOWN = 4
+SHORTEST_SHOWN = 16
+"""Of a secret shorter than this nothing is shown."""
+
+
+class SubscriptionKeys(Body):
+    """The keys of a Web Push subscription (RFC 8291), in base64url."""
+
+    p256dh: Base64Url
+    auth: Base64Url
+
+
+class Subscription(Body):
+    """A browser's `PushSubscription.toJSON()`, as it is. The endpoint must be a public https address."""
+
+    endpoint: Secret
+    keys: SubscriptionKeys
+    expiration_time: Annotated[float, Field(ge=0, le=2**53)] | None = Field(default=None, alias="expirationTime")
+
+
+class PushBody(Body):
+    """How the device is woken: `token` for APNs and FCM, `subscription` for Web Push, neither for `none`."""
+
+    provider: Literal["apns", "fcm", "webpush", "none"]
+    token: Secret | None = None
+    subscription: Subscription | None = None
+    topic: Line | None = None
+    environment: Literal["production", "sandbox"] | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        wants_token, wants_subscription = self.provider in {"apns", "fcm"}, self.provider == "webpush"
+        if wants_token != (self.token is not None):
+            raise ValueError("token: needed for apns and fcm, and for them alone")
+        if wants_subscription != (self.subscription is not None):
+            raise ValueError("subscription: needed for webpush, and for it alone")
+        return self
+
+    def kept(self) -> dict[str, Any] | None:
+        """What is remembered; nothing for `none`, which means the same as no push at all."""
+        return None if self.provider == "none" else self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class DeviceBody(Body):
+    """A device as it shall be from now on: what is left out goes back to its default.
+
+    `hardware_id` is the same for all apps and browsers on one physical device, which then rings once.
+    """
+
+    platform: Platform
+    push: PushBody | None = None
+    hardware_id: DeviceId | None = None
+    app_version: Annotated[Line, StringConstraints(max_length=64)] | None = None
+
+
+class PushView(View):
+    """How the device is woken; of the token or the endpoint only enough to tell two apart."""
+
+    provider: str
+    token: str | None = None
+    endpoint: str | None = None
+    topic: str | None = None
+    environment: str | None = None
+
+
+class DeviceView(View):
+    """A registered device."""
+
+    device_id: str
+    user_id: str
+    platform: Platform
+    push: PushView | None
+    hardware_id: str | None
+    app_version: str | None
+    last_seen_at: Moment | None
+    created_at: Moment
+    updated_at: Moment
+
+
+def push_view(kept: Mapping[str, Any] | None) -> PushView | None:
+    """What may be told of remembered push credentials."""
+    if kept is None:
+        return None
+    endpoint = kept.get("subscription", {}).get("endpoint")
+    return PushView(
+        provider=kept["provider"],
+        token=masked(kept.get("token")),
+        endpoint=f"https://{urlsplit(endpoint).netloc}/…" if endpoint else None,
+        topic=kept.get("topic"),
+        environment=kept.get("environment"),
+    )
+
+
+def masked(secret: str | None) -> str | None:
+    """The last letters of a secret: enough to tell two apart, too little to use."""
+    if secret is None:
+        return None
+    return "…" + (secret[-SHOWN:] if len(secret) >= SHORTEST_SHOWN else "")

@@ -1,0 +1,116 @@
+"""Presence as it is told and as other systems tell it (2-vocabulary, "Presence")."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from service.core.cti import Format, mapped
+from service.core.presence import Activity, Companion, DeviceState, Presence, Reachable, State
+from service.core.vocabulary import Platform
+from service.wire.shapes import Body, Flag, Moment, View, Whole
+from service.wire.texts import DeviceId, Name, UserId
+
+LONGEST_CLAIM_S = 31 * 24 * 3_600
+MOST_COMPANIONS = 50
+
+Source = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
+"""The name of the system that says it: letters, digits and `._:-`."""
+
+
+class CompanionBody(Body):
+    """With whom the user is busy elsewhere; `call_id` is the other system's own."""
+
+    user_id: UserId
+    call_id: DeviceId | None = None
+    name: Name | None = None
+
+
+class PresenceBody(Body):
+    """What another system knows of a user: a desk phone, a calendar. It replaces what the same source said before.
+
+    At least one fact is needed. Without `state`, a busy `activity` or `busy_with` means `busy`, any other `activity`
+    means `online`. The service never asks back: what is not said again in time is forgotten.
+    """
+
+    source: Source
+    state: State | None = None
+    activity: Activity | None = None
+    do_not_disturb: Flag = False
+    away: Flag = False
+    busy_with: Annotated[tuple[CompanionBody, ...], Field(max_length=MOST_COMPANIONS)] = ()
+    expires_in_s: Annotated[Whole, Field(ge=1, le=LONGEST_CLAIM_S)]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if not (self.state or self.activity or self.do_not_disturb or self.away or self.busy_with):
+            raise ValueError("say at least one of state, activity, do_not_disturb, away, busy_with")
+        if self.busy_with and self.state not in {None, State.BUSY}:
+            raise ValueError("busy_with: only of somebody who is busy")
+        if self.state is State.OFFLINE and self.activity not in {None, Activity.IDLE}:
+            raise ValueError("activity: somebody offline has none but idle")
+        return self
+
+    def claimed(self) -> State | None:
+        """The state that is meant."""
+        if self.state is not None:
+            return self.state
+        if self.busy_with:
+            return State.BUSY
+        if self.activity is None:
+            return None
+        return State.ONLINE if self.activity in {Activity.IDLE, Activity.RINGING} else State.BUSY
+
+    def companions(self) -> tuple[Companion, ...]:
+        """With whom, as the core knows it."""
+        return tuple(Companion(other.user_id, other.call_id, other.name) for other in self.busy_with)
+
+
+class CompanionView(View):
+    """With whom the user is busy."""
+
+    call_id: str | None
+    user_id: str
+    name: str | None
+
+
+class DevicePresenceView(View):
+    """One device; `call_id` is the call that it rings for or is in."""
+
+    device_id: str
+    platform: Platform
+    state: DeviceState
+    call_id: str | None
+    app_version: str | None
+    last_seen_at: Moment | None
+
+
+class PresenceView(View):
+    """The presence of one user at a moment."""
+
+    user_id: str
+    state: State
+    activity: Activity
+    busy_with: list[CompanionView]
+    do_not_disturb: bool
+    away: bool
+    reachable: Reachable
+    devices: list[DevicePresenceView]
+    since: Moment | None
+    last_seen_at: Moment | None
+    source: str
+    expires_at: Moment | None
+    seq: int
+
+
+class MappedPresenceView(PresenceView):
+    """The same with the word of the system asked for in `format`; null where it has none."""
+
+    mapped: str | None
+
+
+def presence_view(presence: Presence, form: Format | None = None) -> PresenceView:
+    """A presence as it is told, in REST and in `presence.changed`."""
+    view = PresenceView.model_validate(presence)
+    if form is None:
+        return view
+    return MappedPresenceView.model_construct(**dict(view), mapped=mapped(presence, form))
