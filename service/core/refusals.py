@@ -30,6 +30,9 @@ class Code(StrEnum):
     NOT_AUTHORIZED = "not_authorized"
     NOT_FOUND = "not_found"
     PAYLOAD_TOO_LARGE = "payload_too_large"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    SERVICE_UNAVAILABLE = "service_unavailable"
+    INTERNAL_ERROR = "internal_error"
 
 
 @dataclass(slots=True, frozen=True)

@@ -1,0 +1,84 @@
+"""The application: every route, and nothing between them and the server but one guard."""
+
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from fastapi import APIRouter, FastAPI
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.api.deps import Deps
+from service.api.door import SLASH
+from service.api.errors import reply_to
+from service.api.replies import Reply
+from service.api.rest import health
+from service.core.refusals import Code
+from service.wire.problems import CONTENT_TYPE, problem
+
+TITLE = "Hookswitch"
+ROUTERS: tuple[APIRouter, ...] = (health.routes,)
+
+
+class Guard:
+    """The only middleware: encoded slashes survive routing, and every exception becomes a problem."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if b"%" in scope.get("raw_path", b"") and not routable(scope):
+            nowhere = problem(Code.NOT_FOUND, 404, "there is nothing at this address")
+            await Reply(nowhere, 404, content_type=CONTENT_TYPE.encode())(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, send)
+        except ClientDisconnect:
+            return
+        except Exception as error:  # noqa: BLE001 - the last one to see it; it is logged and answered
+            await reply_to(error)(scope, receive, send)
+
+
+def routable(scope: Scope) -> bool:
+    """Decode the path so that an encoded slash stays inside its segment; false for what is no UTF-8, or has NUL."""
+    segments = scope["raw_path"].partition(b"?")[0].split(b"/")
+    try:
+        decoded = [unquote_to_bytes(segment).decode() for segment in segments]
+    except UnicodeDecodeError:
+        return False
+    if any("\x00" in segment for segment in decoded):
+        return False
+    scope["path"] = "/".join(segment.replace("/", SLASH) for segment in decoded)
+    return True
+
+
+class FrontDoor(FastAPI):
+    """FastAPI for the routes and their OpenAPI, without its middleware."""
+
+    def __init__(self, deps: Deps, **options: Any) -> None:
+        super().__init__(**options)
+        self.deps = deps
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return Guard(self.router)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await super().__call__(scope, receive, send)
+            return
+        if self.middleware_stack is None:
+            self.middleware_stack = self.build_middleware_stack()
+        scope["app"] = self
+        await self.middleware_stack(scope, receive, send)
+
+
+def build_api(deps: Deps) -> FrontDoor:
+    """The ASGI application. Constructs nothing that lives on; everything is in `deps`."""
+    app = FrontDoor(deps, title=TITLE, openapi_url=None, docs_url=None, redoc_url=None)
+    app.router.redirect_slashes = False
+    # Not include_router: it routes twice for each request.
+    for router in ROUTERS:
+        app.router.routes.extend(router.routes)
+    return app

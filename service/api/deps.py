@@ -1,0 +1,36 @@
+"""What the front door is given to work with; only app.py builds it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from service.api.auth import Gate
+from service.api.limits import Limits
+from service.store.apps import AppBook
+from service.store.database import Database
+from service.switchboard.board import Switchboard
+
+
+@dataclass(slots=True, frozen=True)
+class ApiConfig:
+    """How the service is seen from outside. Times in seconds.
+
+    `public_url` (such as `https://calls.example.org`) is what links and `ws_url` are made of; without it the request's
+    own host is taken.
+    """
+
+    public_url: str | None = None
+    join_token_s: int = 300
+
+
+@dataclass(slots=True, frozen=True)
+class Deps:
+    """Everything endpoints reach for. `clock` gives seconds since the epoch, `metrics` the text of /metrics."""
+
+    database: Database
+    switchboard: Switchboard
+    book: AppBook
+    gate: Gate
+    limits: Limits
+    clock: Callable[[], float]
+    config: ApiConfig = field(default_factory=ApiConfig)
+    metrics: Callable[[], bytes] = lambda: b""

@@ -1,0 +1,41 @@
+"""Answers: JSON bytes with as little as possible in between."""
+
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+JSON = b"application/json"
+
+
+class Reply(Response):
+    """An answer of JSON data, or of bytes that are JSON already."""
+
+    def __init__(
+        self,
+        data: Any,
+        status: int = 200,
+        *,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+        content_type: bytes = JSON,
+    ) -> None:
+        self.status_code = status
+        self.background = None
+        self.body = data if isinstance(data, bytes) else orjson.dumps(data)
+        self.raw_headers = [
+            (b"content-type", content_type),
+            (b"content-length", str(len(self.body)).encode()),
+            *headers,
+        ]
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+def nothing() -> Reply:
+    """204: done, and there is nothing to say."""
+    reply = Reply(b"", 204)
+    reply.raw_headers = []
+    return reply
