@@ -1,0 +1,358 @@
+"""The state table, written out a second time from the specification and compared with what the machine does.
+
+A cell says what a command of that participant does:
+`.` nothing at all · `*` something is kept or told, the leg's state stays · `state` the leg's state afterwards ·
+`code!` refused: caller! not_initiator, answered! already_answered, declined! already_declined,
+ended! call_ended, expired! ring_expired, ringing! not_ringing, stranger! not_participant.
+"""
+
+import pytest
+
+from service.core import commands
+from service.core.calls import Policy
+from service.core.commands import (
+    Ack,
+    Answer,
+    Cancel,
+    Decline,
+    DeviceConnected,
+    DeviceDisconnected,
+    DeviceRemoved,
+    End,
+    HangUp,
+    Hold,
+    Invite,
+    Join,
+    MediaChanged,
+    MediaConnected,
+    MediaLost,
+    Mute,
+    Remove,
+    Settle,
+    Signal,
+    Silence,
+    Upgrade,
+    UserCommand,
+)
+from service.core.machine import NAMES, TABLE
+from service.core.vocabulary import CallType, DeclineReason, LegState
+from tests.core.story import API, Story, nobody_home, person
+
+CODES = {
+    "caller!": "not_initiator",
+    "answered!": "already_answered",
+    "declined!": "already_declined",
+    "ended!": "call_ended",
+    "expired!": "ring_expired",
+    "ringing!": "not_ringing",
+    "stranger!": "not_participant",
+}
+
+# The same in a group and in a one-to-one call: a callee whose part is not over.
+LIVE = """
+                invited       ringing       answered  connected    reconnecting
+ack             ringing       .             .         .            .
+silence         *             *             .         .            .
+answer          answered      answered      .         .            .
+answer_other    answered      answered      answered! answered!    answered!
+decline         declined      declined      answered! answered!    answered!
+decline_missed  missed        missed        answered! answered!    answered!
+decline_busy    busy          busy          answered! answered!    answered!
+decline_unable  not_supported not_supported answered! answered!    answered!
+cancel          caller!       caller!       caller!   caller!      caller!
+hang_up         caller!       caller!       left      left         left
+join            answered      answered      .         .            .
+join_other      answered      answered      *         answered     answered
+hold            ringing!      ringing!      *         *            *
+signal          *             *             *         *            *
+upgrade         ringing!      ringing!      *         *            *
+media_changed   ringing!      ringing!      *         *            *
+media_connected ringing!      ringing!      connected .            connected
+media_lost      ringing!      ringing!      .         reconnecting *
+device_back     .             .             .         .            connected
+device_gone     .             .             *         reconnecting .
+device_removed  *             *             .         .            .
+"""
+
+# A callee whose part is over, in a group call that goes on.
+OVER_IN_GROUP = """
+                declined  busy     missed   unreachable canceled  left     removed   failed   not_supported replaced
+ack             .         ringing! expired! expired!    answered! ringing! stranger! ringing! .             ringing!
+silence         .         ringing! expired! expired!    answered! ringing! stranger! ringing! .             ringing!
+answer          declined! ringing! expired! expired!    answered! ringing! stranger! ringing! declined!     ringing!
+answer_other    declined! ringing! expired! expired!    answered! ringing! stranger! ringing! declined!     ringing!
+decline         .         .        expired! expired!    answered! ringing! stranger! ringing! .             ringing!
+decline_missed  .         .        expired! expired!    answered! ringing! stranger! ringing! .             ringing!
+decline_busy    .         .        expired! expired!    answered! ringing! stranger! ringing! .             ringing!
+decline_unable  .         .        expired! expired!    answered! ringing! stranger! ringing! .             ringing!
+cancel          caller!   caller!  caller!  caller!     caller!   caller!  stranger! caller!  caller!       caller!
+hang_up         ringing!  ringing! ringing! ringing!    ringing!  .        stranger! ringing! ringing!      ringing!
+join            answered  answered answered answered    answered  answered stranger! answered answered      answered
+join_other      answered  answered answered answered    answered  answered stranger! answered answered      answered
+hold            ringing!  ringing! ringing! ringing!    ringing!  ringing! stranger! ringing! ringing!      ringing!
+signal          ringing!  ringing! ringing! ringing!    ringing!  ringing! stranger! ringing! ringing!      ringing!
+upgrade         ringing!  ringing! ringing! ringing!    ringing!  ringing! stranger! ringing! ringing!      ringing!
+media_changed   ringing!  ringing! ringing! ringing!    ringing!  ringing! stranger! ringing! ringing!      ringing!
+media_connected ringing!  ringing! ringing! ringing!    ringing!  ringing! stranger! ringing! ringing!      ringing!
+media_lost      ringing!  ringing! ringing! ringing!    ringing!  ringing! stranger! ringing! ringing!      ringing!
+device_back     .         .        .        .           .         .        .         .        .             .
+device_gone     .         .        .        .           .         .        .         .        .             .
+device_removed  .         .        .        .           .         .        .         .        .             .
+"""
+
+# A callee whose part is over, and the one-to-one call with it.
+OVER_ONE_TO_ONE = """
+                declined  busy     missed   unreachable canceled left    removed   failed  not_supported replaced
+ack             .         ringing! expired! expired!    ended!   ended!  stranger! ended!  .             ended!
+silence         .         ringing! expired! expired!    ended!   ended!  stranger! ended!  .             ended!
+answer          declined! ringing! expired! expired!    ended!   ended!  stranger! ended!  declined!     ended!
+answer_other    declined! ringing! expired! expired!    ended!   ended!  stranger! ended!  declined!     ended!
+decline         .         .        expired! expired!    ended!   ended!  stranger! ended!  .             ended!
+decline_missed  .         .        expired! expired!    ended!   ended!  stranger! ended!  .             ended!
+decline_busy    .         .        expired! expired!    ended!   ended!  stranger! ended!  .             ended!
+decline_unable  .         .        expired! expired!    ended!   ended!  stranger! ended!  .             ended!
+cancel          caller!   caller!  caller!  caller!     caller!  caller! stranger! caller! caller!       caller!
+hang_up         ended!    ended!   ended!   ended!      ended!   .       stranger! ended!  ended!        ended!
+join            ended!    ended!   ended!   ended!      ended!   ended!  stranger! ended!  ended!        ended!
+join_other      ended!    ended!   ended!   ended!      ended!   ended!  stranger! ended!  ended!        ended!
+hold            ended!    ended!   ended!   ended!      ended!   ended!  stranger! ended!  ended!        ended!
+signal          ended!    ended!   ended!   ended!      ended!   ended!  stranger! ended!  ended!        ended!
+upgrade         ended!    ended!   ended!   ended!      ended!   ended!  stranger! ended!  ended!        ended!
+media_changed   ended!    ended!   ended!   ended!      ended!   ended!  stranger! ended!  ended!        ended!
+media_connected ended!    ended!   ended!   ended!      ended!   ended!  stranger! ended!  ended!        ended!
+media_lost      ended!    ended!   ended!   ended!      ended!   ended!  stranger! ended!  ended!        ended!
+device_back     .         .        .        .           .        .       .         .       .             .
+device_gone     .         .        .        .           .        .       .         .       .             .
+device_removed  .         .        .        .           .        .       .         .       .             .
+"""
+
+# The initiator, who is `answered` from the dial on.
+CALLER = """
+                dialing   answered  connected    reconnecting hung_up canceled_it hung_up_on
+ack             .         .         .            .            ended!  ended!      ended!
+silence         .         .         .            .            ended!  ended!      ended!
+answer          .         .         .            .            ended!  ended!      ended!
+answer_other    answered! answered! answered!    answered!    ended!  ended!      ended!
+decline         answered! answered! answered!    answered!    ended!  ended!      ended!
+cancel          left      left      left         left         .       .           ended!
+hang_up         left      left      left         left         .       .           ended!
+join            .         .         .            .            ended!  ended!      ended!
+join_other      *         *         answered     answered     ended!  ended!      ended!
+hold            *         *         *            *            ended!  ended!      ended!
+signal          *         *         *            *            ended!  ended!      ended!
+upgrade         *         *         *            *            ended!  ended!      ended!
+media_changed   *         *         *            *            ended!  ended!      ended!
+media_connected *         connected .            connected    ended!  ended!      ended!
+media_lost      .         .         reconnecting *            ended!  ended!      ended!
+device_back     .         .         .            connected    .       .           .
+device_gone     *         *         reconnecting .            .       .           .
+device_removed  .         .         .            .            .       .           .
+"""
+
+# What outsiders do, by the state of the call: here a state is the call's own.
+OUTSIDE = """
+       dialing ringing connecting active ended
+invite *       *       *          *      ended!
+remove ended   ended   ended      ended  ended!
+mute   *       *       *          *      ended!
+end    ended   ended   ended      ended  .
+settle .       .       .          .      .
+"""
+
+
+def cells(table):
+    header, *lines = table.strip("\n").splitlines()
+    for line in lines:
+        command, *row = line.split()
+        for state, cell in zip(header.split(), row, strict=True):
+            yield pytest.param(command, state, cell, id=f"{command}-{state}")
+
+
+def command_of(name):
+    elsewhere = {"device": "ben-tablet"}
+    return {
+        "ack": (Ack, {}),
+        "silence": (Silence, {}),
+        "answer": (Answer, {}),
+        "answer_other": (Answer, elsewhere),
+        "decline": (Decline, {}),
+        "decline_missed": (Decline, {"reason": DeclineReason.NO_ANSWER}),
+        "decline_busy": (Decline, {"reason": DeclineReason.BUSY}),
+        "decline_unable": (Decline, {"reason": DeclineReason.NOT_SUPPORTED}),
+        "cancel": (Cancel, {}),
+        "hang_up": (HangUp, {}),
+        "join": (Join, {}),
+        "join_other": (Join, elsewhere),
+        "hold": (Hold, {}),
+        "signal": (Signal, {"type": "chat"}),
+        "upgrade": (Upgrade, {}),
+        "media_changed": (MediaChanged, {"audio": False}),
+        "media_connected": (MediaConnected, {}),
+        "media_lost": (MediaLost, {}),
+        "device_back": (DeviceConnected, {}),
+        "device_gone": (DeviceDisconnected, {}),
+        "device_removed": (DeviceRemoved, {}),
+    }[name]
+
+
+def ben_with(state, others=()):
+    """A call in which Ben's leg has come to that state; Ann and the others talk, if there are others."""
+    first = nobody_home("ben") if state == "unreachable" else person("ben")
+    story = Story(first, *others, call_type=CallType.AUDIO_UPGRADABLE, policy=Policy(hunt=state == "canceled"))
+    if state == "canceled":
+        return canceled(story, others)
+    for user in others:
+        story.do(Answer, user, 0)
+    for user in ("ann", *others) if others else ():
+        story.do(MediaConnected, user, 0)
+    for act in WAYS[state]:
+        act(story)
+    if state == "replaced":
+        story.leg("ben").state = LegState.REPLACED
+    assert story.state("ben") == state
+    return story
+
+
+def canceled(story, others):
+    """By a hunt that somebody else won, where there is somebody else; else by the caller."""
+    if others:
+        story.do(Answer, others[0], 0)
+    else:
+        story.do(Cancel, "ann", 0)
+    assert story.state("ben") == "canceled"
+    return story
+
+
+def act(kind, **fields):
+    return lambda story: story.do(kind, "ben", 1, **fields)
+
+
+def late(story):
+    story.settle(60)
+
+
+def lost(story):
+    story.settle(32)
+
+
+def removed(story):
+    story.server(Remove, 1, target="ben")
+
+
+def ends(story):
+    if not story.call.group:
+        story.server(End, 1)
+
+
+def unplugged(story):
+    """Nothing on Ben's leg tells that it left by itself."""
+    ends(story)
+    story.leg("ben").by = None
+
+
+UP = (act(Answer), act(MediaConnected))
+WAYS = {
+    "invited": (),
+    "ringing": (act(Ack),),
+    "answered": (act(Answer),),
+    "connected": UP,
+    "reconnecting": (*UP, act(DeviceDisconnected)),
+    "declined": (act(Decline),),
+    "busy": (act(Decline, reason=DeclineReason.BUSY),),
+    "missed": (late,),
+    "unreachable": (late,),
+    "left": (*UP, act(HangUp)),
+    "removed": (removed,),
+    "failed": (*UP, act(DeviceDisconnected), lost),
+    "not_supported": (act(Decline, reason=DeclineReason.NOT_SUPPORTED),),
+    "replaced": (unplugged,),
+}
+
+
+def check(story, user, name, cell):
+    kind, fields = command_of(name)
+    before = story.state(user)
+    code = story.do(kind, user, 70 if before in {"missed", "unreachable", "failed"} else 1, **fields)
+    if cell in CODES:
+        assert code == CODES[cell]
+        assert not story.changed
+        return
+    assert code is None
+    if cell == ".":
+        assert not story.changed
+    else:
+        assert story.changed
+        assert story.state(user) == (before if cell == "*" else cell)
+
+
+@pytest.mark.parametrize(("command", "state", "cell"), [*cells(LIVE), *cells(OVER_IN_GROUP)])
+def test_a_callee_of_a_group(command, state, cell):
+    check(ben_with(state, ("cem", "dan")), "ben", command, cell)
+
+
+@pytest.mark.parametrize(("command", "state", "cell"), [*cells(LIVE), *cells(OVER_ONE_TO_ONE)])
+def test_a_callee_of_a_one_to_one(command, state, cell):
+    check(ben_with(state), "ben", command, cell)
+
+
+@pytest.mark.parametrize(("command", "state", "cell"), [*cells(CALLER)])
+def test_the_caller(command, state, cell):
+    story = Story("ben", call_type=CallType.AUDIO_UPGRADABLE)
+    if state not in {"dialing", "canceled_it"}:
+        story.do(Answer, "ben", 0)
+    if state in {"connected", "reconnecting"}:
+        story.do(MediaConnected, "ann", 0)
+    if state == "reconnecting":
+        story.do(DeviceDisconnected, "ann", 0)
+    if state in {"hung_up", "canceled_it"}:
+        story.do(HangUp, "ann", 0)
+    if state == "hung_up_on":
+        story.do(HangUp, "ben", 0)
+    check(story, "ann", command, cell)
+
+
+@pytest.mark.parametrize(("command", "state", "cell"), [*cells(OUTSIDE)])
+def test_an_outsider(command, state, cell):
+    story = {
+        "dialing": lambda: Story("ben"),
+        "ringing": lambda: ben_with("ringing"),
+        "connecting": lambda: ben_with("answered"),
+        "active": lambda: ben_with("connected"),
+        "ended": lambda: ben_with("left"),
+    }[state]()
+    if state == "active":
+        story.do(MediaConnected, "ann", 1)
+    assert story.ends[0] == state
+    kind, fields = {
+        "invite": (Invite, {"people": (person("zoe"),)}),
+        "remove": (Remove, {"target": "ben"}),
+        "mute": (Mute, {"target": "ben", "audio": False}),
+        "end": (End, {}),
+        "settle": (Settle, {}),
+    }[command]
+    code = story.server(kind, 2, by=API, **fields)
+    if cell in CODES:
+        assert code == CODES[cell]
+    else:
+        assert code is None
+        assert story.changed is (cell != ".")
+        assert story.ends[0] == (cell if cell == "ended" else state)
+
+
+def test_the_table_is_whole():
+    said = {kind for kind in vars(commands).values() if isinstance(kind, type) and issubclass(kind, UserCommand)}
+    assert set(TABLE) == said - {UserCommand}
+    for kind, line in TABLE.items():
+        assert set(line) == set(LegState), kind
+    assert {command_of(param.values[0])[0] for param in cells(LIVE)} == set(TABLE)
+    states = {param.values[1] for table in (LIVE, OVER_IN_GROUP) for param in cells(table)}
+    assert states == {state.value for state in LegState}
+
+
+def test_commands_are_named_in_small_letters():
+    assert {kind.__name__: name for kind, name in NAMES.items() if name in {"hang_up", "ack", "media_connected"}} == {
+        "HangUp": "hang_up",
+        "Ack": "ack",
+        "MediaConnected": "media_connected",
+    }
+    assert set(NAMES) == {*TABLE, Invite, Remove, Mute, End, Settle}
