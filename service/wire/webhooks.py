@@ -1,8 +1,6 @@
 """Webhooks as a backend manages them. The signing secret is told once, when it is made."""
 
-import base64
-import secrets
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -11,8 +9,6 @@ from service.wire.shapes import Body, Flag, Moment, View
 from service.wire.texts import Line, Message
 
 MOST_TYPES = 50
-BEGINNING = "whsec_"
-SECRET_BYTES = 32
 
 TypePattern = Annotated[Line, StringConstraints(max_length=64), AfterValidator(check_pattern)]
 """An event's exact name, a group such as `call.*`, or `*`."""
@@ -81,11 +77,3 @@ class DeliveryView(View):
     error: str | None
     latency_ms: int | None
     created_at: Moment
-
-
-DeliveryState = Literal["pending", "delivered", "failed"]
-
-
-def new_secret() -> str:
-    """A signing secret as Standard Webhooks writes it: 32 random bytes in base64 behind `whsec_`."""
-    return BEGINNING + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
