@@ -107,9 +107,12 @@ class Server:
     log: Path
 
     @classmethod
-    def start(cls, name, command, folder, *, env=None, root=True, **more):
-        """Start `command` in `folder`; with root=False as an unprivileged user when the bench runs as root."""
-        log = Path(folder) / f"{name}.log"
+    def start(cls, name, command, folder, *, env=None, root=True, log=None):
+        """Start `command` in `folder`; with root=False as an unprivileged user when the bench runs as root.
+
+        The log is written into the folder `log`, or else beside where it runs.
+        """
+        log = Path(log or folder) / f"{name}.log"
         with log.open("ab") as out:
             process = subprocess.Popen(
                 [str(part) for part in command],
@@ -119,7 +122,6 @@ class Server:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 **({} if root else unprivileged()),
-                **more,
             )
         return cls(name, process, log)
 

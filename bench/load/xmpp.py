@@ -119,10 +119,10 @@ class Crowd:
 
 
 async def gather(config):
-    """`{host, port, domain, password, pairs, ringing}`; the users u0, u1, ... exist."""
+    """`{host, port, domain, password, first, pairs, ringing}`; the users u0, u1, ... exist."""
     people = [
         await Person.open(config["host"], config["port"], f"u{n}", config["domain"], config["password"])
-        for n in range(2 * config["pairs"])
+        for n in range(config["first"], config["first"] + 2 * config["pairs"])
     ]
     sides = zip(people[::2], people[1::2], strict=True)
     return Crowd([Pair(n, caller, callee, config["ringing"]) for n, (caller, callee) in enumerate(sides)])

@@ -37,6 +37,7 @@ modules:
 class Ejabberd:
     name = "ejabberd"
     kind = "ejabberd"
+    ringing = (True, False)
     easy_rate = 20
 
     def __init__(self):
@@ -83,7 +84,7 @@ class Ejabberd:
 
     def load(self, pairs, *, ringing):
         address = {"host": "127.0.0.1", "port": self.port, "domain": DOMAIN, "password": PASSWORD}
-        return {**address, "pairs": pairs, "ringing": ringing}
+        return {**address, "first": 0 if ringing else 500, "pairs": pairs, "ringing": ringing}
 
     def stop(self):
         if self.server:

@@ -54,6 +54,7 @@ request_route {{
 class Kamailio:
     name = "Kamailio"
     kind = "kamailio"
+    ringing = (True,)
     easy_rate = 20
 
     def __init__(self):

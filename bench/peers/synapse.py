@@ -22,6 +22,7 @@ def interpreter():
 class Synapse:
     name = "Synapse"
     kind = "synapse"
+    ringing = (False,)
     easy_rate = 2
 
     def __init__(self):

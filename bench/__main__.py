@@ -1,0 +1,71 @@
+"""`python -m bench [NAME ...]`: measure, print the table, write it to bench/RESULTS.md.
+
+NAME is one of the measurements (all without it). A run of some does not touch RESULTS.md unless --write says so.
+"""
+
+import argparse
+import importlib
+import sys
+import traceback
+from dataclasses import replace
+from pathlib import Path
+
+from bench.report import Report
+from bench.stage import QUICK, Sizes, Stage, raise_limits
+
+FIGURES = ("cycles", "transitions", "timers", "sockets", "starts", "growth", "profile")
+RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(FIGURES))
+    parser.add_argument("--only", action="append", default=[], choices=FIGURES, help="as NAME")
+    parser.add_argument("--quick", action="store_true", help="one short round of each (3 minutes)")
+    parser.add_argument("--rounds", type=int, help="rounds of each measurement")
+    parser.add_argument("--no-peers", action="store_true", help="do not start other servers beside ours")
+    parser.add_argument("--write", type=Path, help="write the Markdown here")
+    options = parser.parse_args()
+    options.names += options.only
+    if unknown := set(options.names) - set(FIGURES):
+        parser.error(f"no such measurement: {', '.join(sorted(unknown))} (there are {', '.join(FIGURES)})")
+    return options
+
+
+def measure(stage, report, names):
+    """Run the named measurements; one that fails is told and does not stop the others. Gives how many failed."""
+    failed = 0
+    for name in names:
+        stage.say(f"measuring {name}")
+        try:
+            importlib.import_module(f"bench.figures.{name}").measure(stage, report)
+        except Exception as error:  # noqa: BLE001 - the other figures still count
+            failed += 1
+            traceback.print_exc()
+            stage.note(
+                f"{name} could not be measured: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+            )
+    return failed
+
+
+def main():
+    options = arguments()
+    names = options.names or list(FIGURES)
+    sizes = QUICK if options.quick else Sizes()
+    if options.rounds:
+        sizes = replace(sizes, rounds=options.rounds)
+    raise_limits()
+    with Stage(sizes, peers=not options.no_peers) as stage:
+        report = Report(stage.machine())
+        failed = measure(stage, report, names)
+        report.notes = stage.notes
+    print("\n" + report.terminal())
+    whole = set(names) == set(FIGURES) and not options.quick
+    if target := options.write or (RESULTS if whole else None):
+        target.write_text(report.markdown(), encoding="utf-8")
+        print(f"\nwritten to {target}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
