@@ -1,0 +1,26 @@
+import pytest
+
+from service.dispatch.guard import Guard, SystemResolver
+from service.dispatch.post import PostConfig, Poster
+
+
+@pytest.fixture
+async def make_poster():
+    """Posters that may call loopback; `timeout_s` and the rest as in `PostConfig`."""
+    made = []
+
+    def make(resolve=None, tls=None, **how):
+        how.setdefault("allow_private", True)
+        how.setdefault("timeout_s", 5.0)
+        guard = Guard(resolve or SystemResolver(), allow_private=how["allow_private"])
+        made.append(Poster(guard, PostConfig(**how), tls))
+        return made[-1]
+
+    yield make
+    for poster in made:
+        await poster.close()
+
+
+@pytest.fixture
+def poster(make_poster):
+    return make_poster()
