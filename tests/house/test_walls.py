@@ -13,6 +13,7 @@ ROOMS = (
     "archives",
     "client",
     "core",
+    "demo",
     "dispatch",
     "live",
     "media",

@@ -1,0 +1,282 @@
+"""The composition: one process of the service, from its settings to the line that says it is ready.
+
+Nothing is constructed anywhere else, and no other module reads a clock.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TypeVar
+
+import uvicorn
+import uvloop
+
+from service.api.application import build_api
+from service.api.auth import Gate
+from service.api.deps import ApiConfig, Deps
+from service.api.limits import Limits, LimitsConfig
+from service.config import Settings, SettingsError
+from service.store.apps import AppBook, list_apps
+from service.store.checkup import Finding, examine
+from service.store.database import Database, StoreUnavailableError
+from service.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from service.store.revocations import RevocationBook
+from service.store.starting import UnusableDatabaseError, migrate_in_words, prepare
+from service.switchboard.board import Switchboard
+from service.telemetry.logs import logger, set_up_logs
+from service.telemetry.metrics import Metrics
+from service.telemetry.tasks import Supervisor
+from service.wire.tokens import TokenKey, UserClaims, mint_user
+
+T = TypeVar("T")
+
+FRAME_LIMIT = 128 * 1024
+HEARTBEAT_S = 15.0
+BACKLOG = 4096
+LEAST_FREE_GIB = 0.5
+
+
+class PortTakenError(Exception):
+    """Somebody else listens there."""
+
+
+FORESEEN = (SettingsError, EmbeddedPostgresError, UnusableDatabaseError, StoreUnavailableError, PortTakenError)
+"""Faults of the surroundings; their messages are sentences for the operator."""
+
+
+class FrontServer(uvicorn.Server):
+    """uvicorn's server, with the signals left to the process and a moment to wait for."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the process's own affair: sockets must be told before they are closed."""
+        yield
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Not reached; see above."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+
+class Service:
+    """Everything one process is made of. Constructed inside the event loop."""
+
+    def __init__(self, settings: Settings, url: str) -> None:
+        self.settings = settings
+        self.log = logger("app")
+        self.metrics = Metrics()
+        self.database = Database(settings.database(url))
+        self.book = AppBook(self.database, time.monotonic)
+        self.revocations = RevocationBook(self.database, time.monotonic)
+        self.gate = Gate(self.book, self.revocations, time.time)
+        self.switchboard = Switchboard(self.database)
+        self.supervisor = Supervisor(
+            troubles=(StoreUnavailableError,),
+            restarted=lambda name: self.metrics.task_restarts.labels(name).inc(),
+        )
+        self.server = FrontServer(self._server_config())
+        self._serving: asyncio.Task[None] | None = None
+
+    def _server_config(self) -> uvicorn.Config:
+        deps = Deps(
+            database=self.database,
+            switchboard=self.switchboard,
+            book=self.book,
+            gate=self.gate,
+            limits=Limits(LimitsConfig()),
+            clock=time.time,
+            config=ApiConfig(public_url=self.settings.public_url),
+            metrics=self.metrics.page,
+        )
+        return uvicorn.Config(
+            build_api(deps),
+            http="httptools",
+            ws="websockets-sansio",
+            ws_max_size=FRAME_LIMIT,
+            ws_ping_interval=HEARTBEAT_S,
+            ws_ping_timeout=HEARTBEAT_S,
+            ws_per_message_deflate=False,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            backlog=BACKLOG,
+            timeout_graceful_shutdown=max(1, round(self.settings.shutdown_s)),
+        )
+
+    async def start(self, listener: socket.socket) -> str:
+        """Begin to serve on a bound socket; returns the base URL once `/readyz` is 200."""
+        self._serving = asyncio.create_task(self.server.serve(sockets=[listener]), name="server")
+        await self.server.listening.wait()
+        return address_of(listener)
+
+    async def ended(self) -> None:
+        """Wait until the server ends by itself, which it does not while all is well."""
+        if self._serving:
+            await asyncio.shield(self._serving)
+
+    async def stop(self) -> None:
+        """Take no more, finish what is under way, let everything go."""
+        self.server.should_exit = True
+        if self._serving:
+            await self._serving
+        await self.supervisor.stop()
+        await self.database.close()
+
+
+@contextmanager
+def database_address(settings: Settings, say: Callable[[str], None] = lambda _sentence: None) -> Iterator[str]:
+    """The address in the settings, or that of an embedded server, which runs meanwhile."""
+    if settings.database_url:
+        yield settings.database_url.get_secret_value()
+        return
+    embedded = EmbeddedPostgres(settings.embedded())
+    say(f"starting an embedded PostgreSQL in {settings.embedded().folder} (HOOKSWITCH_DATABASE_URL is not set)")
+    embedded.start()
+    try:
+        yield embedded.url()
+    finally:
+        embedded.stop()
+
+
+def open_listener(host: str, port: int) -> socket.socket:
+    """A bound socket that does not listen yet. Raises :class:`PortTakenError`."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        message = f"cannot listen on {host}:{port}: {error.strerror}"
+        raise PortTakenError(message) from error
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """The base URL of a bound socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@asynccontextmanager
+async def running(settings: Settings, url: str, listener: socket.socket) -> AsyncIterator[tuple[Service, str]]:
+    """A whole service inside the running loop, and its base URL. The database must have been prepared."""
+    service = Service(settings, url)
+    try:
+        yield service, await service.start(listener)
+    finally:
+        await service.stop()
+
+
+async def serve_until_told(settings: Settings, url: str, listener: socket.socket, ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    await prepare(settings.database(url))
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    async with running(settings, url, listener) as (service, base_url):
+        ready(base_url)
+        waiting = asyncio.create_task(told.wait())
+        ending = asyncio.create_task(service.ended())
+        await asyncio.wait({waiting, ending}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        ending.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await ending
+
+
+def serve(settings: Settings, say: Callable[[str], None], ready: Callable[[str], None]) -> None:
+    """One process, from start to SIGTERM. `say` tells the operator, `ready` gets the base URL. Raises `FORESEEN`."""
+    set_up_logs(settings.logs())
+    with (
+        open_listener(settings.host, settings.port) as listener,
+        database_address(settings, say) as url,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(serve_until_told(settings, url, listener, ready))
+
+
+@asynccontextmanager
+async def opened(settings: Settings, url: str) -> AsyncIterator[Database]:
+    """A database for a single command, migrated."""
+    await migrate_in_words(url)
+    database = Database(settings.database(url))
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def with_database(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
+    """Do one thing with the database, also beside a running service. Raises `FORESEEN`."""
+
+    async def run(url: str) -> T:
+        async with opened(settings, url) as database:
+            return await work(database)
+
+    set_up_logs(settings.logs())
+    with database_address(settings) as url:
+        return asyncio.run(run(url))
+
+
+def mint_token(settings: Settings, app_id: str | None, claims: UserClaims, ttl_s: int) -> str:
+    """A token for a user of that app, or of the only one. Raises `FORESEEN`."""
+
+    async def mint(database: Database) -> str:
+        async with database.begin() as connection:
+            known = [app.id for app in await list_apps(connection)]
+        wanted = app_id or (known[0] if len(known) == 1 else None)
+        key = await AppBook(database, time.monotonic).signer(wanted) if wanted else None
+        if key is None:
+            message = f"there is no app {app_id}" if app_id else f"say for which app: there are {len(known)}"
+            raise SettingsError(message)
+        return mint_user(TokenKey(key.kid, key.app.id, key.secret), claims, now=time.time(), ttl_s=ttl_s)
+
+    return with_database(settings, mint)
+
+
+def doctor(settings: Settings) -> list[Finding]:
+    """Look at everything the service needs, and say what was found."""
+
+    async def look(database: Database) -> list[Finding]:
+        await prepare(database.config)
+        config = database.config
+        return await examine(database, time.time, config.pool_size + config.cold_pool_size)
+
+    findings = [_data_folder(settings.data_dir)]
+    try:
+        findings += with_database(settings, look)
+    except FORESEEN as error:
+        findings.append(Finding(str(error), fault=True))
+    try:
+        open_listener(settings.host, settings.port).close()
+        findings.append(Finding(f"{settings.host}:{settings.port} is free to listen on"))
+    except PortTakenError as error:
+        findings.append(Finding(f"{error} (that is fine when the service itself runs there)"))
+    findings.append(Finding("no TURN server is configured: calls through strict firewalls have no media"))
+    findings.append(Finding("no media worker is configured: calls are relayed, for up to four people"))
+    return findings
+
+
+def _data_folder(folder: Path) -> Finding:
+    if not folder.exists():
+        return Finding(f"the data folder {folder} does not exist yet; it is made when needed")
+    free = shutil.disk_usage(folder).free / 2**30
+    writable = os.access(folder, os.W_OK)
+    state = f"{free:.1f} GiB free" if writable else "not writable"
+    return Finding(f"the data folder {folder} is there, {state}", fault=not writable or free < LEAST_FREE_GIB)

@@ -1,0 +1,154 @@
+"""Every setting of the service: environment `HOOKSWITCH_*` over a TOML file, and what each room gets of it."""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from service.store.database import DatabaseConfig, sqlalchemy_url
+from service.store.embedded import EmbeddedConfig
+from service.telemetry.logs import LogConfig
+
+PREFIX = "HOOKSWITCH_"
+FILE_VARIABLE = "HOOKSWITCH_CONFIG"
+DEFAULT_FILE = "hookswitch.toml"
+
+
+class Role(StrEnum):
+    """What one process does; by default everything."""
+
+    API = "api"
+    DISPATCH = "dispatch"
+    TIMERS = "timers"
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message names it and says how, without its value."""
+
+
+class Settings(BaseSettings):
+    """The settings of one process. Each can be set as `HOOKSWITCH_NAME`, or as `name` in the TOML file."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    data_dir: Path = Field(Path(".hookswitch"), description="Folder of the embedded PostgreSQL.")
+    database_url: SecretStr | None = Field(
+        None, description="`postgresql://user:password@host/name`. Without it an embedded PostgreSQL is started."
+    )
+    listen_database_url: SecretStr | None = Field(
+        None,
+        description="The same database without a pooler between, for LISTEN. Needed behind a transaction pooler.",
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    roles: Annotated[tuple[Role, ...], NoDecode] = Field(
+        tuple(Role), description="What this process does, comma-separated: `api`, `dispatch`, `timers`."
+    )
+    public_url: str | None = Field(
+        None, description="How clients reach the service, when a proxy stands before it: `https://calls.example.com`."
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="`json`, `console`, or `auto`: console on a terminal."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least important line.")
+    database_pool_size: int = Field(16, ge=2, le=500, description="Connections for calls, per process.")
+    allow_private_webhooks: bool = Field(
+        default=False, description="Development only: webhooks to private and loopback addresses."
+    )
+    lease_s: float = Field(
+        10, gt=0, description="A replica silent for so long is taken for dead; its users go offline."
+    )
+    lease_renew_s: float = Field(3, gt=0, description="How often a replica renews its lease.")
+    keep_events_days: float = Field(
+        90, gt=0, description="Events of ended calls are kept so long; calls themselves stay."
+    )
+    keep_deliveries_days: float = Field(30, gt=0, description="Webhook deliveries that are done are kept so long.")
+    keep_idempotency_keys_h: float = Field(24, gt=0, description="A retried create is recognised for so long.")
+    shutdown_s: float = Field(10, ge=0, description="How long a stopping process waits for requests under way.")
+
+    @field_validator("roles", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("roles")
+    @classmethod
+    def _some(cls, value: tuple[Role, ...]) -> tuple[Role, ...]:
+        if not value:
+            message = "name at least one of api, dispatch, timers"
+            raise ValueError(message)
+        return value
+
+    @field_validator("database_url", "listen_database_url")
+    @classmethod
+    def _postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        return None if value is None else SecretStr(sqlalchemy_url(value.get_secret_value()))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line over environment over file."""
+        del dotenv_settings, file_secret_settings
+        file = os.environ.get(FILE_VARIABLE)
+        if file and not Path(file).is_file():
+            message = f"{FILE_VARIABLE} names no file: {file}"
+            raise SettingsError(message)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(file or DEFAULT_FILE))
+
+    def database(self, url: str) -> DatabaseConfig:
+        """The store's part; `url` is the one in use, which may be the embedded server's."""
+        listen = self.listen_database_url.get_secret_value() if self.listen_database_url else None
+        return DatabaseConfig(url, listen_url=listen, pool_size=self.database_pool_size)
+
+    def embedded(self) -> EmbeddedConfig:
+        """Where the embedded server lives."""
+        return EmbeddedConfig(self.data_dir / "postgres")
+
+    def logs(self) -> LogConfig:
+        """How to log."""
+        return LogConfig(self.log_format, self.log_level)
+
+
+def load_settings(**given: Any) -> Settings:
+    """Read the settings; `given` are those of the command line, `None` for not given.
+
+    Raises :class:`SettingsError` with one plain sentence per fault.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        faults = (
+            f"{PREFIX}{str(fault['loc'][0]).upper()}: {fault['msg'].removeprefix('Value error, ')}"
+            for fault in error.errors()
+        )
+        raise SettingsError("; ".join(faults)) from None
+    except ValueError as error:  # the TOML file
+        message = f"the settings file cannot be read: {error}"
+        raise SettingsError(message) from None
+
+
+def settings_table() -> str:
+    """All settings as a Markdown table, for the README."""
+    lines = ["| environment | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        if isinstance(default, tuple):
+            default = ",".join(default)
+        told = "" if default is None else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        lines.append(f"| `{PREFIX}{name.upper()}` | {told} | {field.description} |")
+    return "\n".join(lines) + "\n"

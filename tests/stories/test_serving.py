@@ -1,0 +1,85 @@
+"""`hookswitch serve` as an operator meets it."""
+
+import asyncio
+import signal
+import sys
+
+import httpx2
+
+from tests.fixtures.service import environment, service_process
+from tests.house.source import ROOT
+
+
+async def command(*arguments, **settings):
+    """Run one command to its end: exit code, stdout, stderr."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "service",
+        *arguments,
+        cwd=ROOT,
+        env=environment(**settings),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_it_says_one_line_when_it_is_ready_and_stops_when_told(db_url):
+    async with service_process(db_url) as service, httpx2.AsyncClient(trust_env=False) as http:
+        assert (await http.get(service.base_url + "/healthz")).status_code == 200
+        assert (await http.get(service.base_url + "/readyz")).status_code == 200
+        assert await service.stop() == 0
+        assert await service.process.stdout.read() == b""
+
+
+async def test_it_stops_on_ctrl_c_too(db_url):
+    async with service_process(db_url) as service:
+        service.process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(service.process.wait(), 20) == 0
+
+
+async def test_a_taken_port_is_told_in_one_sentence(db_url):
+    async with service_process(db_url) as service:
+        port = service.base_url.rpartition(":")[2]
+        code, out, err = await command("serve", "--port", port, database_url=db_url)
+    assert code == 1
+    assert out == ""
+    assert err == f"hookswitch: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+
+
+async def test_a_database_that_is_away_is_told_in_one_sentence():
+    code, out, err = await command("serve", "--port", "0", database_url="postgresql://me:hunter2@127.0.0.1:1/x")
+    assert code == 1
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("hookswitch: PostgreSQL does not answer")
+    assert "hunter2" not in err
+
+
+async def test_a_database_that_does_not_exist_is_told_in_one_sentence(postgres_server):
+    code, _, err = await command("migrate", database_url=postgres_server.url("nowhere"))
+    assert code == 1
+    assert err == 'hookswitch: the database does not exist: database "nowhere" does not exist\n'
+
+
+async def test_a_wrong_setting_is_told_by_its_name(tmp_path):
+    code, _, err = await command("serve", port="80800")
+    assert code == 1
+    assert err.startswith("hookswitch: HOOKSWITCH_PORT: ")
+    file = tmp_path / "settings.toml"
+    file.write_text("prot = 1\n")
+    code, _, err = await command("serve", config=str(file))
+    assert code == 1
+    assert "HOOKSWITCH_PROT" in err
+    code, _, err = await command("serve", config=str(tmp_path / "missing.toml"))
+    assert code == 1
+    assert "names no file" in err
+
+
+async def test_settings_come_from_a_file_and_the_environment_goes_first(db_url, tmp_path):
+    file = tmp_path / "settings.toml"
+    file.write_text(f'database_url = "{db_url}"\nhost = "127.0.0.2"\nport = 1\n')
+    async with service_process(None, config=str(file)) as service:
+        assert service.base_url.startswith("http://127.0.0.2:")
