@@ -1,0 +1,1 @@
+"""`hookswitch demo`: a service, people and real calls, told line by line; every line told as a fact is checked."""

@@ -1,0 +1,108 @@
+"""A backend's webhook endpoint, as small as it can be: an HTTP server that verifies and counts what it gets."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+import orjson
+import uvicorn
+
+from service.client import Event
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Verify = Callable[[dict[str, str], bytes], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One request that came in. `at` is in seconds of the play's clock; `answered` is the status sent back."""
+
+    webhook_id: str
+    at: float
+    verified: bool
+    event: Event
+    answered: int
+
+
+class _Quiet(uvicorn.Server):
+    """Leaves Ctrl-C to the play."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Receiver:
+    """Listens on a free port of this machine; refuses the first delivery with a 500, to see it come again."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._verify: Verify | None = None
+        self._refused: str | None = None
+        self._server = _Quiet(uvicorn.Config(self._answer, port=0, log_level="critical", lifespan="off"))
+        self._task: asyncio.Task[None] | None = None
+        self._came = asyncio.Condition()
+        self.deliveries: list[Delivery] = []
+
+    async def __aenter__(self) -> Self:
+        config = self._server.config
+        socket = config.bind_socket()
+        self.url = f"http://127.0.0.1:{socket.getsockname()[1]}/hookswitch"
+        self._task = asyncio.create_task(self._server.serve(sockets=[socket]), name="webhook receiver")
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._server.should_exit = True
+        if self._task:
+            await self._task
+
+    def trust(self, verify: Verify) -> None:
+        """From now on check signatures with this."""
+        self._verify = verify
+
+    @property
+    def accepted(self) -> list[Delivery]:
+        """Those answered with a 2xx, in order of arrival."""
+        return [delivery for delivery in self.deliveries if delivery.answered < 300]
+
+    @property
+    def refused(self) -> list[Delivery]:
+        """Those answered with a 500."""
+        return [delivery for delivery in self.deliveries if delivery.answered >= 300]
+
+    async def got(self, event_ids: set[str], within_s: float) -> set[str]:
+        """Wait until all these events have been accepted; what is still missing when the time is up."""
+        missing = set(event_ids)
+        try:
+            async with asyncio.timeout(within_s), self._came:
+                while missing := event_ids - {delivery.webhook_id for delivery in self.accepted}:
+                    await self._came.wait()
+        except TimeoutError:
+            pass
+        return missing
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
+        status = self._keep(headers, body)
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+        async with self._came:
+            self._came.notify_all()
+
+    def _keep(self, headers: dict[str, str], body: bytes) -> int:
+        webhook_id = headers.get("webhook-id", "")
+        status = 500 if self._refused is None else 204
+        self._refused = self._refused or webhook_id
+        verified = self._verify is not None and self._verify(headers, body)
+        event = Event(orjson.loads(body))
+        self.deliveries.append(Delivery(webhook_id, self._clock(), verified, event, status))
+        return status

@@ -1,0 +1,68 @@
+"""What the backend was told meanwhile: every event, signed, in order, also the one it refused at first."""
+
+from collections import defaultdict
+
+from service.client import Event
+from service.client.feed import unbroken
+from service.demo.receiver import Receiver
+from service.demo.stage import Stage
+
+LAST_ONE_S = 30.0
+
+
+async def play(stage: Stage) -> None:
+    """Compare what arrived by webhook with the feed that can be pulled."""
+    tell, receiver = stage.tell, stage.receiver
+    tell.scene("What the backend was told, by webhook")
+    feed = await stage.backend.feed.caught_up()
+    calls: dict[str, list[Event]] = defaultdict(list)
+    for event in feed:
+        if event.call_id:
+            calls[event.call_id].append(event)
+    missing = await receiver.got({str(event.data["event_id"]) for event in feed}, LAST_ONE_S)
+    tell.fact(
+        f"Of the {len(feed)} events in the feed (GET /v1/events) every one arrived, of {len(calls)} calls.",
+        not missing and len(calls) > 0,
+        f"{len(missing)} missing",
+    )
+    forged = [delivery for delivery in receiver.deliveries if not delivery.verified]
+    tell.fact(
+        f"Each of the {len(receiver.deliveries)} requests was signed (Standard Webhooks), and the signature is right.",
+        not forged,
+        f"{len(forged)} not",
+    )
+    arrived = _by_call(receiver)
+    tell.fact(
+        "Call by call they came in order, from 1 and without a gap, and each carries the hash of the one before: "
+        "nothing is missing and nothing was changed.",
+        all(unbroken(events) for events in arrived.values()) and all(unbroken(events) for events in calls.values()),
+        {call_id: [event.seq for event in events] for call_id, events in arrived.items() if not unbroken(events)},
+    )
+    _retried(stage, receiver)
+
+
+def _by_call(receiver: Receiver) -> dict[str, list[Event]]:
+    """In order of arrival; one that came twice (the service was killed before it could note it) counts once."""
+    found: dict[str, list[Event]] = defaultdict(list)
+    seen: set[str] = set()
+    for delivery in receiver.accepted:
+        if delivery.event.call_id and delivery.webhook_id not in seen:
+            found[delivery.event.call_id].append(delivery.event)
+        seen.add(delivery.webhook_id)
+    return found
+
+
+def _retried(stage: Stage, receiver: Receiver) -> None:
+    first = receiver.refused[0] if receiver.refused else None
+    again = [delivery for delivery in receiver.accepted if first and delivery.webhook_id == first.webhook_id]
+    if first is None or not again:
+        stage.tell.fact("The first one was answered with a 500, on purpose, and came again.", holds=False)
+        return
+    wait = again[0].at - first.at
+    early = [d for d in receiver.accepted if d.event.call_id == first.event.call_id and d.at < again[0].at]
+    stage.tell.fact(
+        f"The first one was answered with a 500, on purpose: it came again {wait:.1f} s later with the same id, and "
+        "the later events of that call waited for it, so that the order held. No call waited for any of this.",
+        len(receiver.refused) == len(again) == 1 and wait >= 1 and not early,
+        f"{len(receiver.refused)} refused, {len(again)} again, {len(early)} too early",
+    )

@@ -1,0 +1,34 @@
+"""What every scene is played on, and what several scenes ask."""
+
+from dataclasses import dataclass
+
+from service.client import Call, Client
+from service.demo.cast import Cast
+from service.demo.receiver import Receiver
+from service.demo.server import Server
+from service.demo.teller import Teller
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The service, the backend that owns the app, the people, the backend's webhook endpoint, and who tells it all."""
+
+    server: Server
+    backend: Client
+    cast: Cast
+    receiver: Receiver
+    tell: Teller
+
+    async def engaged(self, *user_ids: str) -> dict[str, str]:
+        """Those of them who are in anything at all, and in what."""
+        return {p.user_id: p.activity for p in await self.backend.presence.of(*user_ids) if p.activity != "idle"}
+
+
+def standing(call: Call) -> str:
+    """How a call stands: `ended(no_answer)`, or its state."""
+    return f"ended({call.end_reason})" if call.state == "ended" else call.state
+
+
+def legs(call: Call) -> dict[str, str]:
+    """Who stands how in it."""
+    return {leg.user_id: leg.state for leg in call.legs}
