@@ -166,3 +166,19 @@ def may_publish(principal: Principal) -> Refusal | None:
     if principal.is_backend or principal.grants.publish:
         return None
     return Refusal(Code.MEDIA_PERMISSION_DENIED, "this token does not grant publishing")
+
+
+def may_read_user(principal: Principal, user_id: str) -> Refusal | None:
+    """A user, its devices, its presence: backends read everybody, a user reads itself."""
+    if principal.is_backend or (principal.credential is not Credential.RING and principal.user_id == user_id):
+        return None
+    return Refusal(Code.NOT_AUTHORIZED, "this token is for its own user only")
+
+
+def may_change_user(principal: Principal, user_id: str) -> Refusal | None:
+    """As :func:`may_read_user`; tokens for one call and guests change nothing, and cannot be rung (T-03)."""
+    if refusal := may_read_user(principal, user_id):
+        return refusal
+    if principal.call_id is not None or principal.kind is TokenKind.GUEST:
+        return Refusal(Code.NOT_AUTHORIZED, "a token for one call, or of a guest, changes nothing of its user")
+    return None

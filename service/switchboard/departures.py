@@ -1,0 +1,71 @@
+"""What becomes of calls when somebody goes away: a device, a user, a whole app (scenarios 57, 60).
+
+What goes is taken out of the directory first, so that nothing new can begin; then the calls hear of it one by one,
+through the same door as every command. All of it can be repeated: whoever was interrupted does it again.
+"""
+
+from service.core.calls import Actor
+from service.core.commands import DeviceRemoved, End, Remove
+from service.core.vocabulary import EndReason
+from service.store.apps import suspend_app
+from service.store.database import Database
+from service.store.devices import remove_device
+from service.store.engagements import engaging, unfinished_of_app, unfinished_of_user
+from service.store.users import forget_user
+from service.switchboard.board import Switchboard
+
+BATCH = 200
+LATECOMERS = 3
+"""How often to look whether the user is still engaged, by a call that was being dialled meanwhile."""
+
+
+async def unregister(
+    database: Database,
+    board: Switchboard,
+    app_id: str,
+    user_id: str,
+    device_id: str,
+    actor: Actor,
+) -> bool:
+    """Forget a device; if it rings it stops, the user's others go on (scenario 57). False: it was not registered."""
+    async with database.begin() as connection:
+        known = await remove_device(connection, app_id, user_id, device_id)
+    async with database.hot() as driver:
+        calls = await engaging(driver, app_id, user_id)
+    for call_id in calls:
+        await board.do(app_id, call_id, DeviceRemoved(actor, user_id, device_id))
+    return known
+
+
+async def delete_user(database: Database, board: Switchboard, app_id: str, user_id: str, actor: Actor) -> bool:
+    """Forget a user: tokens revoked, devices and presence gone, its part in calls `terminated` (scenario 60).
+
+    False: there was no such user.
+    """
+    async with database.begin() as connection:
+        known = await forget_user(connection, app_id, user_id)
+    async with database.hot() as driver:
+        calls = await unfinished_of_user(driver, app_id, user_id)
+    for _ in range(LATECOMERS):
+        for call_id in calls:
+            await board.do(app_id, call_id, Remove(actor, user_id, reason=EndReason.TERMINATED))
+        async with database.hot() as driver:
+            calls = await engaging(driver, app_id, user_id)
+    return known
+
+
+async def suspend(database: Database, board: Switchboard, app_id: str, actor: Actor) -> bool:
+    """Suspend an app and end all its calls (`terminated`, scenario 60). False: there is no such app.
+
+    Processes that still remember the app as it was let requests in for a moment; whoever suspends an app for good
+    reason repeats this after that moment.
+    """
+    async with database.begin() as connection:
+        known = await suspend_app(connection, app_id, suspended=True)
+    while True:
+        async with database.hot() as driver:
+            calls = await unfinished_of_app(driver, app_id, BATCH)
+        if not calls:
+            return known
+        for call_id in calls:
+            await board.do(app_id, call_id, End(actor, reason=EndReason.TERMINATED))
