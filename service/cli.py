@@ -4,7 +4,6 @@ import json
 import sys
 from dataclasses import asdict
 from datetime import datetime
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -250,8 +249,12 @@ async def told(client: "Client", call: "Call") -> int:
 
 def demo(
     once: Annotated[bool, typer.Option("--once", help="End after the play instead of serving on.")] = False,
-    data_dir: DataDir = None,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="Play in this folder, and keep it. [default: a temporary one]")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the service. [default: a free one]")] = None,
 ) -> int:
     """Play the main job: people call each other, with real media, told as it happens."""
-    played: int = import_module("service.demo.play").play(settings_from(data_dir=data_dir), once=once)
-    return played
+    from service.demo.play import play
+
+    return play(data_dir=data_dir, port=port, once=once)

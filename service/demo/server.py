@@ -45,6 +45,7 @@ class Server:
         with self.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *self._command("serve", "--port", str(self._port)),
+                cwd=self._folder,  # where no settings file lies
                 env=self._environment(),
                 stdin=DEVNULL,
                 stdout=PIPE,
@@ -80,6 +81,7 @@ class Server:
         """`hookswitch apps create NAME`, beside the running service."""
         process = await asyncio.create_subprocess_exec(
             *self._command("apps", "create", name, "--sandbox", "--json"),
+            cwd=self._folder,
             env=self._environment(),
             stdin=DEVNULL,
             stdout=PIPE,
@@ -100,7 +102,6 @@ class Server:
         return {
             **inherited,
             "HOOKSWITCH_DATA_DIR": str(self._folder),
-            "HOOKSWITCH_CONFIG": os.devnull,
             "HOOKSWITCH_ALLOW_PRIVATE_WEBHOOKS": "true",  # the receiver is on this machine
             "PYTHONUNBUFFERED": "1",
         }
