@@ -7,6 +7,8 @@ connections with it when the lease is over.
 from dataclasses import dataclass
 from uuid import UUID
 
+import asyncpg
+
 from service.store.database import Driver
 
 
@@ -28,7 +30,31 @@ class Place:
 
     connection_id: UUID
     replica_id: UUID
-    device_id: str
+
+
+@dataclass(slots=True, frozen=True)
+class Engaged:
+    """A connection and the calls its user is engaged in."""
+
+    connection: Connection
+    calls: tuple[UUID, ...]
+
+
+@dataclass(slots=True, frozen=True)
+class Arrival:
+    """What was found when a connection came: older sockets of the same device, and the user's calls."""
+
+    older: tuple[Place, ...]
+    calls: tuple[UUID, ...]
+
+
+@dataclass(slots=True, frozen=True)
+class Departure:
+    """How things stand when a connection goes: is it still noted, has the device another one, the user's calls."""
+
+    here: bool
+    elsewhere: bool
+    calls: tuple[UUID, ...]
 
 
 REGISTER = """
@@ -42,11 +68,13 @@ UPDATE replicas SET lease_until = clock_timestamp() + make_interval(secs => $2) 
 
 OTHERS = "SELECT count(*) FROM replicas WHERE id <> $1 AND lease_until > clock_timestamp()"
 
+CALLS = "ARRAY(SELECT g.call_id FROM engagements g WHERE g.app_id = $2 AND g.user_id = $3) AS calls"
+
 # The newest socket of a device is the only one: whoever was there before is named, so that it can be closed.
-ADD = """
+ADD = f"""
 WITH older AS (
   DELETE FROM connections WHERE app_id = $2 AND user_id = $3 AND device_id = $4 AND id <> $1
-  RETURNING id, replica_id, device_id
+  RETURNING id, replica_id
 ), added AS (
   INSERT INTO connections (id, app_id, user_id, device_id, platform, app_version, replica_id)
   SELECT $1, a.id, $3, $4, $5, $6, r.id FROM apps a, replicas r WHERE a.id = $2 AND r.id = $7
@@ -55,8 +83,9 @@ WITH older AS (
   UPDATE devices SET last_seen_at = clock_timestamp(), app_version = coalesce($6, app_version)
   WHERE app_id = $2 AND user_id = $3 AND id = $4
 )
-SELECT id, replica_id, device_id FROM older
-"""
+SELECT ARRAY(SELECT id FROM older ORDER BY id) AS older, ARRAY(SELECT replica_id FROM older ORDER BY id) AS replicas,
+  {CALLS}
+"""  # noqa: S608 - constants of this module
 
 RESTORE = """
 INSERT INTO connections (id, app_id, user_id, device_id, platform, app_version, replica_id)
@@ -81,24 +110,29 @@ UPDATE users u SET last_seen_at = clock_timestamp() FROM (SELECT DISTINCT app_id
 WHERE u.app_id = l.app_id AND u.id = l.user_id
 """
 
-STANDING = """
+STANDING = f"""
 SELECT EXISTS (SELECT FROM connections WHERE id = $1) AS here,
   EXISTS (
     SELECT FROM connections c JOIN replicas r ON r.id = c.replica_id AND r.lease_until > clock_timestamp()
     WHERE c.app_id = $2 AND c.user_id = $3 AND c.device_id = $4 AND c.id <> $1
-  ) AS elsewhere
+  ) AS elsewhere,
+  {CALLS}
+"""  # noqa: S608 - constants of this module
+
+ENGAGED = """
+SELECT c.id, c.app_id, c.user_id, c.device_id, c.platform, c.app_version,
+  ARRAY(SELECT g.call_id FROM engagements g WHERE g.app_id = c.app_id AND g.user_id = c.user_id) AS calls
+FROM connections c
 """
 
-PLACES = """
-SELECT c.id, c.replica_id, c.device_id
-FROM connections c JOIN replicas r ON r.id = c.replica_id AND r.lease_until > clock_timestamp()
-WHERE c.app_id = $1 AND c.user_id = $2 ORDER BY c.created_at
-"""
-
-DEAD = """
-SELECT c.id, c.app_id, c.user_id, c.device_id, c.platform, c.app_version
-FROM replicas r JOIN connections c ON c.replica_id = r.id
+DEAD = f"""
+{ENGAGED} JOIN replicas r ON r.id = c.replica_id
 WHERE r.lease_until <= clock_timestamp() ORDER BY r.lease_until, c.id LIMIT $1
+"""
+
+OF_REPLICA = f"""
+{ENGAGED} WHERE c.replica_id = $1
+AND EXISTS (SELECT FROM engagements g WHERE g.app_id = c.app_id AND g.user_id = c.user_id) ORDER BY c.id
 """
 
 # The grace keeps the row of a replica that only stumbled, so that it need not restore everything.
@@ -133,14 +167,16 @@ async def other_replicas(driver: Driver, replica_id: UUID) -> int:
     return int(await driver.fetchval(OTHERS, replica_id))
 
 
-async def add_connection(driver: Driver, connection: Connection, replica_id: UUID) -> list[Place]:
-    """Note a new socket; returns the older ones of the same device, whose rows are gone from now on.
+async def add_connection(driver: Driver, connection: Connection, replica_id: UUID) -> Arrival:
+    """Note a new socket. The rows of the device's older ones are gone from now on.
 
     A replica that others took for dead notes nothing: its next renewal restores all its connections.
     """
     c = connection
-    rows = await driver.fetch(ADD, c.id, c.app_id, c.user_id, c.device_id, c.platform, c.app_version, replica_id)
-    return [Place(row["id"], row["replica_id"], row["device_id"]) for row in rows]
+    row = await driver.fetchrow(ADD, c.id, c.app_id, c.user_id, c.device_id, c.platform, c.app_version, replica_id)
+    if row is None:
+        return Arrival((), ())
+    return Arrival(tuple(map(Place, row["older"], row["replicas"])), tuple(row["calls"]))
 
 
 async def restore_connections(driver: Driver, connections: list[Connection], replica_id: UUID) -> None:
@@ -157,19 +193,23 @@ async def remove_connections(driver: Driver, ids: list[UUID]) -> None:
     await driver.execute(REMOVE, ids)
 
 
-async def standing(driver: Driver, connection: Connection) -> tuple[bool, bool]:
-    """Whether this connection is still noted, and whether the same device has another live one."""
+async def standing(driver: Driver, connection: Connection) -> Departure:
+    """How things stand for a connection that is about to go."""
     c = connection
     row = await driver.fetchrow(STANDING, c.id, c.app_id, c.user_id, c.device_id)
-    return (bool(row["here"]), bool(row["elsewhere"])) if row else (False, False)
+    return Departure(row["here"], row["elsewhere"], tuple(row["calls"])) if row else Departure(False, False, ())
 
 
-async def places_of(driver: Driver, app_id: str, user_id: str) -> list[Place]:
-    """The live connections of a user, the oldest first."""
-    rows = await driver.fetch(PLACES, app_id, user_id)
-    return [Place(row["id"], row["replica_id"], row["device_id"]) for row in rows]
-
-
-async def dead_connections(driver: Driver, limit: int) -> list[Connection]:
+async def dead_connections(driver: Driver, limit: int) -> list[Engaged]:
     """Connections of replicas whose lease is over, at most `limit`."""
-    return [Connection(**row) for row in await driver.fetch(DEAD, limit)]
+    return [_engaged(row) for row in await driver.fetch(DEAD, limit)]
+
+
+async def engaged_connections(driver: Driver, replica_id: UUID) -> list[Engaged]:
+    """Connections of a replica whose users are in a call."""
+    return [_engaged(row) for row in await driver.fetch(OF_REPLICA, replica_id)]
+
+
+def _engaged(row: asyncpg.Record) -> Engaged:
+    *connection, calls = row
+    return Engaged(Connection(*connection), tuple(calls))

@@ -1,0 +1,1 @@
+"""Sockets connected to this process, and the bus between replicas (wake-ups only)."""

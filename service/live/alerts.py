@@ -1,0 +1,71 @@
+"""Which alerts a session's device has been told of: compared with the call each time, so nothing is told twice."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from service.core.calls import Call, Leg, Ring
+from service.core.vocabulary import RingState
+from service.live.framing import json_frame, replaced, ring_body, ring_stop
+from service.live.session import Session, Watch
+
+ALERTED = frozenset({RingState.SENT, RingState.DELIVERED, RingState.ALERTING})
+UNTOLD = frozenset({RingState.QUEUED, RingState.FAILED})
+"""Alerts that have not reached the device on any other way."""
+
+
+class Alerts:
+    """Rings, stops and moves to another device, as frames."""
+
+    def __init__(self, clock: Callable[[], datetime], ring_token: Callable[[Call, Leg, Ring], str | None]) -> None:
+        self._clock = clock
+        self._ring_token = ring_token
+
+    def begin(self, session: Session, call: Call, leg: Leg) -> list[Ring]:
+        """The open alerts of the session's device; from now on they have been told."""
+        device_id = session.connection.device_id
+        if leg.joined and leg.device_id == device_id:
+            session.active.add(call.id)
+        rings = [ring for ring in leg.rings if ring.device_id == device_id and self._rings(leg, ring)]
+        for ring in rings:
+            session.rings[ring.id] = call.id
+        return rings
+
+    def body(self, call: Call, leg: Leg, ring: Ring) -> dict[str, Any]:
+        """The `ring` object with its action token."""
+        return ring_body(call, leg, ring, self._clock(), self._ring_token(call, leg, ring))
+
+    def frames(self, session: Session, call: Call, leg: Leg, watch: Watch) -> bytes:
+        """What the device must be told of now."""
+        device_id = session.connection.device_id
+        frames = []
+        for ring in leg.rings:
+            if ring.device_id != device_id:
+                continue
+            if self._rings(leg, ring):
+                if ring.id not in session.rings:
+                    session.rings[ring.id] = call.id
+                    frames.append({"type": "ring", "ring": self.body(call, leg, ring)})
+            elif session.rings.pop(ring.id, None):
+                frames.append(ring_stop(call, ring))
+        if leg.joined and leg.device_id == device_id:
+            session.active.add(call.id)
+        elif call.id in session.active:
+            session.active.remove(call.id)
+            if leg.joined:
+                frames.append(replaced(call, leg.device_id))
+        if leg.pending and watch.asked != leg.attempt and not call.policy.notify_only:
+            self._ask(session, call, leg, watch)
+        return b"".join(map(json_frame, frames))
+
+    @staticmethod
+    def _rings(leg: Leg, ring: Ring) -> bool:
+        return leg.pending and ring.attempt == leg.attempt and ring.state in ALERTED
+
+    @staticmethod
+    def _ask(session: Session, call: Call, leg: Leg, watch: Watch) -> None:
+        """The device came online while the call was being dialled, so the dial knew nothing of it (scenario 18)."""
+        ring = leg.ring_of(session.connection.device_id)
+        if ring is None or ring.state in UNTOLD:
+            watch.asked = leg.attempt
+            session.ring_me(call.id)

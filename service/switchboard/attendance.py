@@ -1,0 +1,183 @@
+"""Who is connected, as the calls see it (scenarios 18, 39 to 41).
+
+A device that comes online rings or takes its place back; one that goes leaves a grace behind.
+
+A connection's row goes only after its calls have been told, so that whoever dies in between is made up for by others.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from uuid import UUID
+
+from service.core.calls import Actor
+from service.core.commands import DeviceConnected, DeviceDisconnected
+from service.core.vocabulary import ActorType
+from service.store import relays
+from service.store.connections import (
+    Arrival,
+    Connection,
+    Departure,
+    Engaged,
+    add_connection,
+    bury_replicas,
+    dead_connections,
+    engaged_connections,
+    register_replica,
+    remove_connections,
+    renew_lease,
+    restore_connections,
+    standing,
+    unregister_replica,
+)
+from service.store.database import Database, StoreUnavailableError
+from service.switchboard.board import Switchboard
+
+BURY_AFTER_S = 60.0
+AT_ONCE = 500
+"""Connections of a dead replica that are cleared in one go."""
+SIDE_BY_SIDE = 8
+"""Commands for them that run at a time."""
+
+
+class Attendance:
+    """One replica's connections, and those of replicas that have died.
+
+    `present` answers which connections are open in this process. `lease_s`: a replica silent for so long is dead.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        switchboard: Switchboard,
+        replica_id: UUID,
+        lease_s: float,
+        present: Callable[[], list[Connection]],
+    ) -> None:
+        self._database = database
+        self._switchboard = switchboard
+        self._replica_id = replica_id
+        self._lease_s = lease_s
+        self._present = present
+        self._leaving: dict[UUID, Connection] = {}
+        self._closed = False
+
+    async def open(self) -> None:
+        """Begin this replica's lease. Raises `StoreUnavailableError`."""
+        async with self._database.hot() as driver:
+            await register_replica(driver, self._replica_id, self._lease_s)
+
+    async def close(self) -> None:
+        """The replica stops: tell the calls whose devices go with it, then give up the lease.
+
+        Raises `StoreUnavailableError`; then others see to it when the lease is over.
+        """
+        self._closed = True
+        async with self._database.hot() as driver:
+            engaged = await engaged_connections(driver, self._replica_id)
+        await self._gone((each.connection, call_id) for each in engaged for call_id in each.calls)
+        async with self._database.hot() as driver:
+            await unregister_replica(driver, self._replica_id)
+
+    async def arrive(self, connection: Connection, only_call: UUID | None = None) -> Arrival:
+        """A device is here: its open calls ring or take it back. `only_call` limits it to one call.
+
+        Returns the older sockets of the device, to be closed. Raises `StoreUnavailableError`.
+        """
+        async with self._database.hot() as driver:
+            arrival = await add_connection(driver, connection, self._replica_id)
+        for call_id in arrival.calls:
+            if only_call in {None, call_id}:
+                await self.ring(connection, call_id)
+        return arrival
+
+    async def ring(self, connection: Connection, call_id: UUID) -> None:
+        """Let a call know of this device. Raises `StoreUnavailableError`."""
+        command = DeviceConnected(_device(connection), connection.user_id, connection.device_id)
+        await self._switchboard.do(connection.app_id, call_id, command)
+
+    async def leave(self, connection: Connection) -> None:
+        """A device's socket is gone. What cannot be written now is made up for by :meth:`run_once`."""
+        if self._closed:
+            return
+        self._leaving[connection.id] = connection
+        try:
+            await self._leave(connection)
+        except StoreUnavailableError:
+            return
+        self._leaving.pop(connection.id, None)
+
+    async def run_once(self) -> None:
+        """Renew the lease, finish what could not be written, clear after dead replicas.
+
+        Raises `StoreUnavailableError`.
+        """
+        if self._closed:
+            return
+        await self._renew()
+        for connection in list(self._leaving.values()):
+            await self._leave(connection)
+            self._leaving.pop(connection.id, None)
+        await self._clear()
+
+    async def _renew(self) -> None:
+        async with self._database.hot() as driver:
+            if await renew_lease(driver, self._replica_id, self._lease_s):
+                return
+            await register_replica(driver, self._replica_id, self._lease_s)
+            present = self._present()
+            await restore_connections(driver, present, self._replica_id)
+        for connection in present:
+            await self._here(connection)
+
+    async def _leave(self, connection: Connection) -> None:
+        stands = await self._standing(connection)
+        if not stands.here:
+            return  # a newer socket of the device took its place
+        if not stands.elsewhere:
+            await self._gone((connection, call_id) for call_id in stands.calls)
+        async with self._database.hot() as driver:
+            await remove_connections(driver, [connection.id])
+        if not stands.elsewhere:
+            await self._here(connection)
+
+    async def _here(self, connection: Connection) -> None:
+        """If the device is connected after all, it came back while it was being told gone: it is here."""
+        stands = await self._standing(connection)
+        if stands.here or stands.elsewhere:
+            for call_id in stands.calls:
+                await self.ring(connection, call_id)
+
+    async def _clear(self) -> None:
+        """Do for dead replicas what they could not do themselves. Doing it twice does no harm."""
+        while dead := await self._dead():
+            lost = [each for each in dead if each.calls and not (await self._standing(each.connection)).elsewhere]
+            await self._gone((each.connection, call_id) for each in lost for call_id in each.calls)
+            async with self._database.hot() as driver:
+                await remove_connections(driver, [each.connection.id for each in dead])
+            for each in lost:
+                await self._here(each.connection)
+        async with self._database.hot() as driver:
+            await bury_replicas(driver, BURY_AFTER_S)
+            await relays.forget(driver, BURY_AFTER_S)
+
+    async def _dead(self) -> list[Engaged]:
+        async with self._database.hot() as driver:
+            return await dead_connections(driver, AT_ONCE)
+
+    async def _gone(self, places: Iterable[tuple[Connection, UUID]]) -> None:
+        gate = asyncio.Semaphore(SIDE_BY_SIDE)
+
+        async def tell(connection: Connection, call_id: UUID) -> None:
+            command = DeviceDisconnected(_device(connection), connection.user_id, connection.device_id)
+            async with gate:
+                await self._switchboard.do(connection.app_id, call_id, command)
+
+        await asyncio.gather(*(tell(connection, call_id) for connection, call_id in places))
+
+    async def _standing(self, connection: Connection) -> Departure:
+        async with self._database.hot() as driver:
+            return await standing(driver, connection)
+
+
+def _device(connection: Connection) -> Actor:
+    return Actor(ActorType.DEVICE, connection.device_id)

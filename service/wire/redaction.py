@@ -1,0 +1,23 @@
+"""Signals addressed to some are heard by all, so that nobody's `seq` has a gap; their content is for the addressed."""
+
+from collections.abc import Sequence
+
+import orjson
+
+
+def readable(text: str, only_for: Sequence[str] | None, user_id: str) -> str:
+    """An envelope's text as that user may read it.
+
+    For somebody who neither sent the signal nor is addressed by it, `data.signal.data` is null and `data.redacted`
+    true; `data.hash` stays that of the whole event.
+    """
+    if not only_for or user_id in only_for:
+        return text
+    envelope = orjson.loads(text)
+    data = envelope["data"]
+    if data.get("user_id") == user_id:
+        return text
+    data["redacted"] = True
+    if "signal" in data:
+        data["signal"]["data"] = None
+    return orjson.dumps(envelope).decode()
