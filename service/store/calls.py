@@ -55,8 +55,11 @@ class Written:
     webhooks: tuple[UUID, ...] = ()
 
 
-DUE = """
-SELECT id FROM calls WHERE deadline_at <= clock_timestamp() ORDER BY deadline_at LIMIT $1
+# statement_timestamp() and not clock_timestamp(): only what is stable within a statement can bound an index scan.
+# The lock keeps replicas from settling the same calls at once; it holds up nobody but writers of these rows.
+CLAIM_DUE = """
+SELECT id, body, version, clock_timestamp() AS now, deadline_at FROM calls
+WHERE deadline_at <= statement_timestamp() ORDER BY deadline_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
 """
 
 NEXT_DEADLINE = "SELECT min(deadline_at) AS at, clock_timestamp() AS now FROM calls WHERE deadline_at IS NOT NULL"
@@ -146,6 +149,19 @@ class Stored:
     now: datetime
 
 
+@dataclass(slots=True, frozen=True)
+class Claimed:
+    """An overdue call that this transaction has to itself, and when it fell due."""
+
+    stored: Stored
+    due: datetime
+
+    @property
+    def late_s(self) -> float:
+        """By how many seconds it is late."""
+        return (self.stored.now - self.due).total_seconds()
+
+
 async def load_stored(driver: Driver, call_ids: list[UUID]) -> list[Stored]:
     """Read many calls in one round trip, in no particular order."""
     return [Stored(*row) for row in await driver.fetch(LOAD_MANY, call_ids)]
@@ -179,9 +195,12 @@ async def insert(driver: Driver, change: Change, idempotency: Idempotency | None
     return _written(rows[0])
 
 
-async def due(driver: Driver, limit: int) -> list[UUID]:
-    """Calls whose deadline has passed, the most overdue first."""
-    return [row["id"] for row in await driver.fetch(DUE, limit)]
+async def claim_due(driver: Driver, limit: int) -> list[Claimed]:
+    """Overdue calls that nobody else is settling now, the most overdue first; to be called in a transaction."""
+    return [
+        Claimed(Stored(row["id"], row["body"], row["version"], row["now"]), row["deadline_at"])
+        for row in await driver.fetch(CLAIM_DUE, limit)
+    ]
 
 
 async def next_deadline(driver: Driver) -> tuple[datetime | None, datetime]:

@@ -15,7 +15,7 @@ from service.core.settings import AppSettings
 from service.core.turn import Decision
 from service.core.vocabulary import EndReason
 from service.store import calls as store
-from service.store.calls import Change
+from service.store.calls import Change, Claimed, Stored
 from service.store.database import ConflictError, Database, Driver
 from service.store.directory import Directory, ensure_users, look_up
 from service.switchboard.people import (
@@ -191,13 +191,30 @@ class Switchboard:
             return Outcome(None, Refusal(Code.NOT_FOUND, "the call made with this key is gone"))
         return Outcome(loaded.call, created=True)
 
-    async def settle_due(self, limit: int) -> int:
-        """Settle the most overdue calls, at most `limit`; returns how many were found."""
+    async def settle_due(self, limit: int) -> list[float]:
+        """Settle the most overdue calls, at most `limit`; returns by how many seconds each was late.
+
+        They are claimed meanwhile, so that replicas share the work instead of doing it twice.
+        """
+        claimed: list[Claimed] = []
         async with self._database.hot() as driver:
-            due = await store.due(driver, limit)
-            if due:
-                await self._settle(driver, due)
-        return len(due)
+            try:
+                async with driver.transaction():
+                    claimed = await store.claim_due(driver, limit)
+                    told = await self._settle_claimed(driver, [claim.stored for claim in claimed])
+            except ConflictError:
+                await self._settle(driver, [claim.stored.id for claim in claimed])
+            else:
+                self._tell(told)
+        return [claim.late_s for claim in claimed]
+
+    async def _settle_claimed(self, driver: Driver, claimed: list[Stored]) -> list[Told]:
+        turns = await self._overdue_turns(driver, claimed)
+        settled = {UUID(call.id) for call, _ in turns}
+        for stored in claimed:
+            if stored.id not in settled:  # whatever the reason, it must not come first for ever
+                await store.postpone(driver, stored.id, BROKEN_AGAIN_S)
+        return await self._write(driver, turns)
 
     async def _settle_overdue(self, driver: Driver, directory: Directory) -> bool:
         """Whoever is engaged only by a call that is overdue is not engaged; true when anything was settled."""
@@ -207,40 +224,48 @@ class Switchboard:
         return bool(overdue)
 
     async def _settle(self, driver: Driver, call_ids: list[UUID]) -> None:
+        turns = await self._overdue_turns(driver, await store.load_stored(driver, call_ids))
+        if turns and not await self._save(driver, turns):
+            for turn in turns:
+                await self._save(driver, [turn])
+
+    async def _overdue_turns(self, driver: Driver, found: list[Stored]) -> list[tuple[Call, Decision]]:
+        """What settling makes of these calls. One broken call must not hold up everybody else's timers."""
         turns: list[tuple[Call, Decision]] = []
-        for stored in await store.load_stored(driver, call_ids):
+        for stored in found:
             try:
                 call = store.decode(stored.body, stored.version)
                 decision = decide(call, Settle(SERVER), {}, stored.now)
             except Exception:  # noqa: BLE001 - a bug in one call must not stop the timers of all
-                # One broken call must not hold up everybody else's timers.
                 structlog.get_logger().exception("call.not_settled", call_id=str(stored.id))
                 await store.postpone(driver, stored.id, BROKEN_AGAIN_S)
                 continue
             if decision.changed:
                 turns.append((call, decision))
-        if turns and not await self._save(driver, turns):
-            for turn in turns:
-                await self._save(driver, [turn])
+        return turns
 
     async def _save(self, driver: Driver, turns: list[tuple[Call, Decision]]) -> bool:
         """Write and tell; false when nothing was written because somebody else was quicker."""
+        try:
+            told = await self._write(driver, turns)
+        except ConflictError:
+            return False
+        self._tell(told)
+        return bool(told)
+
+    async def _write(self, driver: Driver, turns: list[tuple[Call, Decision]]) -> list[Told]:
+        """Write these turns; what somebody else changed meanwhile is left out. Raises `ConflictError`."""
         changes = [
             Change(decision.call, before, envelopes(decision.call, decision.events)) for before, decision in turns
         ]
         if not changes:
-            return False
-        try:
-            written = {row.call_id: row for row in await store.save(driver, changes)}
-        except ConflictError:
-            return False
-        told = [
+            return []
+        written = {row.call_id: row for row in await store.save(driver, changes)}
+        return [
             Told(change.call, tuple(change.envelopes), row.tx, row.webhooks)
             for change in changes
             if (row := written.get(UUID(change.call.id)))
         ]
-        self._tell(told)
-        return bool(told)
 
     def _tell(self, told: list[Told]) -> None:
         if told:
