@@ -26,6 +26,8 @@ from service.client.shapes import (
     User,
     Webhook,
 )
+from service.client.webhooks import verify_webhook
+from service.wire.signatures import SignatureError
 
 __all__ = [
     "Call",
@@ -43,8 +45,10 @@ __all__ = [
     "Ring",
     "RingStop",
     "RtcFrame",
+    "SignatureError",
     "Token",
     "Unreachable",
     "User",
     "Webhook",
+    "verify_webhook",
 ]

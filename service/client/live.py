@@ -30,6 +30,8 @@ from service.client.verbs import Verbs
 Token = str | Callable[[], Awaitable[str]]
 SUBPROTOCOL = Subprotocol("hookswitch.v1")
 FRAME_BYTES = 1024 * 1024
+FINAL: Mapping[int, str] = MappingProxyType({4401: "not_authenticated", 4409: "replaced"})
+"""Close codes after which coming back would only do harm: a bad token, the same device connected once more."""
 LOST = (ConnectionClosed, InvalidHandshake, OSError, TimeoutError)
 """What a connection that breaks, or does not come up, raises."""
 BACKOFF_S = (0.1, 0.3, 1.0, 2.0, 5.0)
@@ -200,11 +202,14 @@ class LiveSocket(Verbs):
                 self._down()
 
     async def _read(self) -> None:
-        if self._socket is None:
+        socket = self._socket
+        if socket is None:
             raise Unreachable("not connected")
         with suppress(ConnectionClosed):
-            async for text in self._socket:
+            async for text in socket:
                 self._receive(orjson.loads(text))
+        if code := FINAL.get(socket.close_code or 0):
+            raise Refused({"code": code, "detail": socket.close_reason})
 
     def _down(self) -> None:
         self._up.clear()

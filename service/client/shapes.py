@@ -225,7 +225,7 @@ class Ring(Shape, frozen=True):
     sent_at: datetime
     expires_at: datetime
     server_time: datetime
-    action_token: str
+    action_token: str | None = None
     group: dict[str, Any] | None = None
     custom: dict[str, Any] = {}
 

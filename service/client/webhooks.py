@@ -3,8 +3,29 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
+import orjson
+
+from service.client.feed import Event
 from service.client.http import Door, segment
 from service.client.shapes import Delivery, Webhook, shaped
+from service.wire.signatures import SignatureError, verify
+
+Secrets = str | Sequence[str]
+"""The endpoint's secret, or both while it is being rotated."""
+
+
+def verify_webhook(secrets: Secrets, headers: Mapping[str, str], body: bytes, now: float) -> Event:
+    """The event in a request that arrived at the endpoint.
+
+    `body` is the request's body as it came, byte by byte; `now` is in Unix seconds (`time.time()`). An event may come
+    more than once: `event.data["event_id"]` (the header `webhook-id`) is then the same. Raises `SignatureError` when
+    it is not from the service, was changed, or is older than five minutes.
+    """
+    message_id = verify([secrets] if isinstance(secrets, str) else secrets, headers, body, now)
+    event = Event(orjson.loads(body))
+    if event.data.get("event_id", message_id) != message_id:
+        raise SignatureError("the id in the header is not the event's")
+    return event
 
 
 class Webhooks:

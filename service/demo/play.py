@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from service.client import Client, Overrun, Refused, Unreachable
+from service.client import Client, Overrun, Refused, SignatureError, Unreachable, verify_webhook
 from service.demo.cast import Cast
 from service.demo.peer import NoMedia
 from service.demo.receiver import Receiver
@@ -19,7 +19,6 @@ from service.demo.scenes import crash, decline, group, nobody, robots, talk, tol
 from service.demo.server import Keys, Server
 from service.demo.stage import Stage
 from service.demo.teller import NotAsTold, Teller
-from service.wire.signatures import SignatureError, verify
 
 SCENES: tuple[Callable[[Stage], Coroutine[Any, Any, None]], ...] = (
     talk.play,
@@ -147,7 +146,7 @@ def _verifier(secret: str, cast: Cast) -> Callable[[dict[str, str], bytes], bool
 
     def fits(headers: dict[str, str], body: bytes) -> bool:
         try:
-            verify([secret], headers, body, server_time + loop.time() - greeted_at)
+            verify_webhook(secret, headers, body, server_time + loop.time() - greeted_at)
         except SignatureError:
             return False
         return True
