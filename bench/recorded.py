@@ -72,8 +72,8 @@ def script_of(statements, call_id, users):
     for number, statement in enumerate(statements):
         names = {}
         for position, value in enumerate(statement.values, start=1):
-            if value is None:
-                names[position] = "NULL"
+            if not value:  # pgbench has no empty variables
+                names[position] = "NULL" if value is None else "''"
                 continue
             name = f"p{number}x{position}"
             variables[name] = value

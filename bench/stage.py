@@ -48,7 +48,6 @@ QUICK = Sizes(
     due_spread_s=2.0,
     due_burst=1_000,
     sockets=1_000,
-    idle_s=5.0,
     fan_outs=20,
     live=(10, 1_000),
     crashed=1_000,
