@@ -1,0 +1,88 @@
+"""Forgetting: events, deliveries, keys and leftovers that have served their time. Calls stay.
+
+Every function deletes one small batch and says where the next one begins, so that nothing is held up for long.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from service.store.database import Driver
+
+
+@dataclass(slots=True, frozen=True)
+class Pruned:
+    """How many rows went, and the mark behind which to go on; `None` when there is nothing more to look at."""
+
+    rows: int
+    mark: int | None
+
+
+# Transaction ids rise with time, so the oldest events are the first by `tx`. An event stays while its call goes on or
+# has ended too recently, and while a delivery of it is not done.
+EVENTS = """
+WITH oldest AS (
+  SELECT stream, seq, tx, created_at < statement_timestamp() - $2::interval AS old
+  FROM events WHERE tx >= $1::text::xid8 ORDER BY tx LIMIT $3
+), gone AS (
+  DELETE FROM events e USING oldest o
+  WHERE o.old AND e.stream = o.stream AND e.seq = o.seq
+    AND NOT EXISTS (
+      SELECT FROM calls k WHERE k.id = o.stream
+      AND (k.ended_at IS NULL OR k.ended_at >= statement_timestamp() - $2::interval))
+    AND NOT EXISTS (
+      SELECT FROM deliveries d WHERE d.stream = o.stream AND d.seq = o.seq AND d.state = 'pending')
+  RETURNING 1
+)
+SELECT (SELECT count(*) FROM gone) AS rows, count(*) AS seen, bool_and(old) AS all_old,
+       min(tx::text::bigint) AS first, max(tx::text::bigint) AS last
+FROM oldest
+"""
+
+DELIVERIES = """
+WITH oldest AS (
+  SELECT id, state, created_at < statement_timestamp() - $2::interval AS old
+  FROM deliveries WHERE id > $1 ORDER BY id LIMIT $3
+), gone AS (
+  DELETE FROM deliveries d USING oldest o WHERE o.old AND o.state <> 'pending' AND d.id = o.id RETURNING 1
+)
+SELECT (SELECT count(*) FROM gone) AS rows, count(*) AS seen, bool_and(old) AS all_old, max(id) AS last FROM oldest
+"""
+
+KEYS = """
+DELETE FROM idempotency_keys WHERE (app_id, principal, key) IN (
+  SELECT app_id, principal, key FROM idempotency_keys
+  WHERE created_at < statement_timestamp() - $1::interval ORDER BY created_at LIMIT $2)
+"""
+
+SOURCES = "DELETE FROM presence_sources WHERE expires_at < statement_timestamp() - interval '1 day'"
+
+
+async def prune_events(driver: Driver, mark: int, older_than: timedelta, batch: int) -> Pruned:
+    """Events of calls that ended longer ago than that; `mark` is 0 at first."""
+    row = await driver.fetchrow(EVENTS, str(mark), older_than, batch)
+    if row is None or row["seen"] < batch or not row["all_old"]:
+        return Pruned(row["rows"] if row else 0, None)
+    # One transaction may have more events than a batch: never stand still.
+    return Pruned(row["rows"], row["last"] if row["last"] > row["first"] else row["last"] + 1)
+
+
+async def prune_deliveries(driver: Driver, mark: int, older_than: timedelta, batch: int) -> Pruned:
+    """Deliveries that are done and older than that; `mark` is 0 at first."""
+    row = await driver.fetchrow(DELIVERIES, mark, older_than, batch)
+    if row is None or row["seen"] < batch or not row["all_old"]:
+        return Pruned(row["rows"] if row else 0, None)
+    return Pruned(row["rows"], row["last"])
+
+
+async def prune_keys(driver: Driver, older_than: timedelta, batch: int) -> int:
+    """Idempotency keys older than that; returns how many rows went."""
+    return _count(await driver.execute(KEYS, older_than, batch))
+
+
+async def prune_sources(driver: Driver) -> int:
+    """What others said of somebody's presence and is long out of date; returns how many rows went."""
+    return _count(await driver.execute(SOURCES))
+
+
+def _count(status: str) -> int:
+    return int(status.rpartition(" ")[2])

@@ -1,0 +1,1 @@
+"""What happens by itself: deadlines, leases, retention. PostgreSQL remembers, APScheduler only ticks."""

@@ -1,0 +1,52 @@
+"""Forgetting in small batches what has served its time. Calls themselves stay."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from service.store.database import Database, Driver
+from service.store.retention import Pruned, prune_deliveries, prune_events, prune_keys, prune_sources
+
+
+@dataclass(slots=True, frozen=True)
+class RetentionConfig:
+    """How long what is kept."""
+
+    events: timedelta = timedelta(days=90)
+    deliveries: timedelta = timedelta(days=30)
+    idempotency_keys: timedelta = timedelta(hours=24)
+    batch: int = 1000
+
+
+class Retention:
+    """Prunes when told to; several replicas may do it at once."""
+
+    def __init__(self, database: Database, config: RetentionConfig | None = None) -> None:
+        self._database = database
+        self._config = config or RetentionConfig()
+
+    async def run_once(self) -> int:
+        """Forget everything that is old enough; returns how many rows went. Raises `StoreUnavailableError`."""
+        config, batch = self._config, self._config.batch
+        # Deliveries first: a pending one keeps its event.
+        rows = await self._march(lambda driver, mark: prune_deliveries(driver, mark, config.deliveries, batch))
+        rows += await self._march(lambda driver, mark: prune_events(driver, mark, config.events, batch))
+        while True:
+            async with self._database.hot() as driver:
+                keys = await prune_keys(driver, config.idempotency_keys, batch)
+            rows += keys
+            if keys < batch:
+                break
+        async with self._database.hot() as driver:
+            return rows + await prune_sources(driver)
+
+    async def _march(self, prune: Callable[[Driver, int], Awaitable[Pruned]]) -> int:
+        """From the oldest on; a connection is held for one batch at a time."""
+        rows, mark = 0, 0
+        while True:
+            async with self._database.hot() as driver:
+                pruned = await prune(driver, mark)
+            rows += pruned.rows
+            if pruned.mark is None:
+                return rows
+            mark = pruned.mark
