@@ -55,6 +55,8 @@ def dial(command: Dial, engaged: Engaged, now: datetime) -> Decision | Refusal:
     turn.tell(EventType.CALL_CREATED)
     for person in callees:
         ring_person(turn, person, engaged.get(person.user_id, ()))
+        if leg := call.leg(person.user_id):
+            leg.first_seq = 1  # whoever is dialled hears the call from its beginning
     conclude(turn)
     restate(turn)
     return Decision(call, tuple(turn.events), changed=True)

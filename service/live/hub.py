@@ -238,9 +238,9 @@ class Hub:
             watch.version = turn.version
             frames = self.alerts.frames(session, turn.call, leg, watch)
         if watch.next <= turn.last:
-            if watch.removed and leg.state is LegState.REMOVED:
-                return True
             if turn.first > watch.next:
+                if watch.removed and leg.state is LegState.REMOVED:
+                    return True
                 if frames:
                     session.send(frames)
                 return False
