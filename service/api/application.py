@@ -11,12 +11,12 @@ from service.api.deps import Deps
 from service.api.door import SLASH
 from service.api.errors import reply_to
 from service.api.replies import Reply
-from service.api.rest import health
+from service.api.rest import calls, events, health, rings
 from service.core.refusals import Code
 from service.wire.problems import CONTENT_TYPE, problem
 
 TITLE = "Hookswitch"
-ROUTERS: tuple[APIRouter, ...] = (health.routes,)
+ROUTERS: tuple[APIRouter, ...] = (calls.routes, rings.routes, events.routes, health.routes)
 
 
 class Guard:

@@ -48,6 +48,10 @@ class Gate:
             raise RefusedError(Code.NOT_AUTHORIZED, "the app is suspended")
         return admitted
 
+    def forget(self, app_id: str, user_id: str) -> None:
+        """The user's tokens were revoked just now: let none of them in by what was known before."""
+        self._revocations.forget(app_id, user_id)
+
     async def _key(self, credential: str) -> Admitted:
         plain = len(credential) <= LONGEST_KEY and credential.isascii()
         key = await self._book.api_key(credential) if plain else None

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from service.api.auth import Gate
+from service.api.bell import Bell
 from service.api.limits import Limits
 from service.store.apps import AppBook
 from service.store.database import Database
 from service.switchboard.board import Switchboard
+from service.wire.ice import IceConfig
 
 
 @dataclass(slots=True, frozen=True)
@@ -20,11 +22,15 @@ class ApiConfig:
 
     public_url: str | None = None
     join_token_s: int = 300
+    allow_private_webhooks: bool = False
 
 
 @dataclass(slots=True, frozen=True)
 class Deps:
-    """Everything endpoints reach for. `clock` gives seconds since the epoch, `metrics` the text of /metrics."""
+    """Everything endpoints reach for.
+
+    `clock` gives seconds since the epoch, `metrics` the text of /metrics; `bell.ring` is a listener of the switchboard.
+    """
 
     database: Database
     switchboard: Switchboard
@@ -33,4 +39,6 @@ class Deps:
     limits: Limits
     clock: Callable[[], float]
     config: ApiConfig = field(default_factory=ApiConfig)
+    ice: IceConfig = field(default_factory=IceConfig)
+    bell: Bell = field(default_factory=Bell)
     metrics: Callable[[], bytes] = lambda: b""

@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.api.auth import Admitted
 from service.api.bodies import header, read_json
+from service.api.connections import Asker, ws_url_of
 from service.api.deps import Deps
 from service.api.errors import RefusedError, invalid
 from service.core.refusals import Code
@@ -56,6 +57,11 @@ class Ask(Request):
     @property
     def settings(self) -> AppSettings:
         return self.admitted.app.settings
+
+    @property
+    def asker(self) -> Asker:
+        """As the commands of calls want it."""
+        return Asker(self.deps, self.admitted, ws_url_of(self.deps, self))
 
 
 class KeyAsk(Ask):

@@ -56,6 +56,8 @@ ON CONFLICT (app_id, id) DO UPDATE SET deleted_at = NULL, created_at = clock_tim
 WHERE users.deleted_at IS NOT NULL
 """
 
+ENGAGED = "SELECT call_id FROM engagements WHERE app_id = $1 AND user_id = $2"
+
 
 async def look_up(
     driver: Driver,
@@ -92,6 +94,11 @@ async def look_up(
 async def ensure_users(driver: Driver, app_id: str, user_ids: list[str]) -> None:
     """Make the users that do not exist yet, with nothing but their ids."""
     await driver.fetch(ENSURE, app_id, user_ids)
+
+
+async def engaged_in(driver: Driver, app_id: str, user_id: str) -> list[UUID]:
+    """The calls in which the user is engaged: one at most, two with call waiting."""
+    return [row["call_id"] for row in await driver.fetch(ENGAGED, app_id, user_id)]
 
 
 def _rows(value: str | None) -> list[Any]:

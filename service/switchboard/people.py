@@ -111,8 +111,9 @@ def enriched(command: Command, directory: Directory | None, settings: AppSetting
         people = tuple(person_of(directory, Wanted(person.user_id, person.role), settings) for person in command.people)
         return replace(command, people=people)
     if isinstance(command, Join) and command.person:
-        wanted = Wanted(command.user_id, command.person.role)
-        return replace(command, person=person_of(directory, wanted, settings))
+        known = person_of(directory, Wanted(command.user_id, command.person.role), settings)
+        # A guest is in no directory; the name comes with the token.
+        return replace(command, person=replace(known, name=known.name or command.person.name))
     return command
 
 

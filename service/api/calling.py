@@ -1,0 +1,292 @@
+"""What can be done with a call from outside: rights, the machine's command, the answer. REST and sockets share this.
+
+Each function takes what was asked for in a checked body and returns the answer's members: `call`, and `connection`
+where the asker is in the call now. Raises `RefusedError` for every "no", and what the switchboard raises.
+"""
+
+import hashlib
+from typing import Any, TypeVar
+from uuid import UUID
+
+import orjson
+
+from service.api.connections import Asker, connection_of
+from service.api.errors import RefusedError, refused
+from service.core.calls import SERVER, Call
+from service.core.commands import (
+    Ack,
+    Answer,
+    Cancel,
+    Command,
+    Decline,
+    End,
+    HangUp,
+    Invite,
+    Join,
+    Mute,
+    Person,
+    Remove,
+    Settle,
+    Signal,
+    Silence,
+    Upgrade,
+)
+from service.core.deadlines import deadline
+from service.core.refusals import Code, Refusal
+from service.core.rights import (
+    acting_device,
+    acting_user,
+    may_dial,
+    may_join,
+    may_moderate,
+    may_see,
+    may_signal,
+)
+from service.core.robots import script
+from service.core.vocabulary import Role, Topology
+from service.store import calls as store
+from service.store.calls import Idempotency
+from service.switchboard.board import Outcome
+from service.switchboard.people import DialRequest, Wanted
+from service.switchboard.waiting import make_room, take_back
+from service.wire.requests import (
+    Act,
+    AnswerCall,
+    CreateCall,
+    DeclineCall,
+    InviteToCall,
+    JoinCall,
+    MuteParticipant,
+    Participant,
+    SendSignal,
+    UpgradeCall,
+)
+from service.wire.snapshots import call_snapshot
+
+T = TypeVar("T")
+Answered = dict[str, Any]
+
+
+def allowed(verdict: T | Refusal) -> T:
+    """The value, or the refusal raised."""
+    if isinstance(verdict, Refusal):
+        raise refused(verdict)
+    return verdict
+
+
+def _nowhere() -> RefusedError:
+    return RefusedError(Code.NOT_FOUND, "there is no such call")
+
+
+async def create(asker: Asker, body: CreateCall, key: str | None = None) -> Answered:
+    """Ring people (scenarios 1 to 3, 20 to 27, 53). The answer has `merged: true` when the other side dialled too."""
+    principal, settings = asker.principal, asker.settings
+    allowed(may_dial(principal))
+    initiator = allowed(acting_user(principal, body.initiator))
+    device_id = allowed(acting_device(principal, body.device_id))
+    if body.ring_initiator:
+        raise RefusedError(Code.INVALID_REQUEST, "ring_initiator: not supported yet")
+    request = DialRequest(
+        app_id=principal.app_id,
+        settings=settings,
+        actor=principal.actor,
+        initiator=initiator,
+        participants=_wanted(asker, body.participants),
+        call_type=body.call_type,
+        topology=_topology(body.topology),
+        role=principal.role,
+        device_id=device_id,
+        ring_timeout_s=body.ring_timeout_s,
+        max_duration_s=body.max_duration_s,
+        hunt=body.hunt,
+        notify_only=body.notify_only,
+        custom=body.custom,
+        idempotency=Idempotency(principal.scope, key, _fingerprint(body)) if key else None,
+    )
+    outcome = await asker.deps.switchboard.dial(request)
+    call = _call_of(outcome)
+    if not call.ended:
+        await make_room(
+            asker.deps.database, asker.deps.switchboard, call, initiator, principal.actor, body.call_waiting
+        )
+    return await _created(asker, outcome, call, initiator, device_id)
+
+
+async def _created(asker: Asker, outcome: Outcome, call: Call, initiator: str, device_id: str | None) -> Answered:
+    merged = outcome.merged or None
+    answer: Answered = {"call": call_snapshot(call, merged=merged)}
+    if merged:
+        answer["merged"] = True
+    if not call.ended:
+        answer["connection"] = await connection_of(asker, call, initiator, device_id)
+    return answer
+
+
+def _fingerprint(body: CreateCall) -> bytes:
+    """The same for the same create, however its JSON is written (scenario 53)."""
+    return hashlib.sha256(orjson.dumps(body.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def _topology(asked: str) -> Topology:
+    if asked == Topology.ROUTED:
+        raise RefusedError(Code.MEDIA_UNAVAILABLE, "there is no media worker; use the relayed topology")
+    return Topology.RELAYED
+
+
+def _wanted(asker: Asker, participants: tuple[str | Participant, ...]) -> tuple[Wanted, ...]:
+    """The people asked for. A test user whose name says nothing that exists is explained at once."""
+    people = tuple(Wanted(p) if isinstance(p, str) else Wanted(p.user_id, p.role) for p in participants)
+    if asker.settings.sandbox:
+        for wanted in people:
+            robot = script(wanted.user_id)
+            if robot and robot.error:
+                raise RefusedError(Code.INVALID_REQUEST, f"participants: {robot.error}")
+    return people
+
+
+async def look(asker: Asker, call_id: UUID) -> Call:
+    """The call as it stands; what is overdue is settled first (scenario 12)."""
+    async with asker.deps.database.hot() as driver:
+        loaded = await store.load(driver, call_id)
+    if loaded is None or not may_see(asker.principal, loaded.call):
+        raise _nowhere()
+    due = deadline(loaded.call)
+    if due is None or due > loaded.now:
+        return loaded.call
+    outcome = await asker.deps.switchboard.do(asker.principal.app_id, call_id, Settle(SERVER))
+    return outcome.call or loaded.call
+
+
+async def do(asker: Asker, call_id: UUID, command: Command) -> Call:
+    """Let the machine decide. Whoever may not see the call is told that there is none."""
+    principal = asker.principal
+    outcome = await asker.deps.switchboard.do(principal.app_id, call_id, command, asker.settings)
+    may = may_join if isinstance(command, Join) else may_see
+    if outcome.call is None or not may(principal, outcome.call):
+        raise _nowhere()
+    return _call_of(outcome)
+
+
+def _call_of(outcome: Outcome) -> Call:
+    if outcome.refusal:
+        raise refused(outcome.refusal, outcome.call)
+    if outcome.call is None:
+        raise _nowhere()
+    return outcome.call
+
+
+def _who(asker: Asker, body: Act, otherwise: str | None = None) -> tuple[str, str | None]:
+    user_id = allowed(acting_user(asker.principal, body.user_id, otherwise))
+    return user_id, allowed(acting_device(asker.principal, body.device_id))
+
+
+async def answer(asker: Asker, call_id: UUID, body: AnswerCall) -> Answered:
+    """Take the call (scenarios 4 to 6, 12, 21)."""
+    user_id, device_id = _who(asker, body)
+    call = await do(asker, call_id, Answer(asker.principal.actor, user_id, device_id))
+    return await _in(asker, call, user_id, device_id, body)
+
+
+async def join(asker: Asker, call_id: UUID, body: JoinCall) -> Answered:
+    """Come in, come back, change the device, or take a held call back (scenarios 37, 38, 43, 62)."""
+    principal = asker.principal
+    user_id, device_id = _who(asker, body)
+    invited = principal.is_backend or principal.call_id == str(call_id)
+    role = Role.PUBLISHER if principal.is_backend else principal.role
+    person = Person(user_id, role=role, name=principal.name) if invited else None
+    call = await do(asker, call_id, Join(principal.actor, user_id, device_id, person=person))
+    call = await take_back(asker.deps.switchboard, call, user_id, principal.actor)
+    return await _in(asker, call, user_id, device_id, body)
+
+
+async def _in(asker: Asker, call: Call, user_id: str, device_id: str | None, body: AnswerCall) -> Answered:
+    """The user is in the call now: put other calls aside, and hand out what is needed to connect."""
+    deps = asker.deps
+    await make_room(deps.database, deps.switchboard, call, user_id, asker.principal.actor, body.call_waiting)
+    return {"call": call_snapshot(call), "connection": await connection_of(asker, call, user_id, device_id)}
+
+
+async def decline(asker: Asker, call_id: UUID, body: DeclineCall) -> Answered:
+    """Refuse the ring (scenarios 6, 7, 11, 52)."""
+    user_id, device_id = _who(asker, body)
+    command = Decline(asker.principal.actor, user_id, device_id, reason=body.reason, message=body.message)
+    return {"call": call_snapshot(await do(asker, call_id, command))}
+
+
+async def ack(asker: Asker, call_id: UUID, body: Act) -> Answered:
+    """The device shows the call to its user."""
+    user_id, device_id = _who(asker, body)
+    return {"call": call_snapshot(await do(asker, call_id, Ack(asker.principal.actor, user_id, device_id)))}
+
+
+async def silence(asker: Asker, call_id: UUID, body: Act) -> Answered:
+    """Stop the noise (scenario 8)."""
+    user_id, device_id = _who(asker, body)
+    return {"call": call_snapshot(await do(asker, call_id, Silence(asker.principal.actor, user_id, device_id)))}
+
+
+async def cancel(asker: Asker, call_id: UUID, body: Act) -> Answered:
+    """The initiator gives up (scenarios 9, 10)."""
+    user_id, device_id = _who(asker, body, await _initiator(asker, call_id, body))
+    return {"call": call_snapshot(await do(asker, call_id, Cancel(asker.principal.actor, user_id, device_id)))}
+
+
+async def hang_up(asker: Asker, call_id: UUID, body: Act) -> Answered:
+    """Leave the call (scenarios 30 to 33, 51)."""
+    user_id, device_id = _who(asker, body, await _initiator(asker, call_id, body))
+    return {"call": call_snapshot(await do(asker, call_id, HangUp(asker.principal.actor, user_id, device_id)))}
+
+
+async def _initiator(asker: Asker, call_id: UUID, body: Act) -> str | None:
+    """Whom a backend means when it names nobody."""
+    if body.user_id is not None or not asker.principal.is_backend:
+        return None
+    return (await look(asker, call_id)).initiator
+
+
+async def invite(asker: Asker, call_id: UUID, body: InviteToCall) -> Answered:
+    """Ring more people (scenarios 34 to 36)."""
+    principal = asker.principal
+    user_id = body.user_id if principal.is_backend else allowed(acting_user(principal, body.user_id))
+    people = tuple(Person(wanted.user_id, role=wanted.role) for wanted in _wanted(asker, body.participants))
+    call = await do(asker, call_id, Invite(principal.actor, people, user_id))
+    return {"call": call_snapshot(call)}
+
+
+async def signal(asker: Asker, call_id: UUID, body: SendSignal) -> Answered:
+    """An in-call message (B-02, B-04, O-10)."""
+    allowed(may_signal(asker.principal))
+    user_id, device_id = _who(asker, body)
+    to = tuple(dict.fromkeys(body.to or ()))
+    command = Signal(asker.principal.actor, user_id, device_id, type=body.type, data=body.data, to=to)
+    return {"call": call_snapshot(await do(asker, call_id, command))}
+
+
+async def upgrade(asker: Asker, call_id: UUID, body: UpgradeCall) -> Answered:
+    """Audio to video (scenario 54)."""
+    user_id, device_id = _who(asker, body)
+    command = Upgrade(asker.principal.actor, user_id, device_id, action=body.action)
+    return {"call": call_snapshot(await do(asker, call_id, command))}
+
+
+async def end(asker: Asker, call_id: UUID) -> Answered:
+    """End the call for everybody."""
+    return await _moderate(asker, call_id, End(asker.principal.actor, asker.principal.user_id))
+
+
+async def remove(asker: Asker, call_id: UUID, target: str) -> Answered:
+    """Take a participant out (scenario 38)."""
+    return await _moderate(asker, call_id, Remove(asker.principal.actor, target, asker.principal.user_id))
+
+
+async def mute(asker: Asker, call_id: UUID, target: str, body: MuteParticipant) -> Answered:
+    """Mute a participant, or allow them again (C-16)."""
+    principal = asker.principal
+    command = Mute(principal.actor, target, principal.user_id, audio=body.audio, video=body.video)
+    return await _moderate(asker, call_id, command)
+
+
+async def _moderate(asker: Asker, call_id: UUID, command: Command) -> Answered:
+    if not asker.principal.is_backend:
+        allowed(may_moderate(asker.principal, await look(asker, call_id)))
+    return {"call": call_snapshot(await do(asker, call_id, command))}
