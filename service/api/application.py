@@ -76,9 +76,9 @@ class FrontDoor(FastAPI):
 
 def build_api(deps: Deps) -> FrontDoor:
     """The ASGI application. Constructs nothing that lives on; everything is in `deps`."""
-    app = FrontDoor(deps, title=TITLE, openapi_url=None, docs_url=None, redoc_url=None)
-    app.router.redirect_slashes = False
+    front = FrontDoor(deps, title=TITLE, openapi_url=None, docs_url=None, redoc_url=None)
+    front.router.redirect_slashes = False
     # Not include_router: it routes twice for each request.
     for router in ROUTERS:
-        app.router.routes.extend(router.routes)
-    return app
+        front.router.routes.extend(router.routes)
+    return front

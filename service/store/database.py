@@ -37,6 +37,8 @@ class ConflictError(Exception):
 
 Driver = asyncpg.Connection
 """The driver's own connection: hot statements are prepared once on it and run in autocommit."""
+Connection = AsyncConnection
+"""A connection inside a transaction, for everything else."""
 
 AWAY = (
     asyncpg.PostgresConnectionError,

@@ -52,8 +52,9 @@ async def create_webhook(connection: AsyncConnection, app_id: str, body: Webhook
 
 
 async def get_webhook(connection: AsyncConnection, app_id: str, webhook_id: UUID) -> WebhookView | None:
-    """The app's endpoint of that id; `None` when there is none."""
-    row = (await connection.execute(select(webhooks).where(_of(app_id, webhook_id)))).one_or_none()
+    """The app's endpoint of that id, which stays until the transaction ends; `None` when there is none."""
+    query = select(webhooks).where(_of(app_id, webhook_id)).with_for_update(read=True, key_share=True)
+    row = (await connection.execute(query)).one_or_none()
     return None if row is None else WebhookView(**_told(row))
 
 
@@ -114,9 +115,12 @@ async def list_deliveries(
     webhook_id: UUID,
     before: int | None,
     limit: int,
+    state: str | None = None,
 ) -> list[DeliveryView]:
     """What was sent or is to be sent to an endpoint, newest first, older than `before`."""
     query = _logged().where(deliveries.c.webhook_id == webhook_id)
+    if state is not None:
+        query = query.where(deliveries.c.state == state)
     if before is not None:
         query = query.where(deliveries.c.id < before)
     rows = await connection.execute(query.order_by(deliveries.c.id.desc()).limit(limit))

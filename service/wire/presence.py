@@ -102,10 +102,10 @@ class PresenceView(View):
     seq: int
 
 
-class MappedPresenceView(PresenceView):
-    """The same with the word of the system asked for in `format`; null where it has none."""
+class PresenceAnswer(PresenceView):
+    """The same with the word of the system asked for in `format`; null where it has none, left out if not asked for."""
 
-    mapped: str | None
+    mapped: str | None = None
 
 
 def presence_view(presence: Presence, form: Format | None = None) -> PresenceView:
@@ -113,4 +113,4 @@ def presence_view(presence: Presence, form: Format | None = None) -> PresenceVie
     view = PresenceView.model_validate(presence)
     if form is None:
         return view
-    return MappedPresenceView.model_construct(**dict(view), mapped=mapped(presence, form))
+    return PresenceAnswer.model_construct(**dict(view), mapped=mapped(presence, form))

@@ -4,7 +4,7 @@ import base64
 from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, Strict, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, Strict, WithJsonSchema
 
 from service.wire.canonical import rfc3339
 
@@ -60,3 +60,15 @@ def key_of(cursor: str | None) -> str | None:
     if "\0" in key:
         raise ValueError("not a cursor of this list")
     return key
+
+
+class SizedQuery(Body):
+    """How much of a list: up to `limit` items."""
+
+    limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE)] = DEFAULT_PAGE
+
+
+class PageQuery(SizedQuery):
+    """Which part of a list: what comes behind `cursor`, the `next_cursor` of the page before."""
+
+    cursor: Annotated[str | None, Field(max_length=1_024), AfterValidator(key_of)] = None

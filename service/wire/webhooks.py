@@ -1,17 +1,21 @@
 """Webhooks as a backend manages them. The signing secret is told once, when it is made."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
+from uuid import UUID
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from service.wire.event_types import ALL, check_pattern
-from service.wire.shapes import Body, Flag, Moment, View
+from service.wire.shapes import Body, Flag, Moment, SizedQuery, View, key_of
 from service.wire.texts import Line, Message
 
 MOST_TYPES = 50
 
 TypePattern = Annotated[Line, StringConstraints(max_length=64), AfterValidator(check_pattern)]
 """An event's exact name, a group such as `call.*`, or `*`."""
+LARGEST_DELIVERY = 2**63 - 1
+OPAQUE = WithJsonSchema({"type": "string"})
+DeliveryId = Annotated[int, Field(ge=1, le=LARGEST_DELIVERY)]
 Types = Annotated[tuple[TypePattern, ...], Field(min_length=1, max_length=MOST_TYPES)]
 
 
@@ -77,3 +81,16 @@ class DeliveryView(View):
     error: str | None
     latency_ms: int | None
     created_at: Moment
+
+
+class WebhookQuery(SizedQuery):
+    """A page of endpoints."""
+
+    cursor: Annotated[UUID | None, BeforeValidator(key_of), OPAQUE] = None
+
+
+class DeliveryQuery(SizedQuery):
+    """A page of an endpoint's log, perhaps of one state only."""
+
+    cursor: Annotated[DeliveryId | None, BeforeValidator(key_of), OPAQUE] = None
+    state: Literal["pending", "delivered", "failed"] | None = None

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from service.wire.shapes import Body, Flag, Moment, Page, View, Whole, cursor_of, key_of
+from service.wire.shapes import Body, Flag, Moment, Page, PageQuery, View, Whole, cursor_of, key_of
 
 KEYS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 
@@ -24,8 +24,17 @@ def test_a_cursor_is_a_key_and_back(key):
     assert key_of(cursor_of(key)) == key
 
 
-def test_no_cursor_asks_for_the_first_page():
-    assert key_of(None) is None
+def test_a_query_takes_the_key_out_of_the_cursor():
+    assert PageQuery.model_validate({"limit": "7", "cursor": cursor_of("ünna/1")}) == PageQuery.model_construct(
+        limit=7, cursor="ünna/1"
+    )
+    assert PageQuery().cursor is None
+
+
+@pytest.mark.parametrize("sent", [{"limit": "0"}, {"limit": "201"}, {"limit": "x"}, {"cursor": "%"}, {"page": "2"}])
+def test_a_query_that_makes_no_sense_is_refused(sent):
+    with pytest.raises(ValidationError):
+        PageQuery.model_validate(sent)
 
 
 @pytest.mark.parametrize("cursor", ["%", "a", "AA\n", "AA==A", "__79", "AA", "ä", "AAAAA"])
