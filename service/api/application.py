@@ -11,12 +11,24 @@ from service.api.deps import Deps
 from service.api.door import SLASH
 from service.api.errors import reply_to
 from service.api.replies import Reply
-from service.api.rest import calls, events, health, rings
+from service.api.rest import app, calls, devices, events, health, ice, presence, rings, tokens, users, webhooks
 from service.core.refusals import Code
 from service.wire.problems import CONTENT_TYPE, problem
 
 TITLE = "Hookswitch"
-ROUTERS: tuple[APIRouter, ...] = (calls.routes, rings.routes, events.routes, health.routes)
+ROUTERS: tuple[APIRouter, ...] = (
+    calls.routes,
+    rings.routes,
+    events.routes,
+    tokens.routes,
+    users.routes,
+    devices.routes,
+    presence.routes,
+    webhooks.routes,
+    ice.routes,
+    app.routes,
+    health.routes,
+)
 
 
 class Guard:
