@@ -2,6 +2,7 @@ import pytest
 
 from service.dispatch.guard import Guard, SystemResolver
 from service.dispatch.post import PostConfig, Poster
+from tests.dispatch.office import Office
 
 
 @pytest.fixture
@@ -24,3 +25,11 @@ async def make_poster():
 @pytest.fixture
 def poster(make_poster):
     return make_poster()
+
+
+@pytest.fixture
+async def office(database, make_poster):
+    """An app with webhooks, and senders for them."""
+    office = await Office(database, make_poster).open()
+    yield office
+    await office.close()

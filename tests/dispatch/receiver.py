@@ -108,9 +108,9 @@ async def listening(receiver=None, tls=None, **how):
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def hang(_request, _reader, _writer):
+async def hang(_request, reader, _writer):
     """Never answer; ends when the other side gives up."""
-    await asyncio.get_running_loop().create_future()
+    await reader.read()
 
 
 async def vanish(_request, _reader, writer):

@@ -1,0 +1,260 @@
+"""Sending events to webhooks: claim, sign, post, write down. The call flow never waits for any of it.
+
+Events of one stream reach one webhook in `seq` order, one after the other. One that fails holds back the later ones of
+its own stream and webhook alone, each for at most `hold_s` after it was queued; that is a little longer than until the
+second retry. After that they go out although an earlier one is still being retried.
+
+No connection is held while a request is under way: claim, give the connection back, send, write down.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+from uuid import UUID
+
+from service.core.backoff import next_attempt
+from service.dispatch.post import Answer, Poster
+from service.store import deliveries as store
+from service.store.database import Database, Driver, StoreUnavailableError
+from service.store.deliveries import DELIVERED, FAILED, PENDING, Claim, Claims, Result, State
+from service.telemetry.logs import logger
+from service.wire.feed import Told
+from service.wire.signatures import headers
+
+GONE = 410
+
+
+@dataclass(slots=True, frozen=True)
+class WebhooksConfig:
+    """Bounds of the sender; times in seconds.
+
+    `most_at_once` deliveries are claimed at a time by this process, `per_webhook` of them for one webhook, and one for
+    a webhook whose last attempt failed; failing webhooks together get half of all. A webhook's claims run out after
+    `lease_s`, which is longer than `run_s`, after which no further one of a run is begun, and one request together.
+    """
+
+    most_at_once: int = 256
+    per_webhook: int = 16
+    lease_s: float = 25.0
+    run_s: float = 5.0
+    hold_s: float = 390.0
+    poll_s: float = 0.5
+
+
+class WebhookSender:
+    """One process's sender. `wake` is a listener of the switchboard; `run` is a task of the process.
+
+    `counted` hears the outcome of each attempt: delivered, retry or failed.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        poster: Poster,
+        config: WebhooksConfig | None = None,
+        counted: Callable[[str], None] = lambda _outcome: None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._database = database
+        self._poster = poster
+        self._config = config or WebhooksConfig()
+        self._counted = counted
+        self._chance = chance
+        self._log = logger("webhooks")
+        self._bell = asyncio.Event()
+        self._due: dict[UUID, None] = {}
+        self._flying: Counter[UUID] = Counter()
+        self._failing: set[UUID] = set()
+        self._done: list[Result] = []
+        self._lanes: dict[asyncio.Task[None], list[Claim]] = {}
+
+    def wake(self, told: Sequence[Told]) -> None:
+        """Look after the webhooks that these turns have something for."""
+        for turn in told:
+            if turn.webhooks:
+                self._due.update(dict.fromkeys(turn.webhooks))
+                self._bell.set()
+
+    async def run(self) -> None:
+        """Send whatever falls due, until cancelled; then give unfinished claims back.
+
+        Raises `StoreUnavailableError` when PostgreSQL is away: what is under way goes on, and is written down by the
+        next run.
+        """
+        loop = asyncio.get_running_loop()
+        look = loop.time()
+        try:
+            while True:
+                if loop.time() >= look:
+                    await self._look()
+                    await self._poster.sweep()
+                    look = loop.time() + self._config.poll_s
+                await self._turn()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(look):
+                        await self._bell.wait()
+        except asyncio.CancelledError:
+            await self._stop()
+            raise
+
+    async def run_once(self, now: datetime | None = None) -> int:
+        """Send everything that is due at `now` (default: by the database's clock) and wait for it.
+
+        Returns the number of attempts made.
+        """
+        made = 0
+        await self._look(now)
+        while True:
+            made += await self._turn(now)
+            if self._lanes:
+                await asyncio.wait(self._lanes)
+            elif not self._due and not self._done:
+                return made
+
+    async def _look(self, now: datetime | None = None) -> None:
+        """Ask the database who has something due: retries, and what other processes queued."""
+        async with self._database.hot() as driver:
+            found = await store.due(driver, now)
+        self._due.update(dict.fromkeys(found))
+        self._failing = {webhook for webhook in self._failing if self._flying[webhook]}
+        self._failing.update(webhook for webhook, failing in found.items() if failing)
+
+    async def _turn(self, now: datetime | None = None) -> int:
+        """Write down what is done, claim what there is room for and start sending it."""
+        self._bell.clear()
+        done, self._done = self._done, []
+        room = self._room()
+        if not done and not room:
+            return 0
+        claims: Claims | None = None
+        try:
+            async with self._database.hot() as driver:
+                if done:
+                    await store.record(driver, done, now)
+                    await self._note_health(driver, done)
+                    done = []
+                if room:
+                    how = self._config
+                    claims = await store.claim(driver, room, lease_s=how.lease_s, hold_s=how.hold_s, now=now)
+        finally:
+            # If the database went away, results are written down later and claims are made later.
+            self._done.extend(done)
+            if claims is None:
+                self._due.update(dict.fromkeys(room))
+        if claims is None:
+            return 0
+        self._due.update(dict.fromkeys(claims.held))
+        for run in _runs(claims):
+            self._start(claims.now, run)
+        return len(claims.claims)
+
+    def _room(self) -> dict[UUID, int]:
+        """How many deliveries may be claimed, by webhook. Who has no room is looked after when a lane ends."""
+        room: dict[UUID, int] = {}
+        left = self._config.most_at_once - self._flying.total()
+        left_for_failing = self._config.most_at_once // 2 - sum(self._flying[webhook] for webhook in self._failing)
+        for webhook in list(self._due):
+            failing = webhook in self._failing
+            most = min(1, left_for_failing) if failing else self._config.per_webhook
+            free = min(most - self._flying[webhook], left)
+            if free > 0:
+                room[webhook] = free
+                left -= free
+                left_for_failing -= free if failing else 0
+            if free > 0 or self._flying[webhook]:
+                del self._due[webhook]
+        return room
+
+    def _start(self, now: datetime, run: list[Claim]) -> None:
+        self._flying[run[0].webhook_id] += len(run)
+        lane = asyncio.create_task(self._lane(now, run), name="webhook")
+        self._lanes[lane] = run
+        lane.add_done_callback(self._ended)
+
+    def _ended(self, lane: "asyncio.Task[None]") -> None:
+        run = self._lanes.pop(lane)
+        webhook = run[0].webhook_id
+        self._flying[webhook] -= len(run)
+        if not self._flying[webhook]:
+            del self._flying[webhook]
+        self._due[webhook] = None
+        self._bell.set()
+
+    async def _lane(self, now: datetime, run: list[Claim]) -> None:
+        """Send a run of one stream's events, in order, until one fails or the time for it is over."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for sent, claim in enumerate(run, start=1):
+            at = now + timedelta(seconds=loop.time() - began)
+            answer = await self._send(claim, at)
+            result = self._judge(claim, at, answer)
+            self._done.append(result)
+            self._bell.set()
+            if result.state != DELIVERED or loop.time() - began > self._config.run_s:
+                self._done.extend(Result(rest, PENDING) for rest in run[sent:])
+                return
+
+    async def _send(self, claim: Claim, at: datetime) -> Answer:
+        if claim.text is None or claim.event_id is None:
+            return Answer(None, "the event has been pruned", 0)
+        body = claim.text.encode()
+        try:
+            signed = headers([claim.secret], str(claim.event_id), int(at.timestamp()), body)
+        except ValueError as error:
+            return Answer(None, str(error), 0)
+        try:
+            return await self._poster.post(claim.url, signed, body)
+        except Exception:  # noqa: BLE001 - a bug met by one delivery must not be met by it for ever
+            self._log.exception("delivery broke", webhook_id=str(claim.webhook_id), delivery_id=claim.id)
+            return Answer(None, "internal fault", 0)
+
+    def _judge(self, claim: Claim, at: datetime, answer: Answer) -> Result:
+        """What an answer means: delivered, another try later, or the end."""
+        state: State = DELIVERED if answer.ok else FAILED
+        again: datetime | None = None
+        if not answer.ok and claim.text is not None and answer.status != GONE:
+            failed_at = at + timedelta(milliseconds=answer.latency_ms)
+            again = next_attempt(claim.attempts + 1, failed_at, self._chance(), answer.retry_after_s)
+            state = PENDING if again else FAILED
+        self._counted("retry" if state == PENDING else state)
+        if answer.ok:
+            self._failing.discard(claim.webhook_id)
+        else:
+            self._failing.add(claim.webhook_id)
+        return Result(claim, state, at, again, answer.status, answer.error, answer.latency_ms)
+
+    async def _note_health(self, driver: Driver, done: list[Result]) -> None:
+        """A webhook's state, where these results change it."""
+        attempted = {r.claim.webhook_id: r for r in done if r.at}
+        failing = [webhook for webhook, r in attempted.items() if r.state != DELIVERED and not r.claim.failing]
+        well = [webhook for webhook, r in attempted.items() if r.state == DELIVERED and r.claim.failing]
+        if failing or well:
+            await store.note_health(driver, failing, well)
+        if gone := [r.claim.webhook_id for r in done if r.status == GONE]:
+            await store.disable(driver, gone, "it answered 410 Gone")
+
+    async def _stop(self) -> None:
+        """Cancel what is under way; what was not answered is due again at once, for whoever comes next."""
+        lanes = dict(self._lanes)
+        for lane in lanes:
+            lane.cancel()
+        await asyncio.gather(*lanes, return_exceptions=True)
+        answered = {result.claim.id for result in self._done}
+        given_back = [claim for run in lanes.values() for claim in run if claim.id not in answered]
+        self._done.extend(Result(claim, PENDING) for claim in given_back)
+        if self._done:
+            with suppress(StoreUnavailableError):  # then they come back when their lease is over
+                async with self._database.hot() as driver:
+                    await store.record(driver, self._done)
+        self._done.clear()
+
+
+def _runs(claims: Claims) -> Iterator[list[Claim]]:
+    """The claims of each stream and webhook; they come sorted."""
+    for _, run in groupby(claims.claims, key=lambda claim: (claim.webhook_id, claim.stream)):
+        yield list(run)

@@ -1,0 +1,208 @@
+"""Deliveries: which event goes to which webhook, claimed in order, recorded with what came of it.
+
+The save statements queue a row for every event and webhook (store/calls.py). A row is *due* when `next_attempt_at` has
+passed. Whoever claims it moves that moment to the end of its lease, so claimed rows are not due, and the claims of a
+crashed sender come back by themselves. Within one group, the events of one stream for one webhook, order is kept: a row
+is claimed only when no earlier one of its group is pending, or together with it; else it is put off until then. It is
+held back for `hold_s` seconds after it was queued at most.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from service.store.database import Driver
+
+PENDING: Literal["pending"] = "pending"
+DELIVERED: Literal["delivered"] = "delivered"
+FAILED: Literal["failed"] = "failed"
+State = Literal["pending", "delivered", "failed"]
+
+
+@dataclass(slots=True, frozen=True)
+class Claim:
+    """One delivery that is ours until `until`. `text` and `event_id` are `None` when the event has been pruned."""
+
+    id: int
+    webhook_id: UUID
+    stream: UUID
+    seq: int
+    attempts: int
+    until: datetime
+    url: str
+    secret: str
+    failing: bool
+    event_id: UUID | None
+    text: str | None
+
+
+@dataclass(slots=True, frozen=True)
+class Claims:
+    """What was claimed at `now`, the database's clock, by webhook, stream and seq.
+
+    `held` are webhooks with due deliveries that had to be put off; there may be more behind them.
+    """
+
+    now: datetime
+    claims: list[Claim]
+    held: frozenset[UUID] = frozenset()
+
+
+@dataclass(slots=True, frozen=True)
+class Result:
+    """What came of a claim: `at` is the moment of the attempt, `None` when none was made and the claim is given back.
+
+    A pending delivery is tried again at `next_attempt_at`, or at once.
+    """
+
+    claim: Claim
+    state: State
+    at: datetime | None = None
+    next_attempt_at: datetime | None = None
+    status: int | None = None
+    error: str | None = None
+    latency_ms: int | None = None
+
+
+NOW = "coalesce($3::timestamptz, statement_timestamp())"
+
+CLAIM = f"""
+WITH due AS MATERIALIZED (
+  SELECT d.*
+  FROM unnest($1::uuid[], $2::int[]) AS q(webhook_id, room)
+  JOIN webhooks w ON w.id = q.webhook_id AND w.enabled
+  CROSS JOIN LATERAL (
+    SELECT x.id, x.webhook_id, x.stream, x.seq, x.created_at FROM deliveries x
+    WHERE x.webhook_id = q.webhook_id AND x.state = 'pending' AND x.next_attempt_at <= {NOW}
+    ORDER BY x.next_attempt_at LIMIT q.room FOR UPDATE SKIP LOCKED
+  ) d
+), judged AS (
+  SELECT d.*, b.next_attempt_at AS blocked_until, b.claimed_until > {NOW} AS blocker_claimed,
+    b.id IS NOT NULL AND b.id IS DISTINCT FROM lag(d.id) OVER (PARTITION BY d.webhook_id, d.stream ORDER BY d.seq)
+      AS broken
+  FROM due d LEFT JOIN LATERAL (
+    SELECT p.id, p.next_attempt_at, p.claimed_until FROM deliveries p
+    WHERE p.webhook_id = d.webhook_id AND p.stream = d.stream AND p.state = 'pending' AND p.seq < d.seq
+    ORDER BY p.seq DESC LIMIT 1
+  ) b ON d.created_at > {NOW} - make_interval(secs => $5::float8)
+), ruled AS MATERIALIZED (
+  SELECT *, count(*) FILTER (WHERE broken) OVER (PARTITION BY webhook_id, stream ORDER BY seq) > 0 AS held FROM judged
+), claimed AS (
+  UPDATE deliveries SET claimed_until = {NOW} + make_interval(secs => $4::float8),
+                        next_attempt_at = {NOW} + make_interval(secs => $4::float8)
+  WHERE id = ANY (ARRAY(SELECT id FROM ruled WHERE NOT held))
+  RETURNING id, webhook_id, stream, seq, attempts, claimed_until
+), held AS (
+  UPDATE deliveries d SET next_attempt_at = least(
+    CASE WHEN r.blocker_claimed THEN {NOW} ELSE greatest(r.blocked_until, {NOW}) END + interval '1 second',
+    r.created_at + make_interval(secs => $5::float8))
+  FROM ruled r WHERE r.id = d.id AND d.id = ANY (ARRAY(SELECT id FROM ruled WHERE held))
+  RETURNING d.webhook_id
+)
+SELECT {NOW} AS now, (SELECT array_agg(DISTINCT webhook_id) FROM held) AS held,
+  c.id, c.webhook_id, c.stream, c.seq, c.attempts, c.claimed_until, w.url, w.secret,
+  w.failing_since IS NOT NULL AS failing, e.event_id, e.text
+FROM (SELECT 1) AS one
+LEFT JOIN claimed c ON true
+LEFT JOIN webhooks w ON w.id = c.webhook_id
+LEFT JOIN events e ON e.stream = c.stream AND e.seq = c.seq
+ORDER BY c.webhook_id, c.stream, c.seq
+"""  # noqa: S608 - only constants of this module
+
+RECORD = """
+WITH done AS (
+  UPDATE deliveries d SET
+    state = r.state,
+    attempts = d.attempts + (r.at IS NOT NULL)::int,
+    next_attempt_at = CASE WHEN r.state = 'pending' THEN coalesce(r.next_attempt_at, $9, statement_timestamp())
+                           ELSE d.next_attempt_at END,
+    claimed_until = NULL,
+    last_attempt_at = coalesce(r.at, d.last_attempt_at),
+    status = CASE WHEN r.at IS NULL THEN d.status ELSE r.status END,
+    error = CASE WHEN r.at IS NULL AND r.error IS NULL THEN d.error ELSE r.error END,
+    latency_ms = CASE WHEN r.at IS NULL THEN d.latency_ms ELSE r.latency_ms END
+  FROM unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::int[], $7::text[],
+              $8::int[]) AS r(id, until, state, next_attempt_at, at, status, error, latency_ms)
+  WHERE d.id = r.id AND d.id = ANY ($1) AND d.state = 'pending'
+    AND (d.claimed_until = r.until OR r.state = 'delivered')
+  RETURNING d.webhook_id, d.stream, d.state
+), next AS (
+  SELECT x.id FROM (SELECT DISTINCT webhook_id, stream FROM done WHERE state <> 'pending') g
+  CROSS JOIN LATERAL (
+    SELECT n.id, n.attempts, n.next_attempt_at, n.claimed_until FROM deliveries n
+    WHERE n.webhook_id = g.webhook_id AND n.stream = g.stream AND n.state = 'pending' AND n.id <> ALL ($1)
+    ORDER BY n.seq LIMIT 8 FOR UPDATE SKIP LOCKED
+  ) x
+  WHERE x.attempts = 0 AND x.claimed_until IS NULL AND x.next_attempt_at > coalesce($9, statement_timestamp())
+)
+UPDATE deliveries SET next_attempt_at = coalesce($9, statement_timestamp())
+WHERE id = ANY (ARRAY(SELECT id FROM next))
+"""
+
+# A loose index scan: one step for each webhook that has anything pending, however much that is.
+DUE = """
+WITH RECURSIVE busy AS (
+  (SELECT webhook_id FROM deliveries WHERE state = 'pending' ORDER BY webhook_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT d.webhook_id FROM deliveries d WHERE d.state = 'pending' AND d.webhook_id > b.webhook_id
+          ORDER BY d.webhook_id LIMIT 1)
+  FROM busy b WHERE b.webhook_id IS NOT NULL
+)
+SELECT b.webhook_id, w.failing_since IS NOT NULL AS failing
+FROM busy b JOIN webhooks w ON w.id = b.webhook_id AND w.enabled
+WHERE EXISTS (
+  SELECT 1 FROM deliveries d WHERE d.webhook_id = b.webhook_id AND d.state = 'pending'
+    AND d.next_attempt_at <= coalesce($1::timestamptz, statement_timestamp()))
+"""
+
+HEALTH = """
+UPDATE webhooks SET failing_since = CASE WHEN id = ANY ($1) THEN coalesce(failing_since, statement_timestamp()) END
+WHERE id = ANY ($1) OR id = ANY ($2)
+"""
+
+DISABLE = "UPDATE webhooks SET enabled = false, disabled_reason = $2 WHERE id = ANY ($1) AND enabled"
+
+
+async def claim(
+    driver: Driver, room: dict[UUID, int], *, lease_s: float, hold_s: float, now: datetime | None = None
+) -> Claims:
+    """Take what is due, at most `room` deliveries for each webhook, in order within each stream.
+
+    `now` stands in for the database's clock in tests. Nobody waits for anybody: what another sender is just looking at
+    is passed over.
+    """
+    rows = await driver.fetch(CLAIM, list(room), list(room.values()), now, lease_s, hold_s)
+    claims = [Claim(*row[2:]) for row in rows if row["id"] is not None]
+    return Claims(rows[0]["now"], claims, frozenset(rows[0]["held"] or ()))
+
+
+async def record(driver: Driver, results: Iterable[Result], now: datetime | None = None) -> None:
+    """Write down what came of claims, and make due what waited for them.
+
+    A failure counts only while the claim is still ours; a success counts in any case.
+    """
+    columns = zip(
+        *(
+            (r.claim.id, r.claim.until, r.state, r.next_attempt_at, r.at, r.status, r.error, r.latency_ms)
+            for r in results
+        ),
+        strict=True,
+    )
+    await driver.fetch(RECORD, *map(list, columns), now)
+
+
+async def due(driver: Driver, now: datetime | None = None) -> dict[UUID, bool]:
+    """Enabled webhooks that have something due, and whether they are failing."""
+    return {row["webhook_id"]: row["failing"] for row in await driver.fetch(DUE, now)}
+
+
+async def note_health(driver: Driver, failing: list[UUID], well: list[UUID]) -> None:
+    """Remember since when a webhook fails, and forget it for those that are well again."""
+    await driver.fetch(HEALTH, failing, well)
+
+
+async def disable(driver: Driver, webhook_ids: list[UUID], reason: str) -> None:
+    """Send these nothing more until somebody enables them again; what is pending waits."""
+    await driver.fetch(DISABLE, webhook_ids, reason)

@@ -1,0 +1,210 @@
+"""The order of events at one endpoint, and whom a failing or hanging one concerns."""
+
+import asyncio
+
+import pytest
+
+from service.store import deliveries as store
+from service.store.deliveries import Result
+from tests.dispatch.office import seqs
+from tests.dispatch.receiver import OK, hang, listening, status
+
+LEASE = {"lease_s": 25.0, "hold_s": 390.0}
+
+
+async def claim(office, hook, room=16, now=None):
+    async with office.database.hot() as driver:
+        return (await store.claim(driver, {hook: room}, **LEASE, now=now)).claims
+
+
+async def record(office, *results):
+    async with office.database.hot() as driver:
+        await store.record(driver, results)
+
+
+async def test_a_burst_goes_out_in_order_over_one_connection(office):
+    async with listening() as receiver:
+        hook, _ = await office.hook(receiver)
+        await office.queue(hook, count=40)
+        await office.sender().run_once()
+    assert seqs(receiver.requests) == list(range(1, 41))
+    assert receiver.connections == 1
+
+
+async def test_a_failing_event_holds_back_only_its_own_stream_at_its_own_endpoint(office):
+    async with listening(answers=[status(500)]) as bad, listening() as good:
+        hook, _ = await office.hook(bad)
+        other, _ = await office.hook(good)
+        first = await office.queue(hook, other, count=3)
+        await office.sender(per_webhook=1).run_once()
+        assert seqs(bad.requests) == [1]
+        assert seqs(good.requests) == [1, 2, 3]
+        await office.queue(hook, count=2)
+        await office.queue(hook, stream=first, first=4)
+        await office.sender().run_once()
+        assert seqs(bad.requests) == [1, 1, 2]
+        await office.sender().run_once(await office.later(seconds=6))
+        assert seqs(bad.requests) == [1, 1, 2, 1, 2, 3, 4]
+
+
+async def test_what_is_held_back_goes_on_at_once_after_the_retry(office):
+    """In one go, without waiting for the moments until which the held ones were put off."""
+    async with listening(answers=[OK, status(500), status(500)]) as receiver:
+        hook, _ = await office.hook(receiver)
+        await office.queue(hook, count=12)
+        sender = office.sender(per_webhook=2)
+        await sender.run_once()
+        await sender.run_once(await office.later(seconds=6))
+        assert seqs(receiver.requests) == [1, 2, 2]
+        (row,) = [row for row in await office.log(hook) if row["seq"] == 2]
+        assert await sender.run_once(row["next_attempt_at"]) == 11
+    assert seqs(receiver.requests)[3:] == list(range(2, 13))
+
+
+async def test_an_event_is_held_back_for_a_bounded_time(office):
+    """The second retry, after some 305 s, still goes first; after 390 s nothing waits for it any more."""
+    async with listening(otherwise=status(500)) as receiver:
+        hook, _ = await office.hook(receiver)
+        await office.queue(hook, count=3)
+        sender = office.sender()
+        now = await office.later()
+        await sender.run_once(now)
+        for seconds in (6, 306, 380):
+            await sender.run_once(await office.later(seconds=seconds))
+        assert seqs(receiver.requests) == [1, 1, 1]
+        await sender.run_once(await office.later(seconds=391))
+        assert seqs(receiver.requests) == [1, 1, 1, 2, 3]
+        receiver.otherwise = OK
+        await sender.run_once(await office.later(seconds=397))
+        assert seqs(receiver.requests) == [1, 1, 1, 2, 3, 2, 3]
+        await sender.run_once(await office.later(hours=1))
+        assert await office.states(hook) == [(1, "delivered", 4), (2, "delivered", 2), (3, "delivered", 2)]
+
+
+async def test_an_event_that_is_given_up_holds_back_nobody(office):
+    async with listening() as receiver:
+        hook, _ = await office.hook(receiver)
+        await office.queue(hook, count=2)
+        await office.rows("UPDATE deliveries SET attempts = 9 WHERE seq = 1")
+        receiver.answers.append(status(500))
+        await office.sender().run_once()
+    assert await office.states(hook) == [(1, "failed", 10), (2, "delivered", 1)]
+
+
+async def test_the_claims_of_a_crashed_sender_come_back_in_order(office):
+    async with listening() as receiver:
+        hook, _ = await office.hook(receiver)
+        stream = await office.queue(hook, count=3)
+        assert [c.seq for c in await claim(office, hook, room=2)] == [1, 2]
+        await office.queue(hook, stream=stream, first=4)
+        sender = office.sender()
+        assert await sender.run_once() == 0
+        assert await sender.run_once(await office.later(seconds=24)) == 0
+        assert await sender.run_once(await office.later(seconds=26)) == 4
+    assert seqs(receiver.requests) == [1, 2, 3, 4]
+
+
+async def test_a_sender_that_is_stopped_gives_its_claims_back_at_once(office):
+    async with listening(answers=[hang]) as receiver:
+        hook, _ = await office.hook(receiver)
+        await office.queue(hook, count=3)
+        task = office.start(office.sender())
+        await receiver.take()
+        await office.stop(task)
+        assert await office.states(hook) == [(1, "pending", 0), (2, "pending", 0), (3, "pending", 0)]
+        await office.sender().run_once()
+    assert seqs(receiver.requests) == [1, 1, 2, 3]
+
+
+async def test_a_late_failure_of_a_lost_claim_does_not_count_but_a_success_does(office):
+    async with listening() as receiver:
+        hook, _ = await office.hook(receiver)
+        await office.queue(hook)
+        (lost,) = await claim(office, hook)
+        (mine,) = await claim(office, hook, now=await office.later(seconds=26))
+        await record(office, Result(lost, "failed", at=mine.until, error="too late"))
+        assert await office.states(hook) == [(1, "pending", 0)]
+        await record(office, Result(lost, "delivered", at=mine.until, status=200))
+        await record(office, Result(mine, "failed", at=mine.until, error="twice"))
+        assert await office.states(hook) == [(1, "delivered", 1)]
+
+
+async def test_nothing_is_claimed_twice_and_nothing_out_of_order_by_a_second_sender(office):
+    async with listening() as receiver:
+        hook, _ = await office.hook(receiver)
+        stream = await office.queue(hook, count=2)
+        (first,) = await claim(office, hook, room=1)
+        assert await claim(office, hook) == []
+        await record(office, Result(first, "delivered", at=first.until, status=200))
+        await office.queue(hook, stream=stream, first=3)
+        assert [c.seq for c in await claim(office, hook)] == [2, 3]
+
+
+async def test_a_claim_passes_over_what_another_one_is_just_looking_at(office):
+    async with listening() as receiver:
+        hook, _ = await office.hook(receiver)
+        await office.queue(hook, count=2)
+        elsewhere = await office.queue(hook)
+        async with office.database.begin() as connection:
+            await connection.exec_driver_sql("SELECT 1 FROM deliveries ORDER BY id LIMIT 1 FOR UPDATE")
+            assert [c.stream for c in await claim(office, hook)] == [elsewhere]
+
+
+@pytest.mark.parametrize("hanging", [1, 8])
+async def test_hanging_endpoints_slow_down_nobody_else(office, make_poster, hanging):
+    """Backlogs of endpoints that never answer; the good one hears its events as they come."""
+    async with listening(otherwise=hang) as bad, listening() as good:
+        hooks = [(await office.hook(bad))[0] for _ in range(hanging)]
+        for _ in range(20):
+            await office.queue(*hooks)
+        office.start(office.sender(make_poster(timeout_s=30), most_at_once=hanging * 8 + 4, per_webhook=8, poll_s=0.02))
+        await bad.take(hanging * 8)
+        hook, _ = await office.hook(good)
+        for n in range(1, 11):
+            await office.queue(hook)
+            assert seqs(await good.take(within=2)) == [1], n
+        assert len(bad.requests) == hanging * 8
+
+
+async def test_a_failing_endpoint_is_tried_by_one_request_at_a_time(office, make_poster):
+    async with listening(otherwise=hang) as bad:
+        hook, _ = await office.hook(bad)
+        for _ in range(12):
+            await office.queue(hook)
+        office.start(office.sender(make_poster(timeout_s=0.2), per_webhook=4, poll_s=0.02))
+        await bad.take(4)
+        open_now, most = 4, []
+        for _ in range(6):
+            await bad.ended.get()
+            open_now -= 1
+            while not bad.arrived.empty():
+                bad.arrived.get_nowait()
+                open_now += 1
+            most.append(open_now)
+    assert max(most[3:]) <= 1
+
+
+async def test_failing_endpoints_get_half_of_all_at_most(office, make_poster):
+    async with listening(otherwise=hang) as bad, listening() as good:
+        hooks = [(await office.hook(bad))[0] for _ in range(6)]
+        hook, _ = await office.hook(good)
+        await office.rows("UPDATE webhooks SET failing_since = clock_timestamp() WHERE id = ANY ($1)", hooks)
+        await office.queue(*hooks)
+        office.start(office.sender(make_poster(timeout_s=30), most_at_once=4, poll_s=0.02))
+        await bad.take(2)
+        await office.queue(hook, count=3)
+        assert seqs(await good.take(3)) == [1, 2, 3]
+        assert len(bad.requests) == 2
+
+
+async def test_the_calls_go_on_while_endpoints_hang(office, database):
+    """The pool of four connections is enough for calls and a hundred requests that hang."""
+    async with listening(otherwise=hang) as bad:
+        hook, _ = await office.hook(bad)
+        for _ in range(100):
+            await office.queue(hook)
+        office.start(office.sender(per_webhook=100))
+        await bad.take(100)
+        async with asyncio.timeout(5):
+            for _ in range(20):
+                await office.queue(hook)
