@@ -20,7 +20,8 @@ from service.demo.server import Keys, Server
 from service.demo.stage import Stage
 from service.demo.teller import NotAsTold, Teller
 
-SCENES: tuple[Callable[[Stage], Coroutine[Any, Any, None]], ...] = (
+Scene = Callable[[Stage], Coroutine[Any, Any, None]]
+SCENES: tuple[Scene, ...] = (
     talk.play,
     decline.play,
     group.play,
@@ -34,7 +35,9 @@ FORESEEN = (NotAsTold, NoMedia, Refused, Unreachable, Overrun)
 INTERRUPTED = 130
 
 
-def play(*, data_dir: Path | None = None, port: int | None = None, once: bool = False) -> int:
+def play(
+    *, data_dir: Path | None = None, port: int | None = None, once: bool = False, scenes: tuple[Scene, ...] = SCENES
+) -> int:
     """Play everything; then serve until Ctrl-C, unless `once`.
 
     Without `data_dir` everything happens in a temporary folder that is gone afterwards; without `port` on a free one.
@@ -43,7 +46,7 @@ def play(*, data_dir: Path | None = None, port: int | None = None, once: bool = 
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     with _folder(data_dir) as folder:
         try:
-            return asyncio.run(_Play(console, folder, port or 0).run(once=once))
+            return asyncio.run(_Play(console, Server(folder, port or 0), scenes).run(once=once))
         except (KeyboardInterrupt, asyncio.CancelledError):
             return INTERRUPTED
 
@@ -64,10 +67,10 @@ def _folder(wanted: Path | None) -> Iterator[Path]:
 class _Play:
     """One performance."""
 
-    def __init__(self, console: Console, folder: Path, port: int) -> None:
+    def __init__(self, console: Console, server: Server, scenes: tuple[Scene, ...]) -> None:
         self._console = console
-        self._folder = folder
-        self._server = Server(folder, port)
+        self._server = server
+        self._scenes = scenes
 
     async def run(self, *, once: bool) -> int:
         """Play, sum up, serve on."""
@@ -83,7 +86,9 @@ class _Play:
             self._sum_up(tell)
             if keys and not tell.wrong and not once:
                 self._invite(tell, keys)
-                await self._server.ended()
+                await self._serve_on()
+        except NotAsTold as fault:
+            tell.stuck(fault)
         finally:
             await self._server.stop()
         return 1 if tell.wrong else 0
@@ -92,7 +97,7 @@ class _Play:
         try:
             keys = await self._open(tell)
             async with Client(self._server.url, keys.api_key) as backend:
-                await self._scenes(tell, receiver, backend)
+                await self._act(tell, receiver, backend)
             return keys
         except FORESEEN as fault:
             tell.stuck(fault)
@@ -105,14 +110,27 @@ class _Play:
         tell.say(f"Ready at {self._server.url}.")
         return await self._server.make_app("demo")
 
-    async def _scenes(self, tell: Teller, receiver: Receiver, backend: Client) -> None:
+    async def _act(self, tell: Teller, receiver: Receiver, backend: Client) -> None:
         hook = await backend.webhooks.create(receiver.url)
         async with Cast(self._server.url, backend) as cast:
             receiver.trust(_verifier(hook.secret or "", cast))
             tell.say("An app, its API key, a webhook, and four people with five devices, each on a live socket.")
             stage = Stage(self._server, backend, cast, receiver, tell)
-            for scene in SCENES:
+            for scene in self._scenes:
                 await scene(stage)
+
+    async def _serve_on(self) -> None:
+        """Until Ctrl-C or SIGTERM, which are the ordinary end."""
+        told = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, told.set)
+        ends = [asyncio.ensure_future(told.wait()), asyncio.ensure_future(self._server.ended())]
+        done, rest = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for other in rest:
+            other.cancel()
+        for end in done:
+            end.result()
 
     def _sum_up(self, tell: Teller) -> None:
         tell.plain()

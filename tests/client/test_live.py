@@ -1,0 +1,171 @@
+"""The client's live socket on a running service."""
+
+import asyncio
+
+import pytest
+
+from service.client import Overrun, Refused, Replaced, Ring, RingStop, Unreachable
+from service.client.feed import unbroken
+from service.client.inbox import Inbox
+
+
+async def until(inbox, wanted):
+    """The first item for which `wanted` holds."""
+    async with asyncio.timeout(10):
+        async for item in inbox:
+            if wanted(item):
+                return item
+    raise AssertionError
+
+
+def type_is(name):
+    return lambda event: event.type == name
+
+
+async def test_call_answer_hang_up(device):
+    async with device("ana") as ana, device("ben") as ben:
+        assert (ana.welcome.user_id, ana.welcome.heartbeat_s) == ("ana", 15)
+        placed = await ana.call(["ben"], call_type="audio_only")
+        ring = await until(ben.rings, lambda alert: isinstance(alert, Ring))
+        assert (ring.call_id, ring.caller.id, ring.call_type) == (placed.call.id, "ana", "audio_only")
+        await ben.ack(ring.call_id)
+        await until(ana.events, type_is("call.ringing"))
+        answered = await ben.answer(ring.call_id)
+        assert answered.connection.call_id == ring.call_id
+        stop = await until(ben.rings, lambda alert: isinstance(alert, RingStop))
+        assert (stop.ring_id, stop.stop_reason) == (ring.ring_id, "answered_here")
+        await ana.hang_up(ring.call_id)
+        ended = await until(ben.events, type_is("call.ended"))
+        assert (ended.call.end_reason, ended.call.ended_by.id) == ("hangup", "ana")
+
+
+async def test_the_verbs_of_the_one_who_is_called(device):
+    async with device("ana") as ana, device("ben") as ben:
+        call = (await ana.call(["ben"])).call
+        await until(ben.rings, lambda alert: isinstance(alert, Ring))
+        await ben.silence(call.id)
+        stop = await until(ben.rings, lambda alert: isinstance(alert, RingStop))
+        assert stop.stop_reason == "silenced"
+        declined = await ben.decline(call.id, reason="do_not_disturb", message="later")
+        assert declined.call.leg("ben").message == "later"
+        with pytest.raises(Refused) as told:
+            await ben.answer(call.id)
+        assert told.value.code == "call_ended"
+        assert told.value.call.end_reason == "declined"
+        second = (await ana.call(["ben"])).call
+        assert (await ana.cancel(second.id)).call.end_reason == "canceled"
+
+
+async def test_what_is_said_inside_a_call(device):
+    async with device("ana") as ana, device("ben") as ben:
+        call = (await ana.call(["ben"])).call
+        await ben.answer(call.id)
+        await asyncio.gather(ana.media_connected(call.id, "ben"), ben.media_connected(call.id, "ana"))
+        await until(ana.events, type_is("call.active"))
+        await ana.signal(call.id, "chat", {"text": "hello"})
+        heard = await until(ben.events, type_is("signal.sent"))
+        assert heard.data["signal"]["data"] == {"text": "hello"}
+        await ana.media_changed(call.id, video=False)
+        changed = await until(ben.events, type_is("participant.media_changed"))
+        assert not changed.call.leg("ana").media.video
+        await ana.describe(call.id, "ben", {"type": "offer", "sdp": "v=0"})
+        await ana.candidates(call.id, "ben", [{"candidate": "c", "sdpMid": "0", "sdpMLineIndex": 0}])
+        frames = [await anext(ben.rtc), await anext(ben.rtc)]
+        assert frames[0].description == {"type": "offer", "sdp": "v=0"}
+        assert (frames[0].from_user, frames[1].candidates[0]["sdpMid"]) == ("ana", "0")
+        await ana.media_lost(call.id, "ben")
+        await until(ben.events, type_is("participant.reconnecting"))
+
+
+async def test_a_lost_connection_is_taken_up_again_and_nothing_is_missed_or_told_twice(device, backend):
+    async with device("ana") as ana, device("ben") as ben:
+        call = (await ana.call(["ben"])).call
+        await until(ben.rings, lambda alert: isinstance(alert, Ring))
+        first = await anext(ben.events)
+        await ben.drop()
+        await backend.calls.signal(call.id, "chat", 1, user_id="ana")
+        await ben.answer(call.id)
+        await ana.hang_up(call.id)
+        heard = [first]
+        async with asyncio.timeout(10):
+            while heard[-1].type != "call.ended":
+                heard.append(await anext(ben.events))
+        assert ben.connections == 2
+        assert unbroken(heard)
+
+
+async def test_a_ring_that_ended_meanwhile_stops(device, backend, running_service):
+    async with device("ana") as ana, device("ben") as ben:
+        call = (await ana.call(["ben"])).call
+        ring = await until(ben.rings, lambda alert: isinstance(alert, Ring))
+        url, ben.url = ben.url, "ws://127.0.0.1:9"
+        await ben.drop()
+        await backend.calls.cancel(call.id)
+        ben.url = url
+        stop = await until(ben.rings, lambda alert: isinstance(alert, RingStop))
+        assert (stop.ring_id, stop.call_id) == (ring.ring_id, call.id)
+
+
+async def test_a_second_device_takes_over(device):
+    async with device("ana") as ana, device("ben") as phone, device("ben", "tablet") as tablet:
+        call = (await ana.call(["ben"])).call
+        await phone.answer(call.id)
+        assert (await tablet.join(call.id)).call.leg("ben").device_id == "tablet"
+        replaced = await until(phone.rings, lambda alert: isinstance(alert, Replaced))
+        assert (replaced.call_id, replaced.device_id) == (call.id, "tablet")
+
+
+async def test_the_same_device_twice_the_older_one_ends_and_stays_away(device):
+    async with device("ben") as older, device("ben") as newer:
+        async with asyncio.timeout(10):
+            with pytest.raises(Refused) as told:
+                await anext(older.events)
+        assert told.value.code == "replaced"
+        assert older.connections == newer.connections == 1
+
+
+async def test_a_bad_token_is_refused(running_service, device):
+    socket = device("ben", token="hsk_wrong")
+    with pytest.raises(Refused) as told:
+        await socket.__aenter__()
+    assert told.value.code == "not_authenticated"
+    with pytest.raises(Unreachable):
+        _ = socket.welcome
+
+
+async def test_a_fresh_token_is_fetched_for_every_connection(device, running_service):
+    asked = []
+
+    async def fetch():
+        asked.append(1)
+        return running_service.token("ben")
+
+    async with device("ben", token=fetch) as ben:
+        await ben.drop()
+        async with asyncio.timeout(10):
+            with pytest.raises(Refused):
+                await ben.ack("00000000-0000-7000-8000-000000000000")
+    assert len(asked) == 2
+
+
+async def test_no_service_there(device):
+    socket = device("ben")
+    socket.url = "ws://127.0.0.1:9"
+    with pytest.raises(Unreachable):
+        await socket.__aenter__()
+
+
+async def test_a_reader_that_never_reads_loses_the_oldest_and_is_told(device):
+    socket = device("ana")
+    socket.events = Inbox(limit=2)
+    async with socket as ana:
+        call = (await ana.call(["test:silent"])).call
+        await ana.cancel(call.id)
+        await until_quiet(ana)
+        with pytest.raises(Overrun):
+            await anext(ana.events)
+
+
+async def until_quiet(socket):
+    """Everything sent so far has arrived: the answer to a ping comes behind it."""
+    await socket.ask({"type": "ping"})

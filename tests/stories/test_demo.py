@@ -1,0 +1,101 @@
+"""`make demo` is what a newcomer sees first: everything it tells is so, and it leaves nothing behind."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from service.demo.teller import Teller
+from tests.fixtures.service import environment
+
+SCENES = (
+    "Ana calls Ben, who has a phone and a tablet",
+    "Meanwhile Cy calls Ben",
+    "Ana calls Dee, who declines",
+    "Ana calls Ben, Cy and Dee: four in one call",
+    "Cy calls Dee, and nobody answers",
+    "The service is killed while it rings",
+    "A backend tries it without phones",
+    "What the backend was told, by webhook",
+)
+
+
+async def started(tmp_path, *command):
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *command,
+        cwd=tmp_path,
+        env=environment() | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def left_behind(folder):
+    """Processes that still work in that folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            told = (process / "cmdline").read_bytes().decode() + str((process / "cwd").readlink())
+        except OSError:
+            continue
+        if str(folder) in told and process.name != str(os.getpid()):
+            found.append(told.replace("\0", " "))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_the_whole_demo_is_as_told(tmp_path):
+    demo = await started(tmp_path, "-m", "service", "demo", "--once")
+    out = (await demo.communicate())[0].decode()
+    assert demo.returncode == 0, out
+    assert re.findall(r"^\d+\. (.*?)(?: \(.*\))?$", out, re.MULTILINE) == list(SCENES), out
+    facts = int(re.search(r"^All (\d+) facts checked, in \d+ seconds\.$", out, re.MULTILINE)[1])
+    assert facts >= 30, out
+    assert max(len(line) for line in out.splitlines()) <= 100
+    assert left_behind(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_it_goes_on_serving_until_ctrl_c_and_its_last_lines_work(tmp_path):
+    play = "import sys; from service.demo.play import play; sys.exit(play(scenes=()))"
+    demo = await started(tmp_path, "-c", play)
+    told = ""
+    while "v1/calls?user_id" not in told:
+        line = await asyncio.wait_for(demo.stdout.readline(), 60)
+        assert line, told
+        told += line.decode()
+    commands = told[told.index("  curl") :]
+    tried = await asyncio.create_subprocess_exec("bash", "-euc", commands, stdout=subprocess.PIPE)
+    answers = (await asyncio.wait_for(tried.communicate(), 30))[0].decode()
+    assert tried.returncode == 0
+    assert answers.count("test:answer@1s:hangup@5s") >= 2
+    assert '"problem' not in answers
+    demo.send_signal(signal.SIGINT)
+    rest = (await asyncio.wait_for(demo.communicate(), 30))[0].decode()
+    assert demo.returncode == 0, rest
+    assert "Traceback" not in rest
+    assert left_behind(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fact_that_does_not_hold_is_told_and_counted(capsys):
+    tell = Teller(Console(soft_wrap=True), lambda: 0.0)
+    tell.scene("A scene")
+    tell.fact("The sun rises in the east.", holds=True)
+    tell.fact("The moon is made of cheese.", holds=False, seen="rock")
+    tell.stuck(KeyError())
+    assert (tell.checked, len(tell.wrong)) == (2, 2)
+    out = capsys.readouterr().out
+    assert "NOT SO: The moon is made of cheese. (seen: rock)" in out
+    assert "BROKEN OFF: KeyError" in out
+    assert "0.000 s  The sun rises in the east." in out

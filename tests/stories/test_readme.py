@@ -1,0 +1,153 @@
+"""Everything the README tells a newcomer to type is typed here, in its order, beside one running service."""
+
+import asyncio
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.client import connect
+
+from service.client import Client, LiveSocket, Ring
+from tests.fixtures.service import environment
+from tests.house.source import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCK = re.compile(
+    r"(?:^<!-- run: (?P<how>\w+)(?:, shows: (?P<shows>.*?))? -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```",
+    re.MULTILINE | re.DOTALL,
+)
+ADDRESS = "http://127.0.0.1:8080"
+PATIENCE_S = 15
+
+
+@dataclass
+class Newcomer:
+    """A folder with `.venv` in it, a shell, and the service of the README's own command."""
+
+    folder: Path
+    variables: dict
+    address: str = ""
+
+    def adapted(self, text):
+        return text.replace(ADDRESS, self.address)
+
+    async def shell(self, text):
+        """Run a block; its output, and the variables it exported are kept for the next one."""
+        keep = f"\nprintf '%s' \"$KEY\" > {self.folder}/key\n"
+        out = await self.run("bash", "-euo", "pipefail", "-c", self.adapted(text) + keep)
+        self.variables["KEY"] = (self.folder / "key").read_text()
+        return out
+
+    async def run(self, *command):
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=self.folder,
+            env=environment(data_dir=self.folder / ".hookswitch") | self.variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        out, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+        assert process.returncode == 0, out.decode()
+        return out.decode()
+
+
+def blocks():
+    return [found.groupdict() for found in BLOCK.finditer(README)]
+
+
+def test_every_command_is_run_or_is_a_target_of_make():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for block in blocks():
+        if block["language"] and not block["how"]:
+            assert {line.removeprefix("make ") for line in block["text"].splitlines()} <= targets, block["text"]
+    assert [block["how"] for block in blocks()].count("shell") >= 5
+
+
+@pytest.fixture
+async def newcomer(tmp_path):
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    serve = next(block["text"] for block in blocks() if block["how"] == "serve")
+    process = await asyncio.create_subprocess_exec(
+        *serve.split(),
+        cwd=tmp_path,
+        env=environment(data_dir=tmp_path / ".hookswitch", port=0),
+        stdout=subprocess.PIPE,
+    )
+    try:
+        line = await asyncio.wait_for(process.stdout.readline(), 60)
+        yield Newcomer(tmp_path, {"NO_COLOR": "1"}, line.decode().removeprefix("ready ").strip())
+    finally:
+        process.terminate()
+        await asyncio.wait_for(process.communicate(), 30)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+async def test_a_newcomer_types_what_the_readme_says(newcomer):
+    players = {"shell": told_by_shell, "python": told_by_python, "socket": told_by_socket, "ring": told_by_ring}
+    played = 0
+    for block in blocks():
+        if play := players.get(block["how"]):
+            await play(newcomer, block)
+            played += 1
+    assert played >= 10
+
+
+async def told_by_shell(newcomer, block):
+    out = await newcomer.shell(block["text"])
+    async with asyncio.timeout(PATIENCE_S):
+        while block["shows"] and block["shows"] not in out:
+            assert " -d " not in block["text"], out  # only looking is done twice
+            out = await newcomer.shell(block["text"])
+
+
+async def told_by_python(newcomer, block):
+    out = await newcomer.run(".venv/bin/python", "-c", newcomer.adapted(block["text"]))
+    assert block["shows"] in out
+
+
+async def told_by_ring(newcomer, block):
+    async with Client(newcomer.address, newcomer.variables["KEY"]) as backend:
+        token = (await backend.users.token("cy")).token
+        async with LiveSocket(newcomer.address, token, device_id="phone", platform="ios") as phone:
+            placed = await backend.call("ana", ["cy"])
+            ring = await anext(phone.rings)
+            assert isinstance(ring, Ring)
+            newcomer.variables |= {"RING_ID": ring.ring_id, "ACTION_TOKEN": ring.action_token}
+            await newcomer.shell(block["text"])
+        declined = (await backend.calls.get(placed.call.id)).leg("cy")
+        assert (declined.decline_reason, declined.message) == ("do_not_disturb", "In a meeting")
+
+
+async def told_by_socket(newcomer, block):
+    async with Client(newcomer.address, newcomer.variables["KEY"]) as backend:
+        values = {"$TOKEN": (await backend.users.token("ben")).token}
+    url = newcomer.address.replace("http", "ws", 1) + "/v1/ws"
+    async with connect(url, subprotocols=["hookswitch.v1"], proxy=None) as socket, asyncio.timeout(PATIENCE_S):
+        came = []
+        for line in block["text"].splitlines():
+            frame = json.loads(filled(line[2:], values))
+            if line.startswith(">"):
+                await socket.send(json.dumps(frame))
+                continue
+            while not any(covers(other, frame) for other in came):
+                came.append(json.loads(await socket.recv()))
+                if "call" in came[-1]:
+                    values["$CALL_ID"] = came[-1]["call"]["id"]
+
+
+def filled(text, values):
+    for name, value in values.items():
+        text = text.replace(name, value)
+    return text
+
+
+def covers(frame, wanted):
+    """Whether the frame says all that is wanted, and perhaps more."""
+    if isinstance(wanted, dict):
+        return isinstance(frame, dict) and all(covers(frame.get(name), value) for name, value in wanted.items())
+    return frame == wanted
