@@ -3,6 +3,8 @@
 import re
 import subprocess
 
+from service.config import settings_table
+from service.telemetry.metrics import Metrics
 from tests.house.source import ROOT, SERVICE, python_files
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,6 +33,16 @@ def test_every_make_command_of_the_readme_exists():
 def test_every_file_the_readme_links_to_exists():
     links = re.findall(r"\]\((?!https?:|mailto:|#)([^)#]+)", README)
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_table_of_settings_is_that_of_the_code():
+    told = re.search(r"^<!-- settings -->\n(.*?)^<!-- /settings -->$", README, re.MULTILINE | re.DOTALL)[1]
+    assert told == settings_table(), "print(service.config.settings_table()) writes it anew"
+
+
+def test_every_metric_the_readme_names_exists():
+    page = Metrics().page().decode()
+    assert [name for name in re.findall(r"`(hookswitch_\w+)`", README) if f"# HELP {name}" not in page] == []
 
 
 def test_every_target_explains_itself():
