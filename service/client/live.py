@@ -40,6 +40,10 @@ ALERTS: Mapping[str, type[RingStop | Replaced]] = MappingProxyType(
 )
 
 
+class CutOff(Unreachable):
+    """The connection broke before the answer came."""
+
+
 class LiveSocket(Verbs):
     """One device's connection.
 
@@ -111,11 +115,17 @@ class LiveSocket(Verbs):
     async def command(self, type_: str, **fields: Any) -> Placed | None:
         """Send a command and wait for its result (`None` when it carries no call).
 
-        While the connection is down it waits for the next one. Raises `Refused`, and `Unreachable` when the
-        connection broke before the result: nobody knows then whether it was done, but to repeat a command that has
-        had its effect does no harm (except `call.create` and `call.signal`).
+        While the connection is down it waits for the next one. A command whose connection broke before the result
+        came is sent once more: one that has had its effect does no harm, except a signal. Raises `Refused` and
+        `Unreachable`.
         """
-        answer = await self.ask({"type": type_, **{name: v for name, v in fields.items() if v is not None}})
+        frame = {"type": type_, **{name: value for name, value in fields.items() if value is not None}}
+        try:
+            answer = await self.ask(frame)
+        except CutOff:
+            if type_ == "call.signal":
+                raise
+            answer = await self.ask(frame)
         return shaped(answer, Placed) if answer.get("call") else None
 
     async def ask(self, frame: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,11 +146,11 @@ class LiveSocket(Verbs):
     async def send(self, frame: Mapping[str, Any]) -> None:
         """Send a frame and wait for nothing. Raises `Unreachable`."""
         if self._socket is None:
-            raise Unreachable("not connected")
+            raise CutOff("not connected")
         try:
             await self._socket.send(orjson.dumps(dict(frame)).decode())
         except LOST as fault:
-            raise Unreachable(str(fault)) from fault
+            raise CutOff(str(fault)) from fault
 
     async def _connect(self) -> None:
         token = self._token if isinstance(self._token, str) else await self._token()
@@ -216,7 +226,7 @@ class LiveSocket(Verbs):
         self._socket = None
         for answer in self._waiting.values():
             if not answer.done():
-                answer.set_exception(Unreachable("the connection broke before the result came"))
+                answer.set_exception(CutOff("the connection broke before the result came"))
 
     def _shut(self, fault: Exception | None) -> None:
         for inbox in (self.events, self.rings, self.rtc):

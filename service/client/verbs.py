@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import uuid4
 
 from service.client.calls import Participants
 from service.client.problems import Unreachable
@@ -23,7 +24,8 @@ class Verbs(ABC):
         return placed
 
     async def call(self, participants: Participants, **options: Any) -> Placed:
-        """Ring people; `options` as in `POST /v1/calls`."""
+        """Ring people; `options` as in `POST /v1/calls`. Repeated over a broken connection it makes one call."""
+        options.setdefault("idempotency_key", str(uuid4()))
         return await self._placed("call.create", participants=list(participants), **options)
 
     async def answer(self, call_id: str) -> Placed:
