@@ -16,6 +16,7 @@ from pathlib import Path
 from bench.processes import Server, free_port
 
 COMMAND = Path(sys.executable).parent / "hookswitch"
+ROOT = Path(__file__).resolve().parents[1]
 HOST = "127.0.0.1"
 READY = re.compile(r"^ready (http://\S+)", re.MULTILINE)
 TOKEN_TTL_S = 7200
@@ -49,13 +50,14 @@ class App:
 class Service:
     """One process of the service. `url` None means the embedded database in its data folder."""
 
-    def __init__(self, folder, url=None, name="hookswitch", **settings):
+    def __init__(self, folder, url=None, name="hookswitch", command=(COMMAND,)):
         self.folder = Path(folder) / name
         self.folder.mkdir(parents=True, exist_ok=True)
         self.name = name
         self.port = free_port()
         self.server = None
-        self.environment = {**QUIET, **settings, "HOOKSWITCH_DATA_DIR": str(self.folder / "data")}
+        self.command = command
+        self.environment = {"HOOKSWITCH_DATA_DIR": str(self.folder / "data"), "PYTHONPATH": str(ROOT)}
         if url:
             self.environment["HOOKSWITCH_DATABASE_URL"] = url
 
@@ -64,7 +66,7 @@ class Service:
         log = self.folder / f"{self.name}.log"
         seen = log.stat().st_size if log.exists() else 0
         began = time.perf_counter()
-        command = [COMMAND, "serve", "--host", HOST, "--port", self.port]
+        command = [*self.command, "serve", "--host", HOST, "--port", self.port]
         self.server = Server.start(self.name, command, self.folder, env=self.environment)
         self.server.wait_for(lambda: READY.search(log.read_bytes()[seen:].decode(errors="replace")), seconds)
         return time.perf_counter() - began
@@ -111,7 +113,3 @@ class Service:
     def kill(self):
         self.server.kill()
         self.server = None
-
-
-# Limits that would only measure themselves, and logs of every request.
-QUIET = {}

@@ -1,4 +1,4 @@
-"""Folded stacks (`outer;inner count`, as py-spy writes them) told as shares of the time."""
+"""Folded stacks (`outer;inner count`, as `bench.sampled` writes them) told as shares of the time."""
 
 import re
 from collections import Counter
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 FRAME = re.compile(r"^(?P<function>.+) \((?P<file>[^()]*?)(?::\d+)?\)$")
 ROOMS = re.compile(r"(?:^|/)service/([a-z_]+)")
-PACKAGE = re.compile(r"(?:site-packages/|python3\.\d+/)([A-Za-z0-9_]+)")
+PACKAGE = re.compile(r"(?:site-packages/|python3\.\d+/(?!site-packages/))([A-Za-z0-9_]+)")
 
 
 @dataclass
