@@ -10,8 +10,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.api.deps import Deps
 from service.api.door import SLASH
 from service.api.errors import reply_to
+from service.api.openapi import document
 from service.api.replies import Reply
-from service.api.rest import app, calls, devices, events, health, ice, presence, rings, tokens, users, webhooks
+from service.api.rest import app, calls, devices, docs, events, health, ice, presence, rings, tokens, users, webhooks
 from service.core.refusals import Code
 from service.wire.problems import CONTENT_TYPE, problem
 
@@ -28,6 +29,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     ice.routes,
     app.routes,
     health.routes,
+    docs.routes,
 )
 
 
@@ -72,6 +74,12 @@ class FrontDoor(FastAPI):
     def __init__(self, deps: Deps, **options: Any) -> None:
         super().__init__(**options)
         self.deps = deps
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI, made when it is asked for the first time."""
+        if self.openapi_schema is None:
+            self.openapi_schema = document(self.routes)
+        return self.openapi_schema
 
     def build_middleware_stack(self) -> ASGIApp:
         return Guard(self.router)

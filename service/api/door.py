@@ -218,6 +218,11 @@ class Door(APIRoute):
         super().__init__(path, endpoint, **options)
         self._plan = plan(endpoint)
 
+    @property
+    def asks(self) -> type[Request]:
+        """What kind of request the endpoint takes: it says which credentials open this door."""
+        return self._plan.ask[1]
+
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         methods = self.methods or set()
         if scope["method"] not in methods:
