@@ -88,8 +88,7 @@ def restate(turn: Turn) -> None:
     if call.ended:
         return
     keep_talk_time(turn)
-    connected = sum(leg.in_media for leg in call.legs)
-    if call.state is not CallState.ACTIVE and connected >= call.policy.min_connected:
+    if call.state is not CallState.ACTIVE and _talking(call):
         call.state, call.active_at = CallState.ACTIVE, turn.at
         turn.tell(EventType.CALL_ACTIVE)
     elif call.state in {CallState.DIALING, CallState.RINGING} and call.answered_at:
@@ -99,6 +98,10 @@ def restate(turn: Turn) -> None:
         turn.tell(EventType.CALL_RINGING)
 
 
+def _talking(call: Call) -> bool:
+    return sum(leg.in_media for leg in call.legs) >= 2
+
+
 def _alerting(call: Call) -> bool:
     return any(leg.state is LegState.RINGING for leg in call.legs)
 
@@ -106,7 +109,7 @@ def _alerting(call: Call) -> bool:
 def keep_talk_time(turn: Turn) -> None:
     """Talk time counts only while two are connected (scenarios 44 and 50)."""
     call = turn.call
-    talking = sum(leg.in_media for leg in call.legs) >= call.policy.min_connected
+    talking = _talking(call)
     if talking and call.talk_since is None:
         call.talk_since = turn.at
     elif not talking and call.talk_since is not None:

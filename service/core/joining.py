@@ -56,9 +56,9 @@ def ring_person(turn: Turn, person: Person, engaged: tuple[Slot, ...]) -> None:
     elif engaged and not policy.notify_only and not can_wait(turn.call, engaged):
         turn.finish_leg(leg, LegState.BUSY, EndReason.BUSY, missed=True)
     else:
-        leg.slot = 1 - engaged[0].slot if engaged else 0
         leg.ring_deadline = turn.at + timedelta(seconds=policy.ring_timeout_s)
         if not policy.notify_only:
+            leg.slot = 1 - engaged[0].slot if engaged else 0
             turn.start_rings(leg, person.devices)
 
 

@@ -610,7 +610,14 @@ def test_a_webinar_may_go_on_with_one():
     assert story.call.alone_since is None
     story.do(HangUp, "cem", 7)
     assert story.ends == ("ended", "last_left")
-    assert story.call.talk_ms == 4000 + 1000 - 1000
+    assert story.call.talk_ms == 3000
+
+
+def test_a_round_may_want_three():
+    story = talking("ben", "cem", policy=Policy(min_connected=3))
+    story.do(HangUp, "cem", 10)
+    assert story.due == 20
+    assert talking("ben", policy=Policy(min_connected=3)).due is None
 
 
 def test_the_grace_for_being_alone_is_the_policys():
