@@ -10,8 +10,9 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -23,18 +24,34 @@ from service.api.application import build_api
 from service.api.auth import Gate
 from service.api.deps import ApiConfig, Deps
 from service.api.limits import Limits, LimitsConfig
-from service.config import Settings, SettingsError
+from service.api.timing import Timing
+from service.config import Role, Settings, SettingsError
+from service.core.calls import Call, Leg, Ring
+from service.live.bus import Bus, BusConfig
+from service.live.catchup import CatchUp
+from service.live.hub import Hub
+from service.live.relay import Relay
+from service.live.wakes import Wakes
 from service.store.apps import AppBook, list_apps
 from service.store.checkup import Finding, examine
+from service.store.connections import Connection
 from service.store.database import Database, StoreUnavailableError
 from service.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from service.store.orphans import live_calls
 from service.store.revocations import RevocationBook
 from service.store.starting import UnusableDatabaseError, migrate_in_words, prepare
+from service.switchboard.attendance import Attendance
 from service.switchboard.board import Switchboard
-from service.telemetry.logs import logger, set_up_logs
+from service.switchboard.counting import Counting
+from service.telemetry.logs import set_up_logs
 from service.telemetry.metrics import Metrics
 from service.telemetry.tasks import Supervisor
-from service.wire.tokens import TokenKey, UserClaims, mint_user
+from service.timers.deadlines import Deadlines
+from service.timers.leases import Orphans
+from service.timers.metronome import Metronome
+from service.timers.retention import Retention
+from service.wire.feed import Told, new_id
+from service.wire.tokens import RingClaims, TokenKey, UserClaims, mint_ring, mint_user
 
 T = TypeVar("T")
 
@@ -42,6 +59,9 @@ FRAME_LIMIT = 128 * 1024
 HEARTBEAT_S = 15.0
 BACKLOG = 4096
 LEAST_FREE_GIB = 0.5
+RETENTION_S = 600.0
+ORPHANS_S = 60.0
+GAUGE_S = 15.0
 
 
 class PortTakenError(Exception):
@@ -77,19 +97,45 @@ class Service:
 
     def __init__(self, settings: Settings, url: str) -> None:
         self.settings = settings
-        self.log = logger("app")
+        self.replica_id = new_id()
         self.metrics = Metrics()
         self.database = Database(settings.database(url))
+        self.metrics.watch_pool(self.database.connections)
         self.book = AppBook(self.database, time.monotonic)
-        self.revocations = RevocationBook(self.database, time.monotonic)
-        self.gate = Gate(self.book, self.revocations, time.time)
-        self.switchboard = Switchboard(self.database)
-        self.supervisor = Supervisor(
-            troubles=(StoreUnavailableError,),
-            restarted=lambda name: self.metrics.task_restarts.labels(name).inc(),
+        self.gate = Gate(self.book, RevocationBook(self.database, time.monotonic), time.time)
+        self.counting = Counting(self.metrics)
+        self.switchboard = Switchboard(self.database, [self._told], self.counting.command)
+        self.hub = Hub(lambda: datetime.now(UTC), self._ring_token)
+        self.wakes = Wakes(self.replica_id)
+        self.relay = Relay(self.database, self.hub, self.wakes)
+        self.bus = Bus(self.database, self.hub, self.relay, self.wakes, BusConfig())
+        self.attendance = Attendance(
+            self.database, self.switchboard, self.replica_id, settings.lease_s, self._connections
         )
+        self.deadlines = Deadlines(self.database, self.switchboard, self.metrics.timer_lateness.observe)
+        self.supervisor = Supervisor(
+            (StoreUnavailableError,), lambda name: self.metrics.task_restarts.labels(name).inc()
+        )
+        self.metronome = Metronome()
         self.server = FrontServer(self._server_config())
+        self._listeners = (self.hub.told, self.bus.told, self.deadlines.told, self.counting.told)
         self._serving: asyncio.Task[None] | None = None
+
+    def _told(self, batch: Sequence[Told]) -> None:
+        for listener in self._listeners:
+            listener(batch)
+
+    def _ring_token(self, call: Call, leg: Leg, ring: Ring) -> str | None:
+        """The action token of a ring; the key is known here, because the device's own token was checked with it."""
+        key = self.book.known_signer(call.app_id)
+        if key is None or leg.ring_deadline is None:
+            return None
+        claims = RingClaims(ring.id, call.id, leg.user_id, ring.device_id)
+        deadline = leg.ring_deadline.timestamp()
+        return mint_ring(TokenKey(key.kid, key.app.id, key.secret), claims, now=time.time(), ring_deadline=deadline)
+
+    def _connections(self) -> list[Connection]:
+        return [session.connection for session in self.hub.sessions()]
 
     def _server_config(self) -> uvicorn.Config:
         deps = Deps(
@@ -99,11 +145,12 @@ class Service:
             gate=self.gate,
             limits=Limits(LimitsConfig()),
             clock=time.time,
-            config=ApiConfig(public_url=self.settings.public_url),
+            config=ApiConfig(self.settings.public_url, allow_private_webhooks=self.settings.allow_private_webhooks),
             metrics=self.metrics.page,
+            ready=self.is_ready,
         )
         return uvicorn.Config(
-            build_api(deps),
+            Timing(build_api(deps), self.metrics.http, time.perf_counter),
             http="httptools",
             ws="websockets-sansio",
             ws_max_size=FRAME_LIMIT,
@@ -120,9 +167,39 @@ class Service:
 
     async def start(self, listener: socket.socket) -> str:
         """Begin to serve on a bound socket; returns the base URL once `/readyz` is 200."""
+        await self.attendance.open()
+        self._start_tasks()
         self._serving = asyncio.create_task(self.server.serve(sockets=[listener]), name="server")
         await self.server.listening.wait()
         return address_of(listener)
+
+    def _start_tasks(self) -> None:
+        every, keep = self.metronome.every, self.supervisor.start
+        every(self.settings.lease_renew_s, "leases", self.attendance.run_once)
+        keep("bus.listen", self.bus.listen)
+        keep("bus.poll", self.bus.poll)
+        keep("relay", self.relay.run)
+        keep("catch-up", CatchUp(self.database, self.hub).run)
+        if Role.TIMERS in self.settings.roles:
+            keep("deadlines", self.deadlines.run)
+            retention = Retention(self.database, self.settings.retention())
+            every(RETENTION_S, "retention", retention.run_once, jitter_s=RETENTION_S / 10)
+            every(ORPHANS_S, "orphans", Orphans(self.database, self.switchboard).run_once, jitter_s=ORPHANS_S / 10)
+            every(GAUGE_S, "live calls", self._count_live)
+        self.metronome.start()
+
+    async def _count_live(self) -> None:
+        async with self.database.hot() as driver:
+            self.metrics.calls_live.set(await live_calls(driver))
+
+    async def is_ready(self) -> bool:
+        """Whether requests should be sent here."""
+        if self.server.should_exit:
+            return False
+        try:
+            return await self.database.answers()
+        except StoreUnavailableError:
+            return False
 
     async def ended(self) -> None:
         """Wait until the server ends by itself, which it does not while all is well."""
@@ -134,7 +211,10 @@ class Service:
         self.server.should_exit = True
         if self._serving:
             await self._serving
+        await self.metronome.stop()
         await self.supervisor.stop()
+        with contextlib.suppress(StoreUnavailableError):
+            await self.attendance.close()
         await self.database.close()
 
 

@@ -1,6 +1,7 @@
 """Every setting of the service: environment `HOOKSWITCH_*` over a TOML file, and what each room gets of it."""
 
 import os
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +18,7 @@ from pydantic_settings import (
 from service.store.database import DatabaseConfig, sqlalchemy_url
 from service.store.embedded import EmbeddedConfig
 from service.telemetry.logs import LogConfig
+from service.timers.retention import RetentionConfig
 
 PREFIX = "HOOKSWITCH_"
 FILE_VARIABLE = "HOOKSWITCH_CONFIG"
@@ -118,6 +120,14 @@ class Settings(BaseSettings):
     def embedded(self) -> EmbeddedConfig:
         """Where the embedded server lives."""
         return EmbeddedConfig(self.data_dir / "postgres")
+
+    def retention(self) -> RetentionConfig:
+        """How long what is kept."""
+        return RetentionConfig(
+            events=timedelta(days=self.keep_events_days),
+            deliveries=timedelta(days=self.keep_deliveries_days),
+            idempotency_keys=timedelta(hours=self.keep_idempotency_keys_h),
+        )
 
     def logs(self) -> LogConfig:
         """How to log."""

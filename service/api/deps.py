@@ -1,6 +1,6 @@
 """What the front door is given to work with; only app.py builds it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from service.api.auth import Gate
@@ -25,6 +25,10 @@ class ApiConfig:
     allow_private_webhooks: bool = False
 
 
+async def _always() -> bool:
+    return True
+
+
 @dataclass(slots=True, frozen=True)
 class Deps:
     """Everything endpoints reach for.
@@ -42,3 +46,4 @@ class Deps:
     ice: IceConfig = field(default_factory=IceConfig)
     bell: Bell = field(default_factory=Bell)
     metrics: Callable[[], bytes] = lambda: b""
+    ready: Callable[[], Awaitable[bool]] = _always

