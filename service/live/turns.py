@@ -3,7 +3,7 @@
 import orjson
 
 from service.core.calls import Call
-from service.core.vocabulary import EventType
+from service.core.vocabulary import EventType, LegState
 from service.live.framing import event_frame
 from service.wire.feed import Envelope, Told
 from service.wire.redaction import readable
@@ -12,10 +12,11 @@ from service.wire.redaction import readable
 class Turn:
     """What one transaction told of a call, with the call as it was read. Frames are encoded for the first listener.
 
-    `call` may be newer than the events (when they were read later); `version` is the call's.
+    `call` may be newer than the events (when they were read later); `version` is the call's. `open`: everybody reads
+    the same.
     """
 
-    __slots__ = ("_frames", "_open", "_whole", "call", "first", "last", "told", "version")
+    __slots__ = ("_frames", "_whole", "call", "first", "last", "open", "told", "version")
 
     def __init__(self, told: Told, version: int) -> None:
         self.told = told
@@ -24,7 +25,7 @@ class Turn:
         envelopes = told.envelopes
         self.first = envelopes[0].seq if envelopes else 0
         self.last = envelopes[-1].seq if envelopes else 0
-        self._open = not any(envelope.only_for for envelope in envelopes)
+        self.open = not any(envelope.only_for for envelope in envelopes)
         self._frames: list[bytes] | None = None
         self._whole: bytes | None = None
 
@@ -37,7 +38,7 @@ class Turn:
         """The event frames from `start` on, as that user may read them."""
         if self._frames is None:
             self._frames = [self._frame(envelope, envelope.text) for envelope in self.told.envelopes]
-        if not self._open:
+        if not self.open:
             return b"".join(
                 self._frame(envelope, readable(envelope.text, envelope.only_for, user_id))
                 for envelope in self.told.envelopes
@@ -56,6 +57,12 @@ class Turn:
     def removes(self, user_id: str) -> bool:
         """Whether it takes that user out of the call."""
         return self._concerns(EventType.REMOVED, user_id)
+
+    def without(self, user_id: str) -> bool:
+        """Whether it happened while that user was removed from the call."""
+        legs = orjson.loads(self.told.envelopes[-1].text)["data"]["call"]["legs"]
+        states = {leg["user_id"]: leg["state"] for leg in legs}
+        return states.get(user_id) == LegState.REMOVED and not self.removes(user_id)
 
     def _concerns(self, type_: EventType, user_id: str) -> bool:
         return any(

@@ -6,7 +6,7 @@ A connection's row goes only after its calls have been told, so that whoever die
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from uuid import UUID
 
 from service.core.calls import Actor
@@ -42,22 +42,15 @@ SIDE_BY_SIDE = 8
 class Attendance:
     """One replica's connections, and those of replicas that have died.
 
-    `present` answers which connections are open in this process. `lease_s`: a replica silent for so long is dead.
+    `lease_s`: a replica silent for so long is dead.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        switchboard: Switchboard,
-        replica_id: UUID,
-        lease_s: float,
-        present: Callable[[], list[Connection]],
-    ) -> None:
+    def __init__(self, database: Database, switchboard: Switchboard, replica_id: UUID, lease_s: float) -> None:
         self._database = database
         self._switchboard = switchboard
         self._replica_id = replica_id
         self._lease_s = lease_s
-        self._present = present
+        self._present: dict[UUID, Connection] = {}
         self._leaving: dict[UUID, Connection] = {}
         self._closed = False
 
@@ -83,6 +76,7 @@ class Attendance:
 
         Returns the older sockets of the device, to be closed. Raises `StoreUnavailableError`.
         """
+        self._present[connection.id] = connection
         async with self._database.hot() as driver:
             arrival = await add_connection(driver, connection, self._replica_id)
         for call_id in arrival.calls:
@@ -97,6 +91,7 @@ class Attendance:
 
     async def leave(self, connection: Connection) -> None:
         """A device's socket is gone. What cannot be written now is made up for by :meth:`run_once`."""
+        self._present.pop(connection.id, None)
         if self._closed:
             return
         self._leaving[connection.id] = connection
@@ -124,10 +119,11 @@ class Attendance:
             if await renew_lease(driver, self._replica_id, self._lease_s):
                 return
             await register_replica(driver, self._replica_id, self._lease_s)
-            present = self._present()
-            await restore_connections(driver, present, self._replica_id)
-        for connection in present:
-            await self._here(connection)
+            await restore_connections(driver, list(self._present.values()), self._replica_id)
+            engaged = await engaged_connections(driver, self._replica_id)
+        for each in engaged:
+            for call_id in each.calls:
+                await self.ring(each.connection, call_id)
 
     async def _leave(self, connection: Connection) -> None:
         stands = await self._standing(connection)

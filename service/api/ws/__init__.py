@@ -1,0 +1,1 @@
+"""The live socket `/v1/ws`: hello, welcome, commands, and everything that is told to a device."""

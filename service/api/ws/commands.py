@@ -1,0 +1,114 @@
+"""From a client's frame to what is done, by the same ways as over REST; the answer is the members of the result."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Any, get_args
+
+from service.api import calling
+from service.api.calling import Answered, allowed
+from service.api.connections import Asker
+from service.api.errors import refused
+from service.core import commands as core
+from service.core.rights import may_publish
+from service.live.relay import Relay
+from service.live.session import Session
+from service.wire import frames
+from service.wire.requests import CreateCall, SendSignal
+from service.wire.snapshots import call_snapshot
+
+Command = Callable[[Asker, Any], Awaitable[Answered]]
+
+
+async def create(asker: Asker, frame: frames.CallCreate) -> Answered:
+    """As over REST; the frame's own members are not part of what makes two creates the same (scenario 53)."""
+    body = CreateCall.model_construct(**{name: getattr(frame, name) for name in CreateCall.model_fields})
+    return await calling.create(asker, body, frame.idempotency_key)
+
+
+async def signal(asker: Asker, frame: frames.CallSignal) -> Answered:
+    """As over REST, with the signal's type under a name of its own."""
+    body = SendSignal.model_construct(
+        user_id=frame.user_id, device_id=frame.device_id, type=frame.signal_type, data=frame.data, to=frame.to
+    )
+    return await calling.signal(asker, frame.call_id, body)
+
+
+async def media_changed(asker: Asker, frame: frames.MediaChanged) -> Answered:
+    """The participant's own mute state; sending needs the grant (O-07)."""
+    if frame.audio or frame.video or frame.screen:
+        denied = may_publish(asker.principal)
+        if denied:
+            raise refused(denied)
+    return await _report(asker, frame, core.MediaChanged, audio=frame.audio, video=frame.video, screen=frame.screen)
+
+
+async def media_connected(asker: Asker, frame: frames.MediaConnected) -> Answered:
+    """This device's media came up."""
+    return await _report(asker, frame, core.MediaConnected, peer=frame.peer)
+
+
+async def media_lost(asker: Asker, frame: frames.MediaLost) -> Answered:
+    """This device's media broke."""
+    return await _report(asker, frame, core.MediaLost, peer=frame.peer)
+
+
+async def _report(asker: Asker, frame: frames.OfCall, kind: type[core.UserCommand], **facts: Any) -> Answered:
+    principal = asker.principal
+    command = kind(principal.actor, principal.user_id or "", principal.device_id, **facts)
+    return {"call": call_snapshot(await calling.do(asker, frame.call_id, command))}
+
+
+def _of_call(act: Callable[[Asker, Any, Any], Awaitable[Answered]]) -> Command:
+    async def run(asker: Asker, frame: frames.OfCall) -> Answered:
+        return await act(asker, frame.call_id, frame)
+
+    return run
+
+
+COMMANDS: Mapping[type[frames.Frame], Command] = MappingProxyType(
+    {
+        frames.CallCreate: create,
+        frames.CallAnswer: _of_call(calling.answer),
+        frames.CallDecline: _of_call(calling.decline),
+        frames.CallCancel: _of_call(calling.cancel),
+        frames.CallHangup: _of_call(calling.hang_up),
+        frames.CallAck: _of_call(calling.ack),
+        frames.CallSilence: _of_call(calling.silence),
+        frames.CallInvite: _of_call(calling.invite),
+        frames.CallJoin: _of_call(calling.join),
+        frames.CallSignal: signal,
+        frames.CallUpgrade: _of_call(calling.upgrade),
+        frames.MediaChanged: media_changed,
+        frames.MediaConnected: media_connected,
+        frames.MediaLost: media_lost,
+    }
+)
+
+
+def _by_type(*models: type[frames.Frame]) -> Mapping[str, type[frames.Frame]]:
+    return MappingProxyType({get_args(model.model_fields["type"].annotation)[0]: model for model in models})
+
+
+FRAMES = _by_type(*COMMANDS, frames.Ping, frames.RtcDescription, frames.RtcCandidates)
+"""Every frame after the hello, by its type."""
+
+
+def relayed(frame: frames.Rtc) -> dict[str, Any]:
+    """The frame as the other device gets it, but for `from`."""
+    what = {"type": frame.type, "call_id": str(frame.call_id)}
+    if isinstance(frame, frames.RtcDescription):
+        return {**what, "description": frame.description.model_dump()}
+    return {**what, "candidates": [candidate.model_dump(exclude_unset=True) for candidate in frame.candidates]}
+
+
+def relay_now(relay: Relay, session: Session, frame: frames.Rtc) -> bool:
+    """Pass it on at once, if that needs no look at the database. Raises `RefusedError`."""
+    return allowed(relay.pass_on(session, str(frame.call_id), frame.to, relayed(frame)))
+
+
+async def relay(relay: Relay, session: Session, frame: frames.Rtc) -> Answered:
+    """Pass it on, wherever the other device is. Raises `RefusedError` and `StoreUnavailableError`."""
+    refusal = await relay.send(session, frame.call_id, frame.to, relayed(frame))
+    if refusal:
+        raise refused(refusal)
+    return {}

@@ -1,0 +1,35 @@
+"""What the live socket is given to work with; only app.py builds it."""
+
+from dataclasses import dataclass, field
+
+from service.api.deps import Deps
+from service.live.hub import Hub
+from service.live.relay import Relay
+from service.live.session import SessionConfig
+from service.switchboard.attendance import Attendance
+
+
+@dataclass(slots=True, frozen=True)
+class SocketConfig:
+    """How one socket may behave. Times in seconds.
+
+    `frames_per_s` and `burst` bound every kind of frame; commands count against the user's requests besides.
+    """
+
+    hello_s: float = 5.0
+    heartbeat_s: int = 15
+    pending_commands: int = 64
+    frames_per_s: float = 200.0
+    burst: float = 400.0
+    session: SessionConfig = field(default_factory=SessionConfig)
+
+
+@dataclass(slots=True, frozen=True)
+class SocketDeps:
+    """Everything conversations reach for."""
+
+    api: Deps
+    hub: Hub
+    relay: Relay
+    attendance: Attendance
+    config: SocketConfig = field(default_factory=SocketConfig)

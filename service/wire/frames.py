@@ -1,0 +1,213 @@
+"""What clients send over the live socket (5-api, "WebSocket"). Command frames carry the fields of their REST bodies."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from service.core.vocabulary import Platform
+from service.wire.requests import (
+    MOST_PARTICIPANTS,
+    Act,
+    AnswerCall,
+    CreateCall,
+    DeclineCall,
+    FeedCursor,
+    IdempotencyKey,
+    InviteToCall,
+    JoinCall,
+    UpgradeCall,
+)
+from service.wire.shapes import Body, Flag, Whole
+from service.wire.texts import NO_NUL, ONE_LINE, DeviceId, Line, SignalData, UserId
+
+LONGEST_SDP = 64 * 1_024
+MOST_CANDIDATES = 100
+
+SignalType = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=ONE_LINE)]
+Addressees = Annotated[tuple[UserId, ...], Field(max_length=MOST_PARTICIPANTS)]
+FrameId = Annotated[str, StringConstraints(max_length=128)] | Whole
+
+
+def _short_enough(sdp: str) -> str:
+    if len(sdp.encode()) > LONGEST_SDP:
+        raise ValueError(f"larger than {LONGEST_SDP} bytes")
+    return sdp
+
+
+Sdp = Annotated[str, StringConstraints(max_length=LONGEST_SDP, pattern=NO_NUL), AfterValidator(_short_enough)]
+
+
+class Frame(Body):
+    """A message from the client. `id` is echoed in the `result` or `error` that answers it."""
+
+    id: FrameId | None = None
+
+
+class OfCall(Frame):
+    """A message about a call."""
+
+    call_id: UUID
+
+
+class Hello(Frame):
+    """The first frame, within 5 seconds: who is there, on which device.
+
+    `resume_after` is the `cursor` of the last event that was heard: what was missed since then follows the welcome.
+    """
+
+    type: Literal["hello"]
+    token: Annotated[str, StringConstraints(min_length=1, max_length=8_192)]
+    device_id: DeviceId
+    platform: Platform = Platform.WEB
+    app_version: Annotated[Line, StringConstraints(max_length=64)] | None = None
+    resume_after: FeedCursor | None = None
+
+
+class Ping(Frame):
+    """Are you there? Answered by `pong`, whatever else is going on."""
+
+    type: Literal["ping"]
+
+
+class CallCreate(CreateCall, Frame):
+    """As `POST /v1/calls`; `idempotency_key` takes the place of the header."""
+
+    type: Literal["call.create"]
+    idempotency_key: IdempotencyKey | None = None
+
+
+class CallAnswer(AnswerCall, OfCall):
+    """As `POST …/answer`. The device is this socket's, unless another one is named."""
+
+    type: Literal["call.answer"]
+
+
+class CallDecline(DeclineCall, OfCall):
+    """As `POST …/decline`."""
+
+    type: Literal["call.decline"]
+
+
+class CallCancel(Act, OfCall):
+    """As `POST …/cancel`."""
+
+    type: Literal["call.cancel"]
+
+
+class CallHangup(Act, OfCall):
+    """As `POST …/hangup`."""
+
+    type: Literal["call.hangup"]
+
+
+class CallAck(Act, OfCall):
+    """As `POST …/ack`: this device's screen shows the call."""
+
+    type: Literal["call.ack"]
+
+
+class CallSilence(Act, OfCall):
+    """As `POST …/silence`."""
+
+    type: Literal["call.silence"]
+
+
+class CallInvite(InviteToCall, OfCall):
+    """As `POST …/invite`."""
+
+    type: Literal["call.invite"]
+
+
+class CallJoin(JoinCall, OfCall):
+    """As `POST …/join`."""
+
+    type: Literal["call.join"]
+
+
+class CallSignal(Act, OfCall):
+    """As `POST …/signal`; the signal's own type is `signal_type`, because `type` is the frame's."""
+
+    type: Literal["call.signal"]
+    signal_type: SignalType
+    data: SignalData = None
+    to: Addressees | None = None
+
+
+class CallUpgrade(UpgradeCall, OfCall):
+    """As `POST …/upgrade`."""
+
+    type: Literal["call.upgrade"]
+
+
+class MediaChanged(OfCall):
+    """What this participant sends from now on; what is left out stays. Told to the others."""
+
+    type: Literal["media.changed"]
+    audio: Flag | None = None
+    video: Flag | None = None
+    screen: Flag | None = None
+
+
+class MediaConnected(OfCall):
+    """This device's media with `peer` (a user) came up; relayed topology."""
+
+    type: Literal["media.connected"]
+    peer: UserId | None = None
+
+
+class MediaLost(OfCall):
+    """This device's media with `peer`, or with everybody, broke; relayed topology."""
+
+    type: Literal["media.lost"]
+    peer: UserId | None = None
+
+
+class Description(Body):
+    """A session description, as browsers write it; at most 64 KB of SDP."""
+
+    type: Literal["offer", "answer", "pranswer", "rollback"]
+    sdp: Sdp = ""
+
+
+class Candidate(Body):
+    """An ICE candidate, as browsers write it (`RTCIceCandidate.toJSON()`); an empty one says that no more follow."""
+
+    candidate: Annotated[str, StringConstraints(max_length=2_048, pattern=NO_NUL)]
+    sdpMid: Line | None = None  # noqa: N815 - the browsers' own name
+    sdpMLineIndex: Annotated[Whole, Field(ge=0, le=65_535)] | None = None  # noqa: N815 - the browsers' own name
+    usernameFragment: Line | None = None  # noqa: N815 - the browsers' own name
+
+
+class RtcDescription(OfCall):
+    """Relayed to the device with which the user `to` is in the call; `to: "sfu"` means the media worker."""
+
+    type: Literal["rtc.description"]
+    to: UserId
+    description: Description
+
+
+class RtcCandidates(OfCall):
+    """Relayed as descriptions are; several candidates at once."""
+
+    type: Literal["rtc.candidates"]
+    to: UserId
+    candidates: Annotated[tuple[Candidate, ...], Field(min_length=1, max_length=MOST_CANDIDATES)]
+
+
+Rtc = RtcDescription | RtcCandidates
+CallFrame = (
+    CallCreate
+    | CallAnswer
+    | CallDecline
+    | CallCancel
+    | CallHangup
+    | CallAck
+    | CallSilence
+    | CallInvite
+    | CallJoin
+    | CallSignal
+    | CallUpgrade
+)
+MediaFrame = MediaChanged | MediaConnected | MediaLost
+ClientFrame = Annotated[Ping | CallFrame | MediaFrame | Rtc, Field(discriminator="type")]
