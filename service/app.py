@@ -25,6 +25,9 @@ from service.api.auth import Gate
 from service.api.deps import ApiConfig, Deps
 from service.api.limits import Limits, LimitsConfig
 from service.api.timing import Timing
+from service.api.ws.deps import SocketDeps
+from service.api.ws.endpoint import ws_route
+from service.api.ws.transport import SocketProtocol
 from service.config import Role, Settings, SettingsError
 from service.core.calls import Call, Leg, Ring
 from service.live.bus import Bus, BusConfig
@@ -34,7 +37,6 @@ from service.live.relay import Relay
 from service.live.wakes import Wakes
 from service.store.apps import AppBook, list_apps
 from service.store.checkup import Finding, examine
-from service.store.connections import Connection
 from service.store.database import Database, StoreUnavailableError
 from service.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from service.store.orphans import live_calls
@@ -109,9 +111,7 @@ class Service:
         self.wakes = Wakes(self.replica_id)
         self.relay = Relay(self.database, self.hub, self.wakes)
         self.bus = Bus(self.database, self.hub, self.relay, self.wakes, BusConfig())
-        self.attendance = Attendance(
-            self.database, self.switchboard, self.replica_id, settings.lease_s, self._connections
-        )
+        self.attendance = Attendance(self.database, self.switchboard, self.replica_id, settings.lease_s)
         self.deadlines = Deadlines(self.database, self.switchboard, self.metrics.timer_lateness.observe)
         self.supervisor = Supervisor(
             (StoreUnavailableError,), lambda name: self.metrics.task_restarts.labels(name).inc()
@@ -134,9 +134,6 @@ class Service:
         deadline = leg.ring_deadline.timestamp()
         return mint_ring(TokenKey(key.kid, key.app.id, key.secret), claims, now=time.time(), ring_deadline=deadline)
 
-    def _connections(self) -> list[Connection]:
-        return [session.connection for session in self.hub.sessions()]
-
     def _server_config(self) -> uvicorn.Config:
         deps = Deps(
             database=self.database,
@@ -149,10 +146,12 @@ class Service:
             metrics=self.metrics.page,
             ready=self.is_ready,
         )
+        api = build_api(deps)
+        api.router.routes.append(ws_route(SocketDeps(deps, self.hub, self.relay, self.attendance)))
         return uvicorn.Config(
-            Timing(build_api(deps), self.metrics.http, time.perf_counter),
+            Timing(api, self.metrics.http, time.perf_counter),
             http="httptools",
-            ws="websockets-sansio",
+            ws=SocketProtocol,
             ws_max_size=FRAME_LIMIT,
             ws_ping_interval=HEARTBEAT_S,
             ws_ping_timeout=HEARTBEAT_S,
@@ -209,12 +208,12 @@ class Service:
     async def stop(self) -> None:
         """Take no more, finish what is under way, let everything go."""
         self.server.should_exit = True
+        with contextlib.suppress(StoreUnavailableError):
+            await self.attendance.close()  # all its sockets at once, before they close one by one
         if self._serving:
             await self._serving
         await self.metronome.stop()
         await self.supervisor.stop()
-        with contextlib.suppress(StoreUnavailableError):
-            await self.attendance.close()
         await self.database.close()
 
 
