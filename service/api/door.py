@@ -32,7 +32,7 @@ from service.wire.tokens import TokenError
 
 SLASH = "\x00"
 """Stands for an encoded slash in a path parameter while the request is routed."""
-MOST_QUERY_FIELDS = 100
+MOST_QUERY_FIELDS = 256
 
 
 class Ask(Request):

@@ -29,53 +29,49 @@ async def test_a_put_makes_the_user_and_then_replaces_it(front):
     assert (await front.http.get("/v1/users/anna")).json() == body
 
 
-@pytest.mark.parametrize("name", ["a/b", "test:answer@3s", "ünna ☎", "a%2Fb", ".", "a?b#c"])
-async def test_any_id_has_an_address(front, name):
-    path = "/v1/users/" + "".join(f"%{byte:02X}" for byte in name.encode())
-    assert (await front.http.put(path, json={})).json()["user_id"] == name
-    assert (await front.http.get(path)).status_code == 200
+async def test_any_id_has_an_address(front):
+    for name in ("a/b", "test:answer@3s", "ünna ☎", "a%2Fb", ".", "a?b#c"):
+        path = "/v1/users/" + "".join(f"%{byte:02X}" for byte in name.encode())
+        assert (await front.http.put(path, json={})).json()["user_id"] == name
+        assert (await front.http.get(path)).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["%00", "a%00b", "%0A", "a%0Ab", "%ff", "x" * 129])
-async def test_what_cannot_be_an_id_names_nobody(front, path):
-    for answer in (await front.http.get(f"/v1/users/{path}"), await front.http.put(f"/v1/users/{path}", json={})):
-        problem(answer, 404, "not_found")
+async def test_what_cannot_be_an_id_names_nobody(front):
+    for path in ("%00", "a%00b", "%0A", "a%0Ab", "%ff", "x" * 129):
+        problem(await front.http.get(f"/v1/users/{path}"), 404, "not_found")
+        problem(await front.http.put(f"/v1/users/{path}", json={}), 404, "not_found")
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"nickname": "x"},
-        {"name": 1},
-        {"name": "x" * 201},
-        {"name": "a\nb"},
-        {"name": "a\x00"},
-        {"can_video": "yes"},
-        {"can_video": None},
-        {"do_not_disturb": 1},
-        {"email": "anna"},
-        {"phone": "<script>"},
-        {"locale": "german please"},
-        {"blocked_users": "ben"},
-        {"blocked_users": [""]},
-        {"blocked_users": ["x"] * 1001},
-        {"user_id": "anna"},
-        [],
-        "anna",
-        1,
-    ],
+BAD_BODIES = (
+    {"nickname": "x"},
+    {"name": 1},
+    {"name": "x" * 201},
+    {"name": "a\nb"},
+    {"name": "a\x00"},
+    {"can_video": "yes"},
+    {"can_video": None},
+    {"do_not_disturb": 1},
+    {"email": "anna"},
+    {"phone": "<script>"},
+    {"locale": "german please"},
+    {"blocked_users": "ben"},
+    {"blocked_users": [""]},
+    {"blocked_users": ["x"] * 1001},
+    {"user_id": "anna"},
+    [],
+    "anna",
+    1,
 )
-async def test_a_body_that_does_not_fit_is_refused(front, body):
-    problem(await front.http.put("/v1/users/anna", json=body), 422, "invalid_request")
+NO_JSON = (b'{"name": NaN}', b'{"name": "\\ud800"}', b'{"name": "a"', b'{"name":"a","name":"b"}', b"\xff")
+
+
+async def test_a_body_that_does_not_fit_is_refused(front):
+    for body in BAD_BODIES:
+        problem(await front.http.put("/v1/users/anna", json=body), 422, "invalid_request")
+    for raw in NO_JSON:
+        answer = await front.http.put("/v1/users/anna", content=raw, headers={"content-type": "application/json"})
+        problem(answer, 422, "invalid_request")
     problem(await front.http.get("/v1/users/anna"), 404, "not_found")
-
-
-@pytest.mark.parametrize(
-    "raw", [b'{"name": NaN}', b'{"name": "\\ud800"}', b'{"name": "a"', b'{"name":"a","name":"b"}', b"\xff"]
-)
-async def test_a_body_that_is_no_json_is_refused(front, raw):
-    answer = await front.http.put("/v1/users/anna", content=raw, headers={"content-type": "application/json"})
-    problem(answer, 422, "invalid_request")
 
 
 async def test_users_come_in_pages(front, other):
@@ -90,11 +86,9 @@ async def test_users_come_in_pages(front, other):
     assert len((await front.http.get("/v1/users")).json()["items"]) == 3
 
 
-@pytest.mark.parametrize(
-    "query", ["limit=0", "limit=201", "limit=x", "limit=", "cursor=%25", "page=2", "limit=1&limit=2", "cursor=%00"]
-)
-async def test_a_query_that_makes_no_sense_is_refused(front, query):
-    problem(await front.http.get(f"/v1/users?{query}"), 422, "invalid_request")
+async def test_a_query_that_makes_no_sense_is_refused(front):
+    for query in "limit=0 limit=201 limit=x limit= cursor=%25 cursor=%00 page=2 limit=1&limit=2".split():
+        problem(await front.http.get(f"/v1/users?{query}"), 422, "invalid_request")
 
 
 async def test_another_apps_users_are_not_there(front, other):

@@ -1,0 +1,217 @@
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+
+from service.api.application import build_api
+from service.api.deps import ApiConfig
+from service.store.webhooks import MOST_WEBHOOKS
+from service.wire.signatures import key_of
+from tests.api.front import problem
+from tests.fixtures.postgres import execute
+
+URL = "https://example.com/hook"
+
+
+async def made(front, **body):
+    answer = await front.post("/webhooks", {"url": URL, **body})
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+async def log(front, hook, **query):
+    answer = await front.http.get(f"/v1/webhooks/{hook['id']}/deliveries", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_the_secret_is_shown_once(front):
+    hook = await made(front, types=["call.*", "presence.changed"], description="billing")
+    assert len(key_of(hook["secret"])) == 32
+    assert (hook["url"], hook["types"], hook["description"]) == (URL, ["call.*", "presence.changed"], "billing")
+    assert (hook["enabled"], hook["disabled_reason"], hook["failing_since"]) == (True, None, None)
+    seen = {name: value for name, value in hook.items() if name != "secret"}
+    assert (await front.http.get(f"/v1/webhooks/{hook['id']}")).json() == seen
+    assert (await front.http.get("/v1/webhooks")).json() == {"items": [seen], "next_cursor": None}
+    patched = await front.http.patch(f"/v1/webhooks/{hook['id']}", json={"description": "x"})
+    assert "secret" not in patched.json()
+
+
+async def test_by_default_it_gets_everything(front):
+    assert (await made(front))["types"] == ["*"]
+
+
+async def test_a_change_leaves_the_rest(front):
+    hook = await made(front, types=["call.ended"], description="x")
+    path = f"/v1/webhooks/{hook['id']}"
+    changed = (await front.http.patch(path, json={"enabled": False, "url": f"{URL}/2"})).json()
+    assert (changed["enabled"], changed["url"], changed["types"]) == (False, f"{URL}/2", ["call.ended"])
+    changed = (await front.http.patch(path, json={"types": ["*"], "description": None, "enabled": True})).json()
+    assert (changed["enabled"], changed["types"], changed["description"]) == (True, ["*"], None)
+    assert (await front.http.patch(path, json={})).json() == changed
+    for body in (
+        {"types": []},
+        {"types": None},
+        {"enabled": None},
+        {"url": "http://127.0.0.1/"},
+        {"url": None},
+        {"secret": "x"},
+    ):
+        problem(await front.http.patch(path, json=body), 422, "invalid_request")
+
+
+async def test_a_webhook_that_is_disabled_is_owed_nothing(front):
+    hook = await made(front)
+    await front.http.patch(f"/v1/webhooks/{hook['id']}", json={"enabled": False})
+    await front.call()
+    assert (await log(front, hook))["items"] == []
+
+
+BAD = (
+    {},
+    {"url": 1},
+    {"url": ""},
+    {"url": "example.com"},
+    {"url": "ftp://example.com/"},
+    {"url": "https://u:p@example.com/"},
+    {"url": "https://example.com:22/"},
+    {"url": "https://example.com/#x"},
+    {"url": "http://127.0.0.1:9000/"},
+    {"url": "http://localhost/"},
+    {"url": "http://[::1]/"},
+    {"url": "http://169.254.169.254/latest/meta-data"},
+    {"url": "http://0x7f000001/"},
+    {"url": "http://[64:ff9b::7f00:1]/"},
+    {"url": "https://example.com/" + "x" * 2048},
+    {"url": URL, "types": []},
+    {"url": URL, "types": "call.*"},
+    {"url": URL, "types": ["call"]},
+    {"url": URL, "types": ["calls.*"]},
+    {"url": URL, "types": ["call.exploded"]},
+    {"url": URL, "types": ["call.ended"] * 51},
+    {"url": URL, "description": "x" * 501},
+    {"url": URL, "secret": "whsec_x"},
+    {"url": URL, "enabled": True},
+)
+
+
+async def test_what_does_not_fit_is_refused(front):
+    for body in BAD:
+        problem(await front.post("/webhooks", body), 422, "invalid_request")
+    assert (await front.http.get("/v1/webhooks")).json()["items"] == []
+
+
+async def test_a_refused_url_says_why(front):
+    refused = problem(await front.post("/webhooks", {"url": "http://10.1.2.3/"}), 422, "invalid_request")
+    assert refused["errors"] == [{"where": "body.url", "what": "10.1.2.3 is not a public address (private)"}]
+
+
+async def test_a_setting_allows_private_addresses_for_development(front):
+    front.app = build_api(replace(front.deps, config=ApiConfig(allow_private_webhooks=True)))
+    async with front.client(front.credentials.api_key) as http:
+        assert (await http.post("/v1/webhooks", json={"url": "http://127.0.0.1:9000/hook"})).status_code == 201
+        problem(await http.post("/v1/webhooks", json={"url": "http://a:b@127.0.0.1:9000/"}), 422, "invalid_request")
+
+
+async def test_webhooks_come_in_pages_newest_first(front):
+    hooks = [(await made(front))["id"] for _ in range(3)]
+    first = (await front.http.get("/v1/webhooks", params={"limit": 2})).json()
+    second = (await front.http.get("/v1/webhooks", params={"limit": 2, "cursor": first["next_cursor"]})).json()
+    assert [hook["id"] for hook in first["items"] + second["items"]] == hooks[::-1]
+    assert second["next_cursor"] is None
+    for cursor in ("x", "YWJj", "%"):
+        problem(await front.http.get("/v1/webhooks", params={"cursor": cursor}), 422, "invalid_request")
+
+
+async def test_so_many_webhooks_and_no_more(front):
+    for _ in range(MOST_WEBHOOKS):
+        await made(front)
+    problem(await front.post("/webhooks", {"url": URL}), 409, "capacity_exceeded")
+
+
+async def test_a_deleted_webhook_is_gone(front):
+    hook = await made(front)
+    await front.call()
+    assert (await front.http.delete(f"/v1/webhooks/{hook['id']}")).status_code == 204
+    for path in ("", "/deliveries"):
+        problem(await front.http.get(f"/v1/webhooks/{hook['id']}{path}"), 404, "not_found")
+    problem(await front.http.delete(f"/v1/webhooks/{hook['id']}"), 404, "not_found")
+
+
+async def test_the_log_says_what_is_on_its_way_and_what_came_of_it(front, db_url):
+    hook = await made(front, types=["call.*"])
+    call = await front.call()
+    await front.post(f"/calls/{call['id']}/cancel", {"user_id": "ana"})
+    first = await log(front, hook, limit=2)
+    second = await log(front, hook, limit=2, cursor=first["next_cursor"])
+    items = first["items"] + second["items"]
+    assert [item["type"] for item in items] == ["call.ended", "call.missed", "call.created"]
+    assert {item["call_id"] for item in items} == {call["id"]}
+    assert {item["event_id"] for item in items} < {
+        event["data"]["event_id"] for event in await front.events(call["id"])
+    }
+    assert (items[0]["state"], items[0]["attempts"], items[0]["status"]) == ("pending", 0, None)
+    await execute(db_url, "UPDATE deliveries SET state = 'failed', status = 500 WHERE seq = 1")
+    failed = (await log(front, hook, state="failed"))["items"]
+    assert [(item["type"], item["status"], item["next_attempt_at"]) for item in failed] == [("call.created", 500, None)]
+    for query in ("cursor=x", "cursor=YQ", "cursor=LTE", "state=lost", "limit=0"):
+        answer = await front.http.get(f"/v1/webhooks/{hook['id']}/deliveries?{query}")
+        problem(answer, 422, "invalid_request")
+
+
+async def test_an_event_is_sent_again(front, db_url):
+    hook = await made(front, types=["call.created"])
+    await front.call()
+    await execute(db_url, "UPDATE deliveries SET state = 'failed', attempts = 9")
+    (failed,) = (await log(front, hook))["items"]
+    again = await front.post(f"/webhooks/{hook['id']}/deliveries/{failed['id']}/redeliver")
+    assert again.status_code == 202
+    assert (again.json()["state"], again.json()["attempts"], again.json()["event_id"]) == (
+        "pending",
+        0,
+        failed["event_id"],
+    )
+    for delivery in ("999999", "0", "-1", "x", "9" * 30):
+        problem(await front.post(f"/webhooks/{hook['id']}/deliveries/{delivery}/redeliver"), 404, "not_found")
+
+
+async def test_a_test_event_is_sent(front):
+    hook, bystander = await made(front, types=["call.ended"]), await made(front)
+    sent = await front.post(f"/webhooks/{hook['id']}/test")
+    assert sent.status_code == 202
+    assert (sent.json()["type"], sent.json()["state"]) == ("webhook.test", "pending")
+    assert (await log(front, hook))["items"] == [sent.json()]
+    assert (await log(front, bystander))["items"] == []
+    await front.http.patch(f"/v1/webhooks/{hook['id']}", json={"enabled": False})
+    problem(await front.post(f"/webhooks/{hook['id']}/test"), 422, "invalid_request")
+
+
+@pytest.mark.parametrize("whose", ["another app's", "nobody's", "not even an id"])
+async def test_other_webhooks_are_not_there(front, other, whose):
+    hook = await made(other)
+    hook_id = {"another app's": hook["id"], "nobody's": str(uuid4()), "not even an id": "x"}[whose]
+    for method, path, body in (
+        ("GET", "", None),
+        ("PATCH", "", {"description": "x"}),
+        ("DELETE", "", None),
+        ("GET", "/deliveries", None),
+        ("POST", "/test", {}),
+        ("POST", "/deliveries/1/redeliver", {}),
+    ):
+        problem(await front.http.request(method, f"/v1/webhooks/{hook_id}{path}", json=body), 404, "not_found")
+    assert (await other.http.get(f"/v1/webhooks/{hook['id']}")).status_code == 200
+
+
+async def test_only_a_backend_has_webhooks(front):
+    hook = await made(front)
+    async with front.user("ana") as ana:
+        for method, path in (
+            ("POST", ""),
+            ("GET", ""),
+            ("GET", f"/{hook['id']}"),
+            ("PATCH", f"/{hook['id']}"),
+            ("DELETE", f"/{hook['id']}"),
+            ("GET", f"/{hook['id']}/deliveries"),
+            ("POST", f"/{hook['id']}/test"),
+        ):
+            problem(await ana.request(method, f"/v1/webhooks{path}", json={"url": URL}), 403, "not_authorized")
