@@ -50,7 +50,7 @@ async def test_the_verbs_of_the_one_who_is_called(device):
         assert declined.call.leg("ben").message == "later"
         with pytest.raises(Refused) as told:
             await ben.answer(call.id)
-        assert told.value.code == "call_ended"
+        assert told.value.code == "already_declined"
         assert told.value.call.end_reason == "declined"
         second = (await ana.call(["ben"])).call
         assert (await ana.cancel(second.id)).call.end_reason == "canceled"

@@ -17,7 +17,7 @@ from tests.fixtures.service import environment
 SCENES = (
     "Ana calls Ben, who has a phone and a tablet",
     "Meanwhile Cy calls Ben",
-    "Ana calls Dee, who declines",
+    "Ana calls Ben again, and he declines",
     "Ana calls Ben, Cy and Dee: four in one call",
     "Cy calls Dee, and nobody answers",
     "The service is killed while it rings",

@@ -85,13 +85,14 @@ async def _hear_and_see(stage: Stage, ana_media: Mesh, ben_media: Mesh) -> None:
     began = stage.tell.seconds
     await asyncio.gather(at_ana.heard_and_seen(SOUNDS, PICTURES), at_ben.heard_and_seen(SOUNDS, PICTURES))
     took = stage.tell.seconds - began
-    for name, peer, shade in (("Ana", at_ana, BEN_SHADE), ("Ben", at_ben, ANA_SHADE)):
+    for name, other, peer, shade in (("Ana", "Ben", at_ana, BEN_SHADE), ("Ben", "Ana", at_ben, ANA_SHADE)):
         got, packets = peer.received, await peer.packets()
         stage.tell.fact(
-            f"In {took:.1f} s {name} got {packets.audio} packets of sound and {packets.video} of picture, decoded to "
-            f"{got.sounds} pieces of sound and {got.pictures} pictures, in the grey the other side sent "
-            f"({got.shade}, sent {shade}); {packets.lost} lost.",
+            f"In {took:.1f} s {name} received {packets.audio} packets of sound and {packets.video} of picture, "
+            f"{packets.lost} lost. Decoded: {got.sounds} pieces of sound, {got.pictures} pictures; they are {other}'s, "
+            f"by their grey ({got.shade} of 255).",
             abs(got.shade - shade) <= SHADE_OFF_BY and packets.audio >= SOUNDS and packets.video >= PICTURES,
+            f"{other} sends {shade}",
         )
 
 
