@@ -1,0 +1,61 @@
+"""A place in a call that nobody holds begins its grace; one that somebody holds, or never had to hold, does not."""
+
+import pytest
+
+from service.core.calls import SERVER
+from service.core.commands import MediaConnected, Settle
+from service.core.vocabulary import LegState
+from service.timers.leases import Orphans
+from tests.switchboard.desk import user
+
+
+@pytest.fixture
+def orphans(database, desk):
+    return Orphans(database, desk.board)
+
+
+@pytest.fixture
+async def talking(desk):
+    """Two people in a call, each on a live socket; the caller's is then lost without a word."""
+    await desk.online("a")
+    await desk.online("b")
+    call = (await desk.dial("a", "b")).call
+    await desk.answer(call.id, "b")
+    for who in ("a", "b"):
+        await desk.do(call.id, MediaConnected(user(who), who, f"{who}-1"))
+    return call.id
+
+
+async def lose(desk, who):
+    async with desk.database.hot() as driver:
+        await driver.execute("DELETE FROM connections WHERE user_id = $1", who)
+
+
+async def leg(desk, call, who):
+    return (await desk.do(call, Settle(SERVER))).call.leg(who)
+
+
+async def test_40_a_device_that_vanished_without_a_word_gets_its_grace(desk, orphans, talking):
+    await lose(desk, "a")
+    assert await orphans.run_once() == 0, "once may be a device that is just coming back"
+    assert (await leg(desk, talking, "a")).state is LegState.CONNECTED
+    assert await orphans.run_once() == 1
+    assert (await leg(desk, talking, "a")).state is LegState.RECONNECTING
+    assert (await leg(desk, talking, "b")).state is LegState.CONNECTED
+    assert await orphans.run_once() == 0
+
+
+async def test_who_comes_back_between_two_looks_keeps_its_place(desk, orphans, talking):
+    await lose(desk, "a")
+    await orphans.run_once()
+    await desk.online("a")
+    assert await orphans.run_once() == 0
+    await lose(desk, "a")
+    assert await orphans.run_once() == 0, "it must be missing twice in a row"
+
+
+async def test_whoever_never_had_a_socket_is_no_orphan(desk, orphans):
+    call = (await desk.dial("a", "b")).call
+    await desk.answer(call.id, "b")
+    for _ in range(3):
+        assert await orphans.run_once() == 0
