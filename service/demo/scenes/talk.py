@@ -125,9 +125,9 @@ async def _hang_up(stage: Stage, call: Call) -> None:
     tell, cast = stage.tell, stage.cast
     await cast.ben_tablet.socket.hang_up(call.id)
     heard = await cast.ana.event(call.id, "call.ended")
-    tell.say("Ben hangs up.")
     tell.fact(
-        f"Of two, the first hang-up ends it for both: {standing(heard.call)} by ben after {heard.call.talk_s} s.",
+        f"Then Ben hangs up. Of two, the first hang-up ends it for both: {standing(heard.call)}, by ben, after "
+        f"{heard.call.talk_s} s of talk.",
         standing(heard.call) == "ended(hangup)" and heard.call.ended_by is not None,
         standing(heard.call),
     )
