@@ -54,7 +54,7 @@ bench-%: setup ## One figure of the table, by name
 
 .PHONY: simulate
 simulate: setup ## A whole switchboard with crashes and late timers, STEPS=1000000 SEED=1
-	@$(BIN)/python -m tests.simulation --steps $(STEPS) --seed $(SEED) $(ARGS)
+	@$(BIN)/python -m tests.core.simulation --steps $(STEPS) --seed $(SEED) $(ARGS)
 
 .PHONY: mutants
 mutants: setup ## Break core/ in every small way and list what no test noticed

@@ -186,7 +186,7 @@ class World:
         return self.do(call_id, Settle(SERVER))
 
     def settle_overdue(self, users):
-        for call_id in {held for user in users for held in self.slots.get(user, {}).values()}:
+        for call_id in sorted({held for user in users for held in self.slots.get(user, {}).values()}):
             if call_id in self.due and self.due[call_id] <= self.now:
                 self.settle(call_id)
 
