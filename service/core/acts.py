@@ -1,0 +1,73 @@
+"""What a magic test user does next, and when: read off the call itself, so that it survives any restart.
+
+A robot behaves as a device would: it acknowledges its ring at once, plays the steps of its script from there, and once
+it is in the call it reports media with everybody who is in, as soon as they are. It has no media of its own; with its
+report its own leg is `connected`, and the call becomes `active` when the human side has reported, too. A robot that is
+the initiator has nothing to answer: its media and its hang-up count from the moment when it was answered.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from service.core.calls import Actor, Call, Leg
+from service.core.commands import Ack, Answer, Decline, HangUp, MediaConnected, UserCommand
+from service.core.robots import TEST_DEVICE, Action, Script, Step, script
+from service.core.vocabulary import ActorType, LegState, RingState, Topology
+
+UNANSWERED = frozenset({RingState.QUEUED, RingState.SENT, RingState.DELIVERED})
+"""Rings that the device has not acknowledged."""
+
+
+@dataclass(slots=True, frozen=True)
+class Act:
+    """One command of a robot's device, due at `at`."""
+
+    at: datetime
+    command: UserCommand
+
+
+def next_act(call: Call, user_id: str) -> Act | None:
+    """The next act of that test user in this call; `None` for everybody else and when there is nothing left to do.
+
+    Whether the app has test users at all (`sandbox`) is for the caller to know.
+    """
+    leg, plan = call.leg(user_id), script(user_id)
+    if plan is None or leg is None or call.ended:
+        return None
+    if leg.pending:
+        return _while_ringing(leg, plan)
+    if leg.joined and leg.device_id in {None, TEST_DEVICE} and plan.steps:
+        return min(_in_the_call(call, leg, plan.steps), key=lambda act: act.at, default=None)
+    return None
+
+
+def _while_ringing(leg: Leg, plan: Script) -> Act | None:
+    ring = leg.ring_of(TEST_DEVICE)
+    if ring is None or not ring.open:
+        return None
+    if plan.ack and (leg.state is LegState.INVITED or ring.state in UNANSWERED):
+        return Act(ring.sent_at or ring.queued_at, Ack(_self(leg), leg.user_id, TEST_DEVICE))
+    for step in plan.steps[:1]:
+        at = (ring.alerting_at or ring.queued_at) + timedelta(seconds=step.after_s)
+        if step.action is Action.ANSWER:
+            return Act(at, Answer(_self(leg), leg.user_id, TEST_DEVICE))
+        return Act(at, Decline(_self(leg), leg.user_id, TEST_DEVICE, reason=step.reason))
+    return None
+
+
+def _in_the_call(call: Call, leg: Leg, steps: tuple[Step, ...]) -> Iterator[Act]:
+    if call.answered_at is None or steps[0].action is not Action.ANSWER:
+        return
+    since = max(call.answered_at, leg.answered_at or call.answered_at)
+    if call.topology is Topology.RELAYED:
+        for other in call.legs:
+            if other is not leg and other.joined and other.user_id not in leg.peers:
+                command = MediaConnected(_self(leg), leg.user_id, TEST_DEVICE, peer=other.user_id)
+                yield Act(max(since, other.answered_at or since), command)
+    for step in steps[1:]:
+        yield Act(since + timedelta(seconds=step.after_s), HangUp(_self(leg), leg.user_id, TEST_DEVICE))
+
+
+def _self(leg: Leg) -> Actor:
+    return Actor(ActorType.USER, leg.user_id)
