@@ -1,8 +1,6 @@
 """The machine has no hands: what it is given stays as it was, and the same question has the same answer."""
 
-import ast
 from copy import deepcopy
-from pathlib import Path
 
 import pytest
 
@@ -11,18 +9,6 @@ from service.core.dialing import dial
 from service.core.machine import decide
 from tests.core.story import API, NOON, Story, at, dialing, phone, talking, two_devices
 from tests.core.test_table import LIVE, ben_with, cells, command_of
-
-CORE = Path(__file__).resolve().parents[2] / "service" / "core"
-PURE = {
-    "collections.abc",
-    "dataclasses",
-    "datetime",
-    "enum",
-    "re",
-    "types",
-    "typing",
-    "uuid",
-}
 
 
 @pytest.mark.parametrize(("command", "state", "_cell"), [*cells(LIVE)])
@@ -69,12 +55,3 @@ def test_a_command_without_effect_gives_the_very_call_back():
 def test_there_is_no_rule_for_what_is_no_command():
     with pytest.raises(KeyError):
         decide(Story("ben").call, dialing("ben"), {}, NOON)
-
-
-@pytest.mark.parametrize("path", sorted(CORE.glob("*.py")), ids=lambda path: path.stem)
-def test_the_core_imports_nothing_with_hands(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names = [node.module] if isinstance(node, ast.ImportFrom) else []
-        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        for name in names:
-            assert name in PURE or name.startswith("service.core"), f"{path.name} imports {name}"
