@@ -22,6 +22,7 @@ import uvloop
 
 from service.api.application import build_api
 from service.api.auth import Gate
+from service.api.bell import Bell
 from service.api.deps import ApiConfig, Deps
 from service.api.limits import Limits, LimitsConfig
 from service.api.timing import Timing
@@ -30,8 +31,12 @@ from service.api.ws.endpoint import ws_route
 from service.api.ws.transport import SocketProtocol
 from service.config import Role, Settings, SettingsError
 from service.core.calls import Call, Leg, Ring
+from service.dispatch.guard import Guard, SystemResolver
+from service.dispatch.post import PostConfig, Poster
+from service.dispatch.webhooks import WebhookSender
 from service.live.bus import Bus, BusConfig
 from service.live.catchup import CatchUp
+from service.live.farewell import Farewell
 from service.live.hub import Hub
 from service.live.relay import Relay
 from service.live.wakes import Wakes
@@ -61,6 +66,7 @@ FRAME_LIMIT = 128 * 1024
 HEARTBEAT_S = 15.0
 BACKLOG = 4096
 LEAST_FREE_GIB = 0.5
+GOING_AWAY = 1001
 RETENTION_S = 600.0
 ORPHANS_S = 60.0
 GAUGE_S = 15.0
@@ -117,8 +123,18 @@ class Service:
             (StoreUnavailableError,), lambda name: self.metrics.task_restarts.labels(name).inc()
         )
         self.metronome = Metronome()
+        self.webhooks = self._webhook_sender()
+        self.bell = Bell()
+        self.metrics.sockets.set_function(lambda: len(self.hub.sessions()))
         self.server = FrontServer(self._server_config())
-        self._listeners = (self.hub.told, self.bus.told, self.deadlines.told, self.counting.told)
+        self._listeners = (
+            self.hub.told,
+            self.bus.told,
+            self.deadlines.told,
+            self.webhooks.wake,
+            self.bell.ring,
+            self.counting.told,
+        )
         self._serving: asyncio.Task[None] | None = None
 
     def _told(self, batch: Sequence[Told]) -> None:
@@ -134,6 +150,12 @@ class Service:
         deadline = leg.ring_deadline.timestamp()
         return mint_ring(TokenKey(key.kid, key.app.id, key.secret), claims, now=time.time(), ring_deadline=deadline)
 
+    def _webhook_sender(self) -> WebhookSender:
+        private = self.settings.allow_private_webhooks
+        poster = Poster(Guard(SystemResolver(), allow_private=private), PostConfig(allow_private=private))
+        outcomes = self.metrics.deliveries
+        return WebhookSender(self.database, poster, counted=lambda outcome: outcomes.labels(outcome).inc())
+
     def _server_config(self) -> uvicorn.Config:
         deps = Deps(
             database=self.database,
@@ -143,6 +165,9 @@ class Service:
             limits=Limits(LimitsConfig()),
             clock=time.time,
             config=ApiConfig(self.settings.public_url, allow_private_webhooks=self.settings.allow_private_webhooks),
+            ice=self.settings.ice(),
+            dismiss=Farewell(self.database, self.hub, self.relay).say,
+            bell=self.bell,
             metrics=self.metrics.page,
             ready=self.is_ready,
         )
@@ -179,6 +204,8 @@ class Service:
         keep("bus.poll", self.bus.poll)
         keep("relay", self.relay.run)
         keep("catch-up", CatchUp(self.database, self.hub).run)
+        if Role.DISPATCH in self.settings.roles:
+            keep("webhooks", self.webhooks.run)
         if Role.TIMERS in self.settings.roles:
             keep("deadlines", self.deadlines.run)
             retention = Retention(self.database, self.settings.retention())
@@ -210,6 +237,9 @@ class Service:
         self.server.should_exit = True
         with contextlib.suppress(StoreUnavailableError):
             await self.attendance.close()  # all its sockets at once, before they close one by one
+        for session in self.hub.sessions():
+            session.close(GOING_AWAY, "the service is stopping; come back")
+        self.bell.close()
         if self._serving:
             await self._serving
         await self.metronome.stop()

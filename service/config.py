@@ -19,6 +19,7 @@ from service.store.database import DatabaseConfig, sqlalchemy_url
 from service.store.embedded import EmbeddedConfig
 from service.telemetry.logs import LogConfig
 from service.timers.retention import RetentionConfig
+from service.wire.ice import IceConfig, IceServer
 
 PREFIX = "HOOKSWITCH_"
 FILE_VARIABLE = "HOOKSWITCH_CONFIG"
@@ -66,6 +67,10 @@ class Settings(BaseSettings):
     allow_private_webhooks: bool = Field(
         default=False, description="Development only: webhooks to private and loopback addresses."
     )
+    ice_servers: tuple[IceServer, ...] = Field(
+        (), description='STUN and TURN servers for clients, as JSON: `[{"urls": ["stun:stun.example.com:3478"]}]`.'
+    )
+    ice_ttl_s: int = Field(3600, ge=60, description="Clients ask for the ICE servers again after so long.")
     lease_s: float = Field(
         10, gt=0, description="A replica silent for so long is taken for dead; its users go offline."
     )
@@ -129,6 +134,10 @@ class Settings(BaseSettings):
             idempotency_keys=timedelta(hours=self.keep_idempotency_keys_h),
         )
 
+    def ice(self) -> IceConfig:
+        """What clients are told of STUN and TURN."""
+        return IceConfig(self.ice_servers, self.ice_ttl_s)
+
     def logs(self) -> LogConfig:
         """How to log."""
         return LogConfig(self.log_format, self.log_level)
@@ -159,6 +168,6 @@ def settings_table() -> str:
         default = field.default
         if isinstance(default, tuple):
             default = ",".join(default)
-        told = "" if default is None else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        told = "" if default in {None, ""} else f"`{str(default).lower() if isinstance(default, bool) else default}`"
         lines.append(f"| `{PREFIX}{name.upper()}` | {told} | {field.description} |")
     return "\n".join(lines) + "\n"

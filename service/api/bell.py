@@ -14,6 +14,7 @@ class Bell:
 
     def __init__(self) -> None:
         self._waiting: dict[str, asyncio.Event] = {}
+        self.closed = False
 
     def ring(self, batch: Sequence[Told]) -> None:
         """Called with every commit of this process."""
@@ -21,6 +22,12 @@ class Bell:
             for told in batch:
                 if told.envelopes and (event := self._waiting.pop(told.call.app_id, None)):
                     event.set()
+
+    def close(self) -> None:
+        """The process is stopping: nobody waits any more."""
+        self.closed = True
+        for event in self._waiting.values():
+            event.set()
 
     def listen(self, app_id: str) -> asyncio.Event:
         """What is set at the app's next event. Ask before looking, so that nothing falls in between."""

@@ -29,11 +29,16 @@ async def _always() -> bool:
     return True
 
 
+async def _nobody(_app_id: str, _user_id: str) -> None:
+    """No socket to close."""
+
+
 @dataclass(slots=True, frozen=True)
 class Deps:
     """Everything endpoints reach for.
 
     `clock` gives seconds since the epoch, `metrics` the text of /metrics; `bell.ring` is a listener of the switchboard.
+    `dismiss` closes the sockets of a user (app, user) whose tokens were revoked.
     """
 
     database: Database
@@ -47,3 +52,4 @@ class Deps:
     bell: Bell = field(default_factory=Bell)
     metrics: Callable[[], bytes] = lambda: b""
     ready: Callable[[], Awaitable[bool]] = _always
+    dismiss: Callable[[str, str], Awaitable[None]] = _nobody

@@ -49,7 +49,7 @@ async def _page(ask: KeyAsk, query: ReadFeed, place: Place) -> Page:
         async with deps.database.hot() as driver:
             page = await feed(driver, ask.app_id, place, query.types, query.limit)
         left = until - deps.clock()
-        if page.texts or left <= 0:
+        if page.texts or left <= 0 or deps.bell.closed:
             return page
         place = page.place
         if bell.is_set():
