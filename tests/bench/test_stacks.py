@@ -1,9 +1,9 @@
 from bench.stacks import lines, name_of, parse
 
 FOLDED = """\
-serve (/src/service/app.py:10);do (/src/service/switchboard/board.py:90);fetch (/x/lib/python3.11/site-packages/asyncpg/pool.py:7) 30
-serve (/src/service/app.py:10);do (/src/service/switchboard/board.py:95) 10
-serve (/src/service/app.py:10);dumps (/x/lib/python3.11/json/__init__.py:3) 60
+serve (/service/app.py:1);do (/service/switchboard/board.py:9);fetch (/python3.11/site-packages/asyncpg/pool.py:7) 30
+serve (/service/app.py:1);do (/service/switchboard/board.py:9) 10
+serve (/service/app.py:1);dumps (/x/lib/python3.11/json/__init__.py:3) 60
 not a stack
 """
 
