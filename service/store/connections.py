@@ -14,7 +14,7 @@ from service.store.database import Driver
 
 @dataclass(slots=True, frozen=True)
 class Connection:
-    """One socket of a user's device."""
+    """One socket of a user's device. Guests and tokens for one call are `visiting`: they make no user."""
 
     id: UUID
     app_id: str
@@ -22,6 +22,7 @@ class Connection:
     device_id: str
     platform: str
     app_version: str | None = None
+    visiting: bool = False
 
 
 @dataclass(slots=True, frozen=True)
@@ -71,6 +72,7 @@ OTHERS = "SELECT count(*) FROM replicas WHERE id <> $1 AND lease_until > clock_t
 CALLS = "ARRAY(SELECT g.call_id FROM engagements g WHERE g.app_id = $2 AND g.user_id = $3) AS calls"
 
 # The newest socket of a device is the only one: whoever was there before is named, so that it can be closed.
+# Whoever was never seen before comes into being, as by being dialled.
 ADD = f"""
 WITH older AS (
   DELETE FROM connections WHERE app_id = $2 AND user_id = $3 AND device_id = $4 AND id <> $1
@@ -82,6 +84,12 @@ WITH older AS (
 ), seen AS (
   UPDATE devices SET last_seen_at = clock_timestamp(), app_version = coalesce($6, app_version)
   WHERE app_id = $2 AND user_id = $3 AND id = $4
+), met AS (
+  INSERT INTO users (app_id, id)
+  SELECT a.id, $3 FROM apps a
+  WHERE a.id = $2 AND NOT $8 AND coalesce((a.settings->>'auto_create_users')::boolean, true)
+  ON CONFLICT (app_id, id) DO UPDATE SET deleted_at = NULL, created_at = clock_timestamp()
+  WHERE users.deleted_at IS NOT NULL
 )
 SELECT ARRAY(SELECT id FROM older ORDER BY id) AS older, ARRAY(SELECT replica_id FROM older ORDER BY id) AS replicas,
   {CALLS}
@@ -142,6 +150,9 @@ AND NOT EXISTS (SELECT FROM connections c WHERE c.replica_id = r.id)
 """
 
 
+PLACES = "SELECT id, replica_id FROM connections WHERE app_id = $1 AND user_id = $2"
+
+
 async def register_replica(driver: Driver, replica_id: UUID, lease_s: float) -> None:
     """Start (or go on with) a replica's lease of `lease_s` seconds."""
     await driver.execute(REGISTER, replica_id, lease_s)
@@ -173,7 +184,9 @@ async def add_connection(driver: Driver, connection: Connection, replica_id: UUI
     A replica that others took for dead notes nothing: its next renewal restores all its connections.
     """
     c = connection
-    row = await driver.fetchrow(ADD, c.id, c.app_id, c.user_id, c.device_id, c.platform, c.app_version, replica_id)
+    row = await driver.fetchrow(
+        ADD, c.id, c.app_id, c.user_id, c.device_id, c.platform, c.app_version, replica_id, c.visiting
+    )
     if row is None:
         return Arrival((), ())
     return Arrival(tuple(map(Place, row["older"], row["replicas"])), tuple(row["calls"]))
@@ -213,3 +226,8 @@ async def engaged_connections(driver: Driver, replica_id: UUID) -> list[Engaged]
 def _engaged(row: asyncpg.Record) -> Engaged:
     *connection, calls = row
     return Engaged(Connection(*connection), tuple(calls))
+
+
+async def places_of(driver: Driver, app_id: str, user_id: str) -> list[Place]:
+    """Where the user's devices are connected."""
+    return [Place(row["id"], row["replica_id"]) for row in await driver.fetch(PLACES, app_id, user_id)]

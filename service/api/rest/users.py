@@ -68,7 +68,7 @@ async def list_users(ask: KeyAsk, query: Annotated[PageQuery, Query()]) -> Respo
     responses=refusals(Code.NOT_FOUND),
 )
 async def delete_user(ask: Ask, user_id: UserId) -> Response:
-    """The user leaves its calls (`terminated`), its tokens are revoked, its devices and presence are forgotten.
+    """The user leaves its calls (`terminated`), its tokens are revoked, its sockets closed, its devices forgotten.
 
     What is told of past calls stays. A user of the same id can be made again and is then a new one.
     """
@@ -76,6 +76,7 @@ async def delete_user(ask: Ask, user_id: UserId) -> Response:
     deps = ask.deps
     known = await take_leave(deps.database, deps.switchboard, ask.app_id, user_id, ask.principal.actor)
     deps.gate.forget(ask.app_id, user_id)
+    await deps.dismiss(ask.app_id, user_id)
     if not known:
         raise no_such_user()
     return nothing()

@@ -25,7 +25,7 @@ from service.api.ws.deps import SocketDeps
 from service.api.ws.transport import Reader, SocketProtocol
 from service.api.ws.welcome import welcome
 from service.core.refusals import Code
-from service.core.rights import Credential
+from service.core.rights import Credential, TokenKind
 from service.live.framing import json_frame
 from service.live.session import Session
 from service.store.connections import Connection
@@ -94,6 +94,8 @@ class Conversation(Reader):
             self._take(_frame(data))
         except RefusedError as refusal:
             self._say(_error(refusal, frame_id))
+            if self._admitted is None:
+                self._bye(NOT_WELCOME, refusal.code.value)
 
     def congested(self) -> None:
         if self._session:
@@ -195,6 +197,7 @@ class Conversation(Reader):
             hello.device_id,
             hello.platform.value,
             hello.app_version,
+            visiting=principal.call_id is not None or principal.kind is TokenKind.GUEST,
         )
         session = Session(
             connection, self._socket, deps.config.session, only_call=principal.call_id, ring_me=self._ring_me
