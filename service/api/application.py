@@ -47,6 +47,8 @@ class Guard:
             nowhere = problem(Code.NOT_FOUND, 404, "there is nothing at this address")
             await Reply(nowhere, 404, content_type=CONTENT_TYPE.encode())(scope, receive, send)
             return
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}  # the server leaves the body out
         try:
             await self._app(scope, receive, send)
         except ClientDisconnect:

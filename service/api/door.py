@@ -224,8 +224,12 @@ class Door(APIRoute):
         return self._plan.ask[1]
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        methods = self.methods or set()
-        if scope["method"] not in methods:
-            raise HTTPException(405, headers={"Allow": ", ".join(sorted(methods))})
+        if scope["method"] not in (self.methods or ()):
+            raise HTTPException(405, headers={"Allow": ", ".join(self._methods_here(scope))})
         response = await self._plan(scope, receive, send)
         await response(scope, receive, send)
+
+    def _methods_here(self, scope: Scope) -> list[str]:
+        """Every method that this path takes, at whichever door."""
+        doors = (route for route in scope["app"].routes if isinstance(route, Door))
+        return sorted({method for door in doors if door.path == self.path for method in door.methods or ()})

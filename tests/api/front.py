@@ -160,5 +160,3 @@ def problem(response, status, code):
     assert body["title"]
     assert body["detail"]
     return body
-
-
