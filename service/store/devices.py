@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -27,16 +27,21 @@ def _of(app_id: str, user_id: str) -> ColumnElement[bool]:
 
 
 async def put_device(
-    connection: AsyncConnection,
-    app_id: str,
-    user_id: str,
-    device_id: str,
-    body: DeviceBody,
-) -> tuple[DeviceView, bool]:
-    """Register a device, or replace its registration; true when it is new.
+    connection: AsyncConnection, app_id: str, user_id: str, device_id: str, body: DeviceBody
+) -> tuple[DeviceView, DeviceView | None]:
+    """Register a device, or replace its registration; answers it as it is now and as it was before, if it was.
 
     Raises :class:`TooManyDevicesError`. The user must exist.
     """
+    # One registration at a time for each user, so that the limit holds.
+    await connection.execute(
+        select(users.c.id).where(users.c.app_id == app_id, users.c.id == user_id).with_for_update(),
+    )
+    before = await get_device(connection, app_id, user_id, device_id)
+    if before is None:
+        count = await connection.scalar(select(func.count()).select_from(devices).where(_of(app_id, user_id)))
+        if (count or 0) >= MOST_DEVICES:
+            raise TooManyDevicesError
     said = {
         "platform": body.platform.value,
         "push": body.push.kept() if body.push else None,
@@ -44,22 +49,13 @@ async def put_device(
         "app_version": body.app_version,
         "updated_at": NOW,
     }
-    # One registration at a time for each user, so that the limit holds.
-    await connection.execute(
-        select(users.c.id).where(users.c.app_id == app_id, users.c.id == user_id).with_for_update(),
+    written = await connection.execute(
+        insert(devices)
+        .values(app_id=app_id, user_id=user_id, id=device_id, **said)
+        .on_conflict_do_update(index_elements=list(devices.primary_key), set_=said)
+        .returning(*TOLD),
     )
-    changed = await connection.execute(
-        update(devices).where(_of(app_id, user_id), devices.c.id == device_id).values(**said).returning(*TOLD),
-    )
-    if row := changed.one_or_none():
-        return _view(row), False
-    count = await connection.scalar(select(func.count()).select_from(devices).where(_of(app_id, user_id)))
-    if (count or 0) >= MOST_DEVICES:
-        raise TooManyDevicesError
-    made = await connection.execute(
-        insert(devices).values(app_id=app_id, user_id=user_id, id=device_id, **said).returning(*TOLD),
-    )
-    return _view(made.one()), True
+    return _view(written.one()), before
 
 
 async def get_device(connection: AsyncConnection, app_id: str, user_id: str, device_id: str) -> DeviceView | None:
@@ -83,10 +79,13 @@ async def list_devices(
     return [_view(row) for row in await connection.execute(query.order_by(devices.c.id).limit(limit))]
 
 
-async def remove_device(connection: AsyncConnection, app_id: str, user_id: str, device_id: str) -> bool:
-    """Forget a registration; false when there was none."""
-    done = await connection.execute(delete(devices).where(_of(app_id, user_id), devices.c.id == device_id))
-    return done.rowcount > 0
+async def remove_device(connection: AsyncConnection, app_id: str, user_id: str, device_id: str) -> DeviceView | None:
+    """Forget a registration; answers it as it was, `None` when there was none."""
+    done = await connection.execute(
+        delete(devices).where(_of(app_id, user_id), devices.c.id == device_id).returning(*TOLD),
+    )
+    row = done.one_or_none()
+    return None if row is None else _view(row)
 
 
 def _view(row: Row[Any]) -> DeviceView:

@@ -1,40 +1,22 @@
-"""What becomes of calls when somebody goes away: a device, a user, a whole app (scenarios 57, 60).
+"""What becomes of calls when somebody goes away: a user, a whole app (scenario 60).
 
 What goes is taken out of the directory first, so that nothing new can begin; then the calls hear of it one by one,
 through the same door as every command. All of it can be repeated: whoever was interrupted does it again.
 """
 
 from service.core.calls import Actor
-from service.core.commands import DeviceRemoved, End, Remove
+from service.core.commands import End, Remove
 from service.core.vocabulary import EndReason
 from service.store.apps import suspend_app
 from service.store.database import Database
-from service.store.devices import remove_device
-from service.store.engagements import engaging, unfinished_of_app, unfinished_of_user
+from service.store.directory import engaged_in
+from service.store.unfinished import unfinished_of_app, unfinished_of_user
 from service.store.users import forget_user
 from service.switchboard.board import Switchboard
 
 BATCH = 200
 LATECOMERS = 3
 """How often to look whether the user is still engaged, by a call that was being dialled meanwhile."""
-
-
-async def unregister(
-    database: Database,
-    board: Switchboard,
-    app_id: str,
-    user_id: str,
-    device_id: str,
-    actor: Actor,
-) -> bool:
-    """Forget a device; if it rings it stops, the user's others go on (scenario 57). False: it was not registered."""
-    async with database.begin() as connection:
-        known = await remove_device(connection, app_id, user_id, device_id)
-    async with database.hot() as driver:
-        calls = await engaging(driver, app_id, user_id)
-    for call_id in calls:
-        await board.do(app_id, call_id, DeviceRemoved(actor, user_id, device_id))
-    return known
 
 
 async def delete_user(database: Database, board: Switchboard, app_id: str, user_id: str, actor: Actor) -> bool:
@@ -50,7 +32,7 @@ async def delete_user(database: Database, board: Switchboard, app_id: str, user_
         for call_id in calls:
             await board.do(app_id, call_id, Remove(actor, user_id, reason=EndReason.TERMINATED))
         async with database.hot() as driver:
-            calls = await engaging(driver, app_id, user_id)
+            calls = await engaged_in(driver, app_id, user_id)
     return known
 
 

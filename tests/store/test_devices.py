@@ -52,12 +52,12 @@ async def connection(database, apps):
 
 
 async def test_a_device_is_registered_then_replaced(connection):
-    made, created = await put_device(connection, "a", "anna", "phone", PHONE)
-    assert created
+    made, before = await put_device(connection, "a", "anna", "phone", PHONE)
+    assert before is None
     assert (made.device_id, made.user_id, made.platform, made.hardware_id) == ("phone", "anna", "ios", "serial-1")
     assert (made.app_version, made.last_seen_at) == ("1.2", None)
-    again, created = await put_device(connection, "a", "anna", "phone", DeviceBody(platform="android"))
-    assert not created
+    again, before = await put_device(connection, "a", "anna", "phone", DeviceBody(platform="android"))
+    assert before == made
     assert (again.platform, again.push, again.hardware_id, again.app_version) == ("android", None, None, None)
     assert again.created_at == made.created_at
     assert await get_device(connection, "a", "anna", "phone") == again
@@ -120,7 +120,7 @@ async def test_a_user_has_so_many_devices_and_no_more(connection):
         await put_device(connection, "a", "anna", str(number), DeviceBody(platform="web"))
     with pytest.raises(TooManyDevicesError):
         await put_device(connection, "a", "anna", "one more", DeviceBody(platform="web"))
-    assert not (await put_device(connection, "a", "anna", "7", DeviceBody(platform="tv")))[1]
+    assert (await put_device(connection, "a", "anna", "7", DeviceBody(platform="tv")))[1]
 
 
 async def test_a_deleted_user_takes_its_devices_along(connection):

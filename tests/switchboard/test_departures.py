@@ -5,7 +5,8 @@ from service.core.vocabulary import ActorType, EndReason, LegState, RingState, S
 from service.store.devices import get_device, put_device
 from service.store.presence import keep_said
 from service.store.users import get_user, put_user
-from service.switchboard.departures import delete_user, suspend, unregister
+from service.switchboard.departures import delete_user, suspend
+from service.switchboard.devices import unregister
 from service.wire.devices import DeviceBody
 from service.wire.presence import PresenceBody
 from service.wire.users import UserBody

@@ -18,7 +18,7 @@ from service.core.rights import may_change_user, may_read_user
 from service.store import devices as store
 from service.store.directory import ensure_users
 from service.store.users import get_user
-from service.switchboard.departures import unregister
+from service.switchboard.devices import register, unregister
 from service.wire.devices import DeviceBody, DeviceView
 from service.wire.shapes import Page, PageQuery
 from service.wire.texts import DeviceId, UserId
@@ -58,8 +58,7 @@ async def put_device(ask: Ask, user_id: UserId, device_id: DeviceId, body: Devic
         check_receiver(ask.deps, body.push.subscription.endpoint, "push.subscription.endpoint")
     await need_user(ask, user_id)
     try:
-        async with ask.deps.database.begin() as connection:
-            device, created = await store.put_device(connection, ask.app_id, user_id, device_id, body)
+        device, created = await register(ask.deps.database, ask.app_id, user_id, device_id, body, ask.principal.actor)
     except store.TooManyDevicesError:
         limit = f"a user has at most {store.MOST_DEVICES} devices; delete one first"
         raise RefusedError(Code.CAPACITY_EXCEEDED, limit) from None

@@ -1,10 +1,8 @@
-"""Which unfinished calls somebody is in: asked when a device, a user or a whole app goes away."""
+"""Which calls are unfinished: asked when a user or a whole app goes away."""
 
 from uuid import UUID
 
 from service.store.database import Driver
-
-ENGAGING = "SELECT call_id FROM engagements WHERE app_id = $1 AND user_id = $2 ORDER BY slot"
 
 UNFINISHED_OF_USER = """
 SELECT j.call_id FROM call_users j JOIN calls c ON c.id = j.call_id
@@ -14,11 +12,6 @@ WHERE j.app_id = $1 AND j.user_id = $2 AND c.ended_at IS NULL ORDER BY j.call_id
 UNFINISHED_OF_APP = """
 SELECT id AS call_id FROM calls WHERE app_id = $1 AND ended_at IS NULL ORDER BY id LIMIT $2
 """
-
-
-async def engaging(driver: Driver, app_id: str, user_id: str) -> list[UUID]:
-    """The calls that engage the user: those in which a device of theirs may ring or talk."""
-    return [row["call_id"] for row in await driver.fetch(ENGAGING, app_id, user_id)]
 
 
 async def unfinished_of_user(driver: Driver, app_id: str, user_id: str) -> list[UUID]:

@@ -1,0 +1,43 @@
+"""Telling of a user: the event and its deliveries, written together with what it tells of."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import any_, func, insert, literal, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.core.calls import Actor
+from service.store.tables import deliveries, events, users, webhooks
+from service.wire.user_feed import Chain, user_envelope
+
+
+async def tell_user(
+    connection: AsyncConnection,
+    app_id: str,
+    user_id: str,
+    kind: str,
+    facts: Mapping[str, Any],
+    *,
+    cause: str,
+    by: Actor,
+) -> None:
+    """Tell the next event of a user, in the transaction that makes it true. The user must exist."""
+    this = (users.c.app_id == app_id, users.c.id == user_id)
+    now = func.clock_timestamp()
+    found = await connection.execute(select(users.c.seq, users.c.last_hash, now).where(*this).with_for_update())
+    envelope, after = user_envelope(app_id, user_id, Chain(*found.one()), kind, facts, cause=cause, by=by)
+    await connection.execute(update(users).where(*this).values(seq=after.seq, last_hash=after.last_hash))
+    await connection.execute(
+        insert(events).values(
+            stream=envelope.stream,
+            seq=envelope.seq,
+            event_id=envelope.event_id,
+            app_id=app_id,
+            type=kind,
+            text=envelope.text,
+        ),
+    )
+    wanted = select(webhooks.c.id, literal(envelope.stream), literal(envelope.seq)).where(
+        webhooks.c.app_id == app_id, webhooks.c.enabled, literal(kind).like(any_(webhooks.c.patterns))
+    )
+    await connection.execute(insert(deliveries).from_select(["webhook_id", "stream", "seq"], wanted))

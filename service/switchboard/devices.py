@@ -1,0 +1,50 @@
+"""Devices come and go: kept, told of, and heard of by the calls that they ring for."""
+
+from service.core.calls import Actor
+from service.core.commands import DeviceRemoved
+from service.store.database import Database
+from service.store.devices import put_device, remove_device
+from service.store.directory import engaged_in
+from service.store.user_feed import tell_user
+from service.switchboard.board import Switchboard
+from service.wire.devices import DeviceBody, DeviceView
+from service.wire.user_feed import DEVICE_REGISTERED, DEVICE_REMOVED
+
+
+async def register(
+    database: Database, app_id: str, user_id: str, device_id: str, body: DeviceBody, actor: Actor
+) -> tuple[DeviceView, bool]:
+    """Register a device, or replace its registration; true when it is new. Told only when something is different.
+
+    Raises `TooManyDevicesError`. The user must exist.
+    """
+    async with database.begin() as connection:
+        device, before = await put_device(connection, app_id, user_id, device_id, body)
+        if before is None or _lasting(before) != _lasting(device):
+            facts = {"device": device.model_dump(mode="json")}
+            await tell_user(connection, app_id, user_id, DEVICE_REGISTERED, facts, cause="register", by=actor)
+    return device, before is None
+
+
+async def unregister(
+    database: Database, board: Switchboard, app_id: str, user_id: str, device_id: str, actor: Actor
+) -> bool:
+    """Forget a device; if it rings it stops, the user's others go on (scenario 57). False: it was not registered.
+
+    Whoever was interrupted between the two does it again: the calls hear of it in any case.
+    """
+    async with database.begin() as connection:
+        device = await remove_device(connection, app_id, user_id, device_id)
+        if device is not None:
+            facts = {"device": device.model_dump(mode="json")}
+            await tell_user(connection, app_id, user_id, DEVICE_REMOVED, facts, cause="unregister", by=actor)
+    async with database.hot() as driver:
+        calls = await engaged_in(driver, app_id, user_id)
+    for call_id in calls:
+        await board.do(app_id, call_id, DeviceRemoved(actor, user_id, device_id))
+    return device is not None
+
+
+def _lasting(device: DeviceView) -> dict[str, object]:
+    """What is worth telling when it differs: everything but times."""
+    return device.model_dump(exclude={"created_at", "updated_at", "last_seen_at"})
