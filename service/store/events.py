@@ -62,13 +62,15 @@ OF_CALL = """
 SELECT seq, text, only_for FROM events WHERE stream = $1 AND seq >= $2 ORDER BY seq LIMIT $3
 """
 
+# Both bounds and the order are whole prefixes of ix_events_feed, so that no other index can be taken for a plan that
+# serves every reader: one by `tx` would walk through all apps and sort.
 FEED = """
 SELECT tx::text AS tx, stream, seq, text FROM events
-WHERE app_id = $1 AND (tx, stream, seq) > ($2::text::xid8, $3, $4)
-  AND tx < pg_snapshot_xmin(pg_current_snapshot())
+WHERE (app_id, tx, stream, seq) > ($1, $2::text::xid8, $3, $4)
+  AND (app_id, tx) < ($1, pg_snapshot_xmin(pg_current_snapshot()))
 """
 OF_TYPES = " AND type LIKE ANY ($6)"
-IN_ORDER = " ORDER BY tx, stream, seq LIMIT $5"
+IN_ORDER = " ORDER BY app_id, tx, stream, seq LIMIT $5"
 
 HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text"
 

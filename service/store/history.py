@@ -30,15 +30,15 @@ class Wanted:
     call_id: UUID | None = None
 
 
-RANGE = "k.id >= $2 AND k.id < $3"
-OF_APP = f"SELECT k.body, k.version FROM calls k WHERE k.app_id = $1 AND {RANGE}"  # noqa: S608 - constants
+# Bounds and order by (app_id, id): by the id alone a small app's page could be a walk through all other apps' calls.
+OF_APP = "SELECT k.body, k.version FROM calls k WHERE (k.app_id, k.id) >= ($1, $2) AND (k.app_id, k.id) < ($1, $3)"
 OF_USER = """
 SELECT k.body, k.version FROM call_users u JOIN calls k ON k.id = u.call_id
 WHERE u.app_id = $1 AND u.user_id = $6 AND u.call_id >= $2 AND u.call_id < $3
 """
 STATES = " AND ($4::text[] IS NULL OR k.state = ANY ($4))"
 LIVE = " AND k.ended_at IS NULL"
-PAGE = " ORDER BY k.id DESC LIMIT $5"
+PAGE = " ORDER BY k.app_id DESC, k.id DESC LIMIT $5"
 PAGE_OF_USER = " ORDER BY u.call_id DESC LIMIT $5"
 
 

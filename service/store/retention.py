@@ -18,7 +18,8 @@ class Pruned:
 
 
 # Transaction ids rise with time, so the oldest events are the first by `tx`. An event stays while its call goes on or
-# has ended too recently, and while a delivery of it is not done.
+# has ended too recently, and while a delivery of it is not done. Asked row by row, because the batch is small: a join
+# would read all calls.
 EVENTS = """
 WITH oldest AS (
   SELECT stream, seq, tx, created_at < statement_timestamp() - $2::interval AS old
@@ -26,11 +27,10 @@ WITH oldest AS (
 ), gone AS (
   DELETE FROM events e USING oldest o
   WHERE o.old AND e.stream = o.stream AND e.seq = o.seq
-    AND NOT EXISTS (
-      SELECT FROM calls k WHERE k.id = o.stream
-      AND (k.ended_at IS NULL OR k.ended_at >= statement_timestamp() - $2::interval))
-    AND NOT EXISTS (
-      SELECT FROM deliveries d WHERE d.stream = o.stream AND d.seq = o.seq AND d.state = 'pending')
+    AND (SELECT coalesce(k.ended_at < statement_timestamp() - $2::interval, false)
+         FROM calls k WHERE k.id = o.stream) IS NOT FALSE
+    AND (SELECT true FROM deliveries d
+         WHERE d.stream = o.stream AND d.seq = o.seq AND d.state = 'pending' LIMIT 1) IS NULL
   RETURNING 1
 )
 SELECT (SELECT count(*) FROM gone) AS rows, count(*) AS seen, bool_and(old) AS all_old,
@@ -49,9 +49,9 @@ SELECT (SELECT count(*) FROM gone) AS rows, count(*) AS seen, bool_and(old) AS a
 """
 
 KEYS = """
-DELETE FROM idempotency_keys WHERE (app_id, principal, key) IN (
-  SELECT app_id, principal, key FROM idempotency_keys
-  WHERE created_at < statement_timestamp() - $1::interval ORDER BY created_at LIMIT $2)
+DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
+  SELECT ctid FROM idempotency_keys WHERE created_at < statement_timestamp() - $1::interval
+  ORDER BY created_at LIMIT $2))
 """
 
 SOURCES = "DELETE FROM presence_sources WHERE expires_at < statement_timestamp() - interval '1 day'"

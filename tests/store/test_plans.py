@@ -1,0 +1,180 @@
+"""The plans of the hot statements on years of history: by index, however much there is."""
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from service.store import calls, connections, deliveries, directory, events, hearing, history, presence, retention
+from service.store.database import driver_dsn
+from tests.fixtures.postgres import execute, fresh_database, value
+
+GROWING = frozenset(
+    "calls call_users connections deliveries devices engagements events idempotency_keys presence_sources users".split()
+)
+
+YEARS = Path(__file__).with_name("years.sql")
+
+# Literals of parameters that several statements take.
+APP, USERS, USER = "'app'", "'{u1,u2,u3}'", "'u1'"
+NOW, NULL = "now()", "NULL"
+
+HOT = {
+    "load a call": (calls.LOAD, "$call"),
+    "load many calls": (calls.LOAD_MANY, "$calls"),
+    "claim what is due": (calls.CLAIM_DUE, "50"),
+    "the next deadline": (calls.NEXT_DEADLINE,),
+    "postpone": (calls.POSTPONE, "$call", "30"),
+    "save a turn": (calls.UPDATE, "$columns"),
+    "save a new call": (calls.INSERT, "$columns", APP, "'key'", "'k1'", "''"),
+    "look people up": (directory.LOOK_UP, APP, USERS, USER, "'key'", "'k1'"),
+    "who is engaged": (directory.ENGAGED, APP, USER),
+    "make newcomers": (directory.ENSURE, APP, USERS),
+    "read the app's feed": (events.FEED + events.IN_ORDER, APP, "'200'", "$call", "2", "100"),
+    "read some of the feed": (
+        events.FEED + events.OF_TYPES + events.IN_ORDER,
+        APP,
+        "'200'",
+        "$call",
+        "2",
+        "100",
+        "'{call.%}'",
+    ),
+    "read a call's feed": (events.OF_CALL, "$call", "1", "100"),
+    "history of the app": (history.OF_APP + history.STATES + history.PAGE, APP, "$first", "$call", NULL, "50"),
+    "live calls of the app": (
+        history.OF_APP + history.STATES + history.LIVE + history.PAGE,
+        APP,
+        "$first",
+        "$call",
+        "'{ringing}'",
+        "50",
+    ),
+    "history of a user": (
+        history.OF_USER + history.STATES + history.PAGE_OF_USER,
+        APP,
+        "$first",
+        "$call",
+        NULL,
+        "50",
+        USER,
+    ),
+    "where a user stands": (hearing.STANDING, APP, USER, "86400"),
+    "what a socket missed": (hearing.RESUME, APP, USER, "86400", "$call", "1", "'200'", "15"),
+    "what a socket lacks": (hearing.MISSING, "$calls", "'{1,2,3}'"),
+    "news of other replicas": (hearing.NEWS, "'525'"),
+    "presence": (presence.FACTS, APP, USERS),
+    "a device comes": (connections.ADD, "$call", APP, USER, "'d'", "'web'", NULL, "$replica", "false"),
+    "a device goes": (connections.STANDING, "$call", APP, USER, "'d'"),
+    "forget sockets": (connections.REMOVE, "$calls"),
+    "who has deliveries due": (deliveries.DUE, NULL),
+    "claim deliveries": (deliveries.CLAIM, "$webhooks", "'{16}'", NULL, "25", "390"),
+    "prune events": (retention.EVENTS, "'0'", "'7 days'", "1000"),
+    "prune deliveries": (retention.DELIVERIES, "0", "'7 days'", "1000"),
+    "prune keys": (retention.KEYS, "'1 day'", "1000"),
+}
+MUST_USE = {
+    "claim what is due": "ix_calls_deadline_at",
+    "the next deadline": "ix_calls_deadline_at",
+    "read the app's feed": "ix_events_feed",
+    "live calls of the app": "ix_calls_live",
+    "history of the app": "ix_calls_app_id_id",
+    "prune events": "ix_events_tx",
+}
+
+
+class Archive:
+    """The database, and what the placeholders of the table above stand for in it."""
+
+    def __init__(self, url):
+        self.url = url
+
+    async def read(self):
+        call = await value(self.url, "SELECT id FROM calls WHERE app_id = 'app' ORDER BY id DESC LIMIT 1")
+        many = await value(self.url, "SELECT array_agg(id) FROM (SELECT id FROM calls ORDER BY id DESC LIMIT 3) c")
+        webhook = await value(self.url, "SELECT webhook_id FROM deliveries LIMIT 1")
+        replica = await value(self.url, "SELECT id FROM replicas LIMIT 1")
+        array = "'{" + ",".join(map(str, many[:1])) + "}'"
+        columns = [
+            array, "'{2}'", "'{ringing}'", "'{now}'", "'{NULL}'", "'{x}'",
+            array, "'{4}'", array, "'{call.ringing}'", "'{NULL}'", "'{x}'",
+            array, "'{u1}'", array, "'{u2}'", "'{0}'", array, "'{u2}'",
+        ]  # fmt: skip
+        self.values = {
+            "$call": f"'{call}'",
+            "$calls": "'{" + ",".join(map(str, many)) + "}'",
+            "$first": "'00000000-0000-0000-0000-000000000000'",
+            "$webhooks": f"'{{{webhook}}}'",
+            "$replica": f"'{replica}'",
+            "$columns": ", ".join(columns),
+        }
+        return self
+
+    async def plan(self, statement, arguments, mode):
+        """How PostgreSQL would run it: for these values (`custom`) or for any (`generic`), as the driver gets it."""
+        given = ", ".join(self.values.get(argument, argument) for argument in arguments)
+        connection = await asyncpg.connect(driver_dsn(self.url), server_settings={"jit": "off"})
+        try:
+            await connection.execute(f"SET plan_cache_mode = force_{mode}_plan")
+            await connection.execute(f"PREPARE hot AS {statement}")
+            explain = f"EXPLAIN (FORMAT JSON) EXECUTE hot{f'({given})' if given else ''}"
+            (row,) = await connection.fetch(explain)
+            return json.loads(row[0])[0]["Plan"]
+        finally:
+            await connection.close()
+
+
+def told(plan, depth=0):
+    """The plan as an outline, for whoever must mend it."""
+    where = plan.get("Relation Name", plan.get("Index Name", ""))
+    how = {name: plan[name] for name in ("Index Name", "Index Cond", "Filter") if name in plan}
+    lines = [f"{'  ' * depth}{plan['Node Type']} {where} {how or ''}".rstrip()]
+    return "\n".join([*lines, *(told(child, depth + 1) for child in plan.get("Plans", ()))])
+
+
+def nodes(plan):
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+@pytest.fixture(scope="module")
+def archive(postgres_server, postgres_template):
+    """Made once for the tests of this file."""
+    stack = AsyncExitStack()
+
+    async def make():
+        url = await stack.enter_async_context(fresh_database(postgres_server, postgres_template))
+        await execute(url, YEARS.read_text(encoding="utf-8"), "VACUUM ANALYZE")
+        return await Archive(url).read()
+
+    with asyncio.Runner() as runner:
+        yield runner.run(make())
+        runner.run(stack.aclose())
+
+
+@pytest.mark.parametrize("mode", ["custom", "generic"])
+@pytest.mark.parametrize("name", HOT)
+async def test_no_growing_table_is_read_from_end_to_end(archive, name, mode):
+    statement, *arguments = HOT[name]
+    plan = await archive.plan(statement, arguments, mode)
+    read_whole = [
+        node["Relation Name"]
+        for node in nodes(plan)
+        if node["Node Type"] == "Seq Scan" and node["Relation Name"] in GROWING
+    ]
+    assert read_whole == [], told(plan)
+    used = {node["Index Name"] for node in nodes(plan) if "Index Name" in node}
+    assert MUST_USE.get(name) in {None, *used}, told(plan)
+
+
+@pytest.mark.parametrize("mode", ["custom", "generic"])
+async def test_the_sweep_reads_nothing_but_what_is_due(archive, mode):
+    """A volatile clock in the condition would read every deadline there is."""
+    plan = await archive.plan(calls.CLAIM_DUE, ["50"], mode)
+    (scan,) = [node for node in nodes(plan) if node.get("Relation Name") == "calls"]
+    assert scan["Node Type"] == "Index Scan"
+    assert "deadline_at <= statement_timestamp()" in scan["Index Cond"]
