@@ -97,7 +97,7 @@ class Bus:
         for stream, seq in streams.items():
             heard_of = max(self._accounted.get(stream, 0), self._recent.get(stream, 0))
             if heard_of < seq and self._hub.anybody:
-                self._hub.wanted.add(stream, 0)
+                self._hub.wanted.add(stream, seq=seq)
         for call_id, version in versions.items():
             if self._hub.behind(str(call_id), version) is not None:
                 self._hub.wanted.add(call_id, version)
@@ -123,6 +123,6 @@ class Bus:
             call_id = UUID(call_hex)
             self._recent[call_id] = max(seq, self._recent.get(call_id, 0))
             if self._hub.concerned(hashes):
-                self._hub.wanted.add(call_id, version)
+                self._hub.wanted.add(call_id, version, seq)
         if self._wakes.replica_id.hex in said["mail"]:
             self._relay.arrived.set()

@@ -4,6 +4,7 @@ import asyncio
 from uuid import UUID
 
 from service.live.hub import Hub
+from service.live.wanted import Mark
 from service.store.database import Database
 from service.store.hearing import missing
 
@@ -32,8 +33,8 @@ class CatchUp:
         wanted = self._hub.wanted.take(MOST)
         stands = {
             call_id: after
-            for call_id, version in wanted.items()
-            if (after := self._hub.behind(str(call_id), version)) is not None
+            for call_id, mark in wanted.items()
+            if (after := self._hub.behind(str(call_id), *mark)) is not None
         }
         if not stands:
             return
@@ -46,6 +47,6 @@ class CatchUp:
         for heard in found:
             self._hub.caught_up(heard)
 
-    def _want_again(self, wanted: dict[UUID, int]) -> None:
-        for call_id, version in wanted.items():
-            self._hub.wanted.add(call_id, version)
+    def _want_again(self, wanted: dict[UUID, Mark]) -> None:
+        for call_id, mark in wanted.items():
+            self._hub.wanted.add(call_id, *mark)

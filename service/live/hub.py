@@ -154,8 +154,8 @@ class Hub:
                 continue  # the tail of a call that was over when the session began to stand
             self._hear(turn)
 
-    def behind(self, call_id: str, version: int = 0) -> int | None:
-        """The `seq` after which a call must be read, because a listener has a gap or `version` was not seen yet.
+    def behind(self, call_id: str, version: int = 0, seq: int = 0) -> int | None:
+        """The `seq` after which a call must be read, because a listener has a gap or the call has come further.
 
         `None` when everybody here has heard everything.
         """
@@ -167,7 +167,8 @@ class Hub:
             watch = session.watches.get(call_id) or Watch(leg.first_seq)
             if session.held is None and not (watch.removed and leg.state is LegState.REMOVED):
                 lowest = min(lowest, watch.next)
-        return lowest - 1 if version > live.version or lowest <= live.call.seq else None
+        further = version > live.version or seq > live.call.seq
+        return lowest - 1 if further or lowest <= live.call.seq else None
 
     def ringing(self) -> list[UUID]:
         """Calls for which somebody here is alerted: their version is worth a look, even when nothing was told."""
@@ -193,7 +194,7 @@ class Hub:
         if not self._offer(turn):
             if len(live.ahead) < MOST_AHEAD:
                 live.ahead.append(turn)
-            self.wanted.add(UUID(call_id), 0)
+            self.wanted.add(UUID(call_id))
         elif live.ahead:
             live.ahead.sort(key=lambda waiting: waiting.first)
             live.ahead = [waiting for waiting in live.ahead if not self._offer(waiting)]

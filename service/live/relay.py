@@ -67,7 +67,8 @@ class Relay:
                 local[0].send(json_frame({**frame, "from": connection.user_id}))
                 return None
             text = orjson.dumps({**frame, "from": connection.user_id}).decode()
-            replica = await relays.send(driver, new_id(), connection.app_id, to, target.device_id, text)
+            addressee = relays.Addressee(connection.app_id, to, target.device_id, self._wakes.replica_id)
+            replica = await relays.send(driver, addressee, new_id(), text)
         if replica is None:
             return Refusal(Code.MEDIA_UNAVAILABLE, "the participant's device is not connected now", (to,))
         self._wakes.mail(replica)

@@ -13,6 +13,16 @@ CLOSE = ""
 
 
 @dataclass(slots=True, frozen=True)
+class Addressee:
+    """A user's device (or the user's only one), anywhere but on the replica that sends."""
+
+    app_id: str
+    user_id: str
+    device_id: str | None
+    not_here: UUID
+
+
+@dataclass(slots=True, frozen=True)
 class Parcel:
     """A frame for one connection of this replica, or :data:`CLOSE`."""
 
@@ -20,12 +30,12 @@ class Parcel:
     text: str
 
 
-# To the device's newest socket; without a device only to a user who has but one.
+# To the device's newest socket elsewhere; without a device only to a user who has but one.
 SEND = """
 WITH places AS (
   SELECT c.id, c.replica_id, count(*) OVER () AS n, row_number() OVER (ORDER BY c.created_at DESC) AS nth
   FROM connections c JOIN replicas r ON r.id = c.replica_id AND r.lease_until > clock_timestamp()
-  WHERE c.app_id = $1 AND c.user_id = $2 AND ($3::text IS NULL OR c.device_id = $3)
+  WHERE c.app_id = $1 AND c.user_id = $2 AND ($3::text IS NULL OR c.device_id = $3) AND c.replica_id <> $6
 )
 INSERT INTO relay_messages (id, replica_id, connection_id, text)
 SELECT $4, replica_id, id, $5 FROM places WHERE nth = 1 AND (n = 1 OR $3::text IS NOT NULL)
@@ -48,11 +58,11 @@ SELECT connection_id, text FROM taken ORDER BY created_at, id
 FORGET = "DELETE FROM relay_messages WHERE created_at < clock_timestamp() - make_interval(secs => $1)"
 
 
-async def send(
-    driver: Driver, message_id: UUID, app_id: str, user_id: str, device_id: str | None, text: str
-) -> UUID | None:
+async def send(driver: Driver, to: Addressee, message_id: UUID, text: str) -> UUID | None:
     """Put a frame on its way to a user's device; returns the replica to wake, `None` when the device is not there."""
-    replica: UUID | None = await driver.fetchval(SEND, app_id, user_id, device_id, message_id, text)
+    replica: UUID | None = await driver.fetchval(
+        SEND, to.app_id, to.user_id, to.device_id, message_id, text, to.not_here
+    )
     return replica
 
 

@@ -1,5 +1,7 @@
 """A socket that keeps what was sent over it."""
 
+import asyncio
+
 import orjson
 
 
@@ -19,16 +21,20 @@ def frames_in(data):
 
 
 class FakeOutlet:
-    """Takes everything at once; `code` is what it was closed with."""
+    """Takes everything at once; `code` is what it was closed with. `news` is set whenever something came."""
 
     def __init__(self):
         self.sent = []
         self.code = None
+        self.news = asyncio.Event()
+        self.gone = asyncio.Event()
 
     def write(self, frames):
         assert self.code is None, "written after the good-bye"
         self.sent += frames_in(frames)
+        self.news.set()
 
     def close(self, code, reason):
         assert len(reason.encode()) <= 123
         self.code = code
+        self.gone.set()

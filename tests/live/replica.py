@@ -1,0 +1,65 @@
+"""A replica's live room on a real database, without its timers: nothing happens that the test does not make happen."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+from service.live.bus import Bus, BusConfig
+from service.live.catchup import CatchUp
+from service.live.relay import Relay
+from service.live.wakes import Wakes
+from service.store.connections import register_replica
+from service.switchboard.attendance import Attendance
+from service.switchboard.board import Switchboard
+from tests.live.house import House
+from tests.switchboard.desk import APP, Desk
+
+WITHIN_S = 10
+
+
+class Replica(House):
+    """A hub with its bus, and a desk whose commits are told through both."""
+
+    def __init__(self, database, **bus):
+        super().__init__()
+        self.id = uuid4()
+        self.desk = Desk(database)
+        self.wakes = Wakes(self.id)
+        self.relay = Relay(database, self.hub, self.wakes)
+        self.bus = Bus(database, self.hub, self.relay, self.wakes, BusConfig(**bus))
+        self.catch_up = CatchUp(database, self.hub)
+        self.desk.board = Switchboard(database, [self.hub.told, self.bus.told])
+        self.attendance = Attendance(database, self.desk.board, self.id, 60)
+        self.database = database
+
+    async def open(self):
+        await self.desk.open()
+        async with self.database.hot() as driver:
+            await register_replica(driver, self.id, 60)
+        return self
+
+    async def arrive(self, user, device=None):
+        """Somebody connects, as far as hub and database know; nobody is in a call yet."""
+        guest = self.come(user, device, app=APP)
+        await self.attendance.arrive(guest.session.connection)
+        return guest
+
+    @asynccontextmanager
+    async def listening(self):
+        """LISTEN and catch-up run; the poll does not."""
+        runs = (self.bus.listen, self.catch_up.run, self.relay.run)
+        tasks = [asyncio.create_task(run()) for run in runs]
+        try:
+            yield self
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until(guest, wanted):
+    """Wait until the guest's socket has got what is wanted."""
+    async with asyncio.timeout(WITHIN_S):
+        while not wanted():
+            guest.outlet.news.clear()
+            await guest.outlet.news.wait()
