@@ -64,7 +64,8 @@ ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until
 """
 
 RENEW = """
-UPDATE replicas SET lease_until = clock_timestamp() + make_interval(secs => $2) WHERE id = $1 RETURNING id
+UPDATE replicas SET lease_until = clock_timestamp() + make_interval(secs => $2)
+WHERE id = $1 AND lease_until > clock_timestamp() RETURNING id
 """
 
 OTHERS = "SELECT count(*) FROM replicas WHERE id <> $1 AND lease_until > clock_timestamp()"
@@ -159,7 +160,7 @@ async def register_replica(driver: Driver, replica_id: UUID, lease_s: float) -> 
 
 
 async def renew_lease(driver: Driver, replica_id: UUID, lease_s: float) -> bool:
-    """Prolong the lease; false when others have buried this replica: register again and restore its connections."""
+    """Prolong the lease; false when it was over: others may have cleared this replica's connections meanwhile."""
     return await driver.fetchval(RENEW, replica_id, lease_s) is not None
 
 

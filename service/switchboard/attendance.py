@@ -35,6 +35,8 @@ from service.switchboard.board import Switchboard
 BURY_AFTER_S = 60.0
 AT_ONCE = 500
 """Connections of a dead replica that are cleared in one go."""
+PATIENCE = 2
+"""Rounds in which others may renew, too, when this replica itself was late: the database was away for all."""
 SIDE_BY_SIDE = 8
 """Commands for them that run at a time."""
 
@@ -53,6 +55,7 @@ class Attendance:
         self._present: dict[UUID, Connection] = {}
         self._leaving: dict[UUID, Connection] = {}
         self._closed = False
+        self._patience = 0
 
     async def open(self) -> None:
         """Begin this replica's lease. Raises `StoreUnavailableError`."""
@@ -108,22 +111,28 @@ class Attendance:
         """
         if self._closed:
             return
-        await self._renew()
+        if not await self._renew():
+            self._patience = PATIENCE
         for connection in list(self._leaving.values()):
             await self._leave(connection)
             self._leaving.pop(connection.id, None)
-        await self._clear()
+        if self._patience:
+            self._patience -= 1
+        else:
+            await self._clear()
 
-    async def _renew(self) -> None:
+    async def _renew(self) -> bool:
+        """Prolong the lease. False when that came too late: then everything is noted again."""
         async with self._database.hot() as driver:
             if await renew_lease(driver, self._replica_id, self._lease_s):
-                return
+                return True
             await register_replica(driver, self._replica_id, self._lease_s)
             await restore_connections(driver, list(self._present.values()), self._replica_id)
             engaged = await engaged_connections(driver, self._replica_id)
         for each in engaged:
             for call_id in each.calls:
                 await self.ring(each.connection, call_id)
+        return False
 
     async def _leave(self, connection: Connection) -> None:
         stands = await self._standing(connection)
