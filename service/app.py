@@ -30,7 +30,7 @@ from service.api.ws.deps import SocketDeps
 from service.api.ws.endpoint import ws_route
 from service.api.ws.transport import SocketProtocol
 from service.config import Role, Settings, SettingsError
-from service.core.calls import Call, Leg, Ring
+from service.core.calls import SERVER, Call, Leg, Ring
 from service.dispatch.guard import Guard, SystemResolver
 from service.dispatch.post import PostConfig, Poster
 from service.dispatch.webhooks import WebhookSender
@@ -40,7 +40,7 @@ from service.live.farewell import Farewell
 from service.live.hub import Hub
 from service.live.relay import Relay
 from service.live.wakes import Wakes
-from service.store.apps import AppBook, list_apps
+from service.store.apps import FRESH_S, AppBook, list_apps, suspend_app
 from service.store.checkup import Finding, examine
 from service.store.database import Database, StoreUnavailableError
 from service.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
@@ -50,6 +50,7 @@ from service.store.starting import UnusableDatabaseError, migrate_in_words, prep
 from service.switchboard.attendance import Attendance
 from service.switchboard.board import Switchboard
 from service.switchboard.counting import Counting
+from service.switchboard.departures import suspend
 from service.telemetry.logs import set_up_logs
 from service.telemetry.metrics import Metrics
 from service.telemetry.tasks import Supervisor
@@ -341,6 +342,26 @@ def with_database(settings: Settings, work: Callable[[Database], Awaitable[T]]) 
     set_up_logs(settings.logs())
     with database_address(settings) as url:
         return asyncio.run(run(url))
+
+
+def set_suspended(settings: Settings, app_id: str, *, suspended: bool) -> None:
+    """Suspend an app and end its calls (scenario 60), or let it go on. Raises `FORESEEN`."""
+
+    async def work(database: Database) -> bool:
+        if not suspended:
+            async with database.begin() as connection:
+                return await suspend_app(connection, app_id, suspended=False)
+        board = Switchboard(database)
+        known = await suspend(database, board, app_id, SERVER)
+        if known:
+            # Running processes remember the app as it was for so long.
+            await asyncio.sleep(FRESH_S)
+            await suspend(database, board, app_id, SERVER)
+        return known
+
+    if not with_database(settings, work):
+        message = f"there is no app {app_id}"
+        raise SettingsError(message)
 
 
 def mint_token(settings: Settings, app_id: str | None, claims: UserClaims, ttl_s: int) -> str:

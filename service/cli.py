@@ -58,6 +58,8 @@ def command_line() -> typer.Typer:
         line.command()(command)
     apps.command("create")(apps_create)
     apps.command("list")(apps_list)
+    apps.command("suspend")(apps_suspend)
+    apps.command("resume")(apps_resume)
     tokens.command("create")(tokens_create)
     return line
 
@@ -152,6 +154,26 @@ def apps_list(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         state = "suspended" if app.suspended_at else "active"
         table.add_row(app.id, app.name, app.created_at.isoformat(" ", "seconds"), state)
     Console().print(table)
+
+
+def apps_suspend(
+    app_id: Annotated[str, typer.Argument(help="The app, as `apps list` shows it.")], data_dir: DataDir = None
+) -> None:
+    """Let nobody of an app in any more, and end all its calls."""
+    from service.app import set_suspended
+
+    set_suspended(settings_from(data_dir=data_dir), app_id, suspended=True)
+    say(f"{app_id} is suspended, and its calls are over")
+
+
+def apps_resume(
+    app_id: Annotated[str, typer.Argument(help="The app, as `apps list` shows it.")], data_dir: DataDir = None
+) -> None:
+    """Let the keys and tokens of a suspended app in again."""
+    from service.app import set_suspended
+
+    set_suspended(settings_from(data_dir=data_dir), app_id, suspended=False)
+    say(f"{app_id} is active again")
 
 
 def tokens_create(

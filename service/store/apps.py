@@ -22,6 +22,8 @@ from service.store.tables import api_keys, apps, signing_keys
 T = TypeVar("T")
 
 KEY_PREFIX = "hsk_"
+FRESH_S = 2.0
+"""How long a process goes by what it knew of an app."""
 KNOWN_SETTINGS = frozenset(field.name for field in fields(AppSettings))
 
 
@@ -179,7 +181,7 @@ class AppBook:
     Raises `StoreUnavailableError` when it must look up and PostgreSQL is away.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], float], fresh_s: float = 2.0) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float], fresh_s: float = FRESH_S) -> None:
         self._database = database
         self._clock = clock
         self._fresh_s = fresh_s
