@@ -9,6 +9,7 @@ import pytest
 
 from service.switchboard.board import Switchboard
 from service.timers.deadlines import Deadlines, DeadlinesConfig
+from tests.fixtures import deadlines
 from tests.switchboard.desk import Desk
 
 QUICK = DeadlinesConfig(batch=20)
@@ -73,22 +74,8 @@ async def run_while(replicas, something):
 
 
 async def due_in(desk, seconds, *calls):
-    """Move the only deadline of these calls: a ringing call's ring deadline."""
-    for call in calls:
-        async with desk.database.hot() as driver:
-            body = json.loads(await driver.fetchval("SELECT body FROM calls WHERE id = $1", UUID(call.id)))
-            now = await driver.fetchval("SELECT clock_timestamp()")
-            due = now.timestamp() + seconds
-            text = type(now).fromtimestamp(due, now.tzinfo).isoformat()
-            for leg in body["legs"]:
-                if leg.get("ring_deadline"):
-                    leg["ring_deadline"] = text
-            await driver.execute(
-                "UPDATE calls SET body = $2, deadline_at = $3::text::timestamptz WHERE id = $1",
-                UUID(call.id),
-                json.dumps(body),
-                text,
-            )
+    async with desk.database.hot() as driver:
+        await deadlines.due_in(driver, seconds, [call.id for call in calls])
 
 
 async def dial_pairs(desk, number):
