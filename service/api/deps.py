@@ -33,12 +33,17 @@ async def _nobody(_app_id: str, _user_id: str) -> None:
     """No socket to close."""
 
 
+def _unheard(_app_id: str, _user_id: str) -> None:
+    """Nobody is told of presence."""
+
+
 @dataclass(slots=True, frozen=True)
 class Deps:
     """Everything endpoints reach for.
 
     `clock` gives seconds since the epoch, `metrics` the text of /metrics; `bell.ring` is a listener of the switchboard.
-    `dismiss` closes the sockets of a user (app, user) whose tokens were revoked.
+    `dismiss` closes the sockets of a user (app, user) whose tokens were revoked; `moved` is called when something that
+    a user's presence is made of was changed here.
     """
 
     database: Database
@@ -53,3 +58,4 @@ class Deps:
     metrics: Callable[[], bytes] = lambda: b""
     ready: Callable[[], Awaitable[bool]] = _always
     dismiss: Callable[[str, str], Awaitable[None]] = _nobody
+    moved: Callable[[str, str], None] = _unheard

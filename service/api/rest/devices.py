@@ -62,6 +62,7 @@ async def put_device(ask: Ask, user_id: UserId, device_id: DeviceId, body: Devic
     except store.TooManyDevicesError:
         limit = f"a user has at most {store.MOST_DEVICES} devices; delete one first"
         raise RefusedError(Code.CAPACITY_EXCEEDED, limit) from None
+    ask.deps.moved(ask.app_id, user_id)
     return one(device, 201 if created else 200)
 
 
@@ -107,4 +108,5 @@ async def delete_device(ask: Ask, user_id: UserId, device_id: DeviceId) -> Respo
     deps, actor = ask.deps, ask.principal.actor
     if not await unregister(deps.database, deps.switchboard, ask.app_id, user_id, device_id, actor):
         raise no_such_device()
+    deps.moved(ask.app_id, user_id)
     return nothing()

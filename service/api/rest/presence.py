@@ -102,6 +102,7 @@ async def put_presence(ask: Ask, user_id: UserId, body: PresenceBody) -> Respons
     except store.TooManySourcesError:
         limit = f"at most {store.MOST_SOURCES} sources speak of one user"
         raise RefusedError(Code.CAPACITY_EXCEEDED, limit) from None
+    ask.deps.moved(ask.app_id, user_id)
     return one(presence_view(await _presence(ask, user_id)))
 
 
@@ -119,6 +120,7 @@ async def delete_presence(ask: Ask, user_id: UserId, query: Annotated[SourceQuer
         if await get_user(connection, ask.app_id, user_id) is None:
             raise no_such_user()
         await store.drop_said(connection, ask.app_id, user_id, query.source)
+    ask.deps.moved(ask.app_id, user_id)
     return nothing()
 
 

@@ -38,6 +38,7 @@ async def put_user(ask: Ask, user_id: UserId, body: UserBody) -> Response:
     allowed(may_change_user(ask.principal, user_id))
     async with ask.deps.database.begin() as connection:
         user, created = await store.put_user(connection, ask.app_id, user_id, body)
+    ask.deps.moved(ask.app_id, user_id)
     return one(user, 201 if created else 200)
 
 
@@ -77,6 +78,7 @@ async def delete_user(ask: Ask, user_id: UserId) -> Response:
     known = await take_leave(deps.database, deps.switchboard, ask.app_id, user_id, ask.principal.actor)
     deps.gate.forget(ask.app_id, user_id)
     await deps.dismiss(ask.app_id, user_id)
+    deps.moved(ask.app_id, user_id)
     if not known:
         raise no_such_user()
     return nothing()
