@@ -82,7 +82,11 @@ def _lower_type(turn: Turn, command: Answer) -> None:
 
 
 def _stop_hunt(turn: Turn, winner: Leg) -> None:
-    """The first takes it; the others stop, told by whom, and did not miss anything (scenario 61)."""
+    """The first takes it; the others stop, told by whom, and did not miss anything (scenario 61).
+
+    From then on it is a call of two, and the first hang-up ends it for both.
+    """
+    turn.call.group = False
     by = Actor(ActorType.USER, winner.user_id)
     for leg in turn.call.pending():
         turn.finish_leg(

@@ -119,7 +119,8 @@ def replaces(call: Call, command: Dial, live_devices: frozenset[str]) -> bool:
     mine = call.leg(command.initiator.user_id)
     if call.ended or call.group or len(callees) != 1 or mine is None or not mine.joined:
         return False
-    if call.leg(callees[0].user_id) is None:
+    peer = call.leg(callees[0].user_id)
+    if peer is None or not peer.live:
         return False
     if mine.state is LegState.RECONNECTING or mine.lost_at is not None:
         return True

@@ -60,7 +60,7 @@ def conclude(turn: Turn, by: Actor = SERVER) -> None:
     if call.ended:
         return
     if not call.group:
-        if any(not leg.live for leg in call.legs):
+        if sum(leg.live for leg in call.legs) < 2:
             end_call(turn, _alike(call), by)
         return
     joined, pending = call.joined(), call.pending()

@@ -115,8 +115,8 @@ def invite(turn: Turn, command: Invite, engaged: Engaged) -> Refusal | None:
     live = sum(leg.live for leg in call.legs)
     if live + len(wanted) > call.policy.max_participants:
         return refuse(Code.CAPACITY_EXCEEDED, f"at most {call.policy.max_participants} participants")
+    call.group = call.group or bool(wanted)
     for person in wanted:
-        call.group = call.group or call.leg(person.user_id) is None
         ring_person(turn, person, engaged.get(person.user_id, ()))
     conclude(turn)
     return None
@@ -148,6 +148,7 @@ def rejoin(turn: Turn, command: Join, leg: Leg, engaged: tuple[Slot, ...]) -> Re
     refusal = _room_for(call, engaged, leg.user_id)
     if refusal:
         return refusal
+    call.group = True
     fresh = _next_attempt(turn, Person(leg.user_id, leg.role))
     turn.tell(EventType.INVITED, leg.user_id)
     return accept(turn, command, fresh, ())

@@ -160,7 +160,7 @@ def _check_two(call):
     joined = sum(leg.state in JOINED for leg in call.legs)
     pending = sum(leg.state in PENDING for leg in call.legs)
     if not call.group:
-        assert joined + pending == 2, "6: one alone in a one-to-one call"
+        assert joined + pending == 2, "6: not two in a one-to-one call"
     if call.answered_at is None:
         assert pending, "6: an unanswered call that rings nobody"
         assert call.state in {CallState.DIALING, CallState.RINGING}

@@ -341,6 +341,14 @@ def test_42_a_caller_who_was_lost_while_it_rang_replaces_the_ring():
     assert replaces(story.call, dialing("ben"), frozenset())
 
 
+def test_42_who_was_only_hunted_is_no_pair():
+    story = Story("ben", "cem", policy=Policy(hunt=True))
+    story.do(Answer, "ben", 2)
+    story.do(DeviceDisconnected, "ann", 3)
+    assert replaces(story.call, dialing("ben"), frozenset())
+    assert not replaces(story.call, dialing("cem"), frozenset())
+
+
 def test_42_what_is_no_pair_or_over_is_never_replaced():
     group = talking("ben", "cem")
     assert not replaces(group.call, dialing("ben"), frozenset())

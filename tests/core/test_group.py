@@ -565,6 +565,31 @@ def test_61_who_is_called_in_later_hunts_no_more():
     assert story.state("eve") == "invited"
 
 
+def test_61_the_taken_call_is_one_of_two():
+    story = Story("ben", "cem", policy=HUNT)
+    connected(story, "ben", 2)
+    story.do(MediaConnected, "ann", 3)
+    assert not story.call.group
+    assert story.ends == ("active", None)
+    story.do(HangUp, "ann", 10)
+    assert story.ends == ("ended", "hangup")
+    assert story.state("cem") == "canceled"
+
+
+@pytest.mark.parametrize("back", ["invited", "by itself"])
+def test_61_with_a_third_it_is_a_conference_again(back):
+    story = Story("ben", "cem", policy=HUNT)
+    connected(story, "ben", 2)
+    story.do(MediaConnected, "ann", 3)
+    if back == "invited":
+        story.invite(4, "cem")
+        story.do(Answer, "cem", 5)
+    else:
+        story.do(Join, "cem", 5)
+    story.do(HangUp, "ann", 10)
+    assert story.ends == ("active", None)
+
+
 def test_61_without_hunting_the_others_ring_on():
     story = Story("ben", "cem")
     story.do(Answer, "ben", 2)

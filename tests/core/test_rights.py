@@ -1,0 +1,161 @@
+"""Who may do what, written out a second time."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from service.core.calls import Actor, Call, Leg, Policy
+from service.core.refusals import Code, Refusal
+from service.core.rights import (
+    Credential,
+    Grants,
+    Principal,
+    TokenKind,
+    acting_device,
+    acting_user,
+    grants_of,
+    may_dial,
+    may_join,
+    may_moderate,
+    may_publish,
+    may_see,
+    may_signal,
+)
+from service.core.vocabulary import ActorType, CallType, LegState, Role, Topology
+
+AT = datetime(2026, 11, 20, tzinfo=UTC)
+KEY = Principal(Credential.API_KEY, "app", "key_1")
+
+
+def user(user_id="ana", **claims):
+    return Principal(Credential.USER, "app", user_id, user_id=user_id, **claims)
+
+
+def ring(user_id="ben", call_id="c1"):
+    return Principal(Credential.RING, "app", "r1", user_id=user_id, device_id="d1", call_id=call_id)
+
+
+def call(*legs, app_id="app", call_id="c1"):
+    made = Call(call_id, app_id, "ana", CallType.AUDIO_VIDEO, Topology.RELAYED, Policy(), AT, AT)
+    made.legs = [Leg(user_id, role, state, AT) for user_id, role, state in legs]
+    return made
+
+
+TWO = call(("ana", Role.PUBLISHER, LegState.ANSWERED), ("ben", Role.MODERATOR, LegState.INVITED))
+
+
+def code(verdict):
+    return verdict.code if isinstance(verdict, Refusal) else verdict
+
+
+def test_what_roles_grant():
+    assert grants_of(Role.MODERATOR) == Grants(record=True, moderate=True)
+    assert grants_of(Role.PUBLISHER) == Grants(True, True, True, False, False)
+    assert grants_of(Role.SUBSCRIBER) == Grants(publish=False, subscribe=True, signal=False)
+
+
+def test_who_is_written_down():
+    assert KEY.actor == Actor(ActorType.API, "key_1")
+    assert user().actor == Actor(ActorType.USER, "ana")
+    assert ring().actor == Actor(ActorType.DEVICE, "d1")
+    assert len({KEY.scope, user("key_1").scope, ring().scope}) == 3
+
+
+@pytest.mark.parametrize(
+    ("principal", "asked", "otherwise", "verdict"),
+    [
+        (KEY, "ben", None, "ben"),
+        (KEY, "ben", "ana", "ben"),
+        (KEY, None, "ana", "ana"),
+        (KEY, None, None, Code.INVALID_REQUEST),
+        (user(), None, None, "ana"),
+        (user(), "ana", None, "ana"),
+        (user(), None, "ben", "ana"),
+        (user(), "ben", None, Code.NOT_AUTHORIZED),
+        (ring(), None, None, "ben"),
+        (ring(), "ana", None, Code.NOT_AUTHORIZED),
+    ],
+)
+def test_whose_act_it_is(principal, asked, otherwise, verdict):
+    assert code(acting_user(principal, asked, otherwise)) == verdict
+
+
+@pytest.mark.parametrize(
+    ("principal", "asked", "verdict"),
+    [
+        (KEY, "d2", "d2"),
+        (KEY, None, None),
+        (user(), "d2", "d2"),
+        (user(device_id="d1"), None, "d1"),
+        (user(device_id="d1"), "d1", "d1"),
+        (user(device_id="d1"), "d2", Code.NOT_AUTHORIZED),
+        (ring(), "d2", Code.NOT_AUTHORIZED),
+    ],
+)
+def test_on_which_device(principal, asked, verdict):
+    assert code(acting_device(principal, asked)) == verdict
+
+
+@pytest.mark.parametrize(
+    ("principal", "allowed"),
+    [
+        (KEY, True),
+        (user(), True),
+        (user(kind=TokenKind.TV), True),
+        (user(kind=TokenKind.GUEST), False),
+        (user(call_id="c1"), False),
+        (ring(), False),
+    ],
+)
+def test_who_dials(principal, allowed):
+    assert (may_dial(principal) is None) is allowed
+
+
+@pytest.mark.parametrize(
+    ("principal", "seen", "joined"),
+    [
+        (KEY, True, True),
+        (user("ana"), True, True),
+        (user("eve"), False, False),
+        (user("eve", call_id="c1"), False, True),
+        (user("eve", call_id="c2"), False, False),
+        (user("ana", call_id="c1"), True, True),
+        (user("ana", call_id="c2"), False, False),
+        (ring("ben"), True, True),
+        (ring("ben", call_id="c2"), False, False),
+        (Principal(Credential.API_KEY, "other", "key_2"), False, False),
+        (Principal(Credential.USER, "other", "ana", user_id="ana", call_id="c1"), False, False),
+    ],
+)
+def test_who_sees_a_call_and_who_may_come_in(principal, seen, joined):
+    assert may_see(principal, TWO) is seen
+    assert may_join(principal, TWO) is joined
+
+
+@pytest.mark.parametrize(
+    ("principal", "verdict"),
+    [
+        (KEY, None),
+        (user("ana"), Code.NOT_AUTHORIZED),
+        (user("ana", role=Role.MODERATOR, grants=grants_of(Role.MODERATOR)), None),
+        (user("ana", grants=Grants(moderate=True)), None),
+        (user("ben"), None),
+        (user("eve", grants=Grants(moderate=True)), Code.NOT_PARTICIPANT),
+    ],
+)
+def test_who_moderates(principal, verdict):
+    assert code(may_moderate(principal, TWO)) == verdict
+
+
+def test_who_was_removed_moderates_no_more():
+    removed = call(("ana", Role.PUBLISHER, LegState.ANSWERED), ("ben", Role.MODERATOR, LegState.REMOVED))
+    assert code(may_moderate(user("ben"), removed)) is Code.NOT_PARTICIPANT
+
+
+def test_who_signals_and_publishes():
+    silent = user(grants=grants_of(Role.SUBSCRIBER))
+    assert code(may_signal(silent)) is Code.NOT_AUTHORIZED
+    assert code(may_publish(silent)) is Code.MEDIA_PERMISSION_DENIED
+    for principal in (KEY, user(), user(grants=Grants(moderate=True))):
+        assert may_signal(principal) is None
+        assert may_publish(principal) is None
