@@ -28,11 +28,13 @@ from service.api.errors import RefusedError, invalid
 from service.core.refusals import Code
 from service.core.rights import Credential, Principal
 from service.core.settings import AppSettings
+from service.wire.requests import Empty
 from service.wire.tokens import TokenError
 
 SLASH = "\x00"
 """Stands for an encoded slash in a path parameter while the request is routed."""
 MOST_QUERY_FIELDS = 256
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
 class Ask(Request):
@@ -115,6 +117,8 @@ class Plan:
             values[self.query[0]] = query_value(self.query[1], scope["query_string"])
         if self.body:
             values[self.body[0]] = await body_value(self.body[1], scope, receive)
+        elif scope["method"] in WITH_BODY:
+            await body_value(Empty, scope, receive)
         return await self.endpoint(**values)
 
 

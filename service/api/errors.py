@@ -1,6 +1,7 @@
 """From every "no" and every fault to an answer: one table of statuses, one shape."""
 
 import logging
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -59,6 +60,8 @@ PLAINER: Mapping[str, str] = MappingProxyType(
     }
 )
 """What pydantic says otherwise; its own words would repeat what was sent, or speak of classes."""
+NAME = re.compile(r"[a-z0-9_]{1,64}|expirationTime", re.ASCII)
+"""Names as this interface has them; anything else came from outside, or is a class of ours."""
 RETRY_AFTER_S = 1
 SHOWN_FAULTS = 20
 
@@ -107,12 +110,9 @@ def refusal_of(error: Exception) -> RefusedError:
 
 
 def invalid(error: ValidationError, where: str = "") -> RefusedError:
-    """A body, query or header that does not fit its shape. Nothing of what was sent is repeated but known names."""
+    """A body, query or header that does not fit its shape. Nothing of what was sent is repeated but plain names."""
     faults = [
-        {
-            "where": ".".join((where, *map(_name, fault["loc"]))).strip("."),
-            "what": PLAINER.get(fault["type"]) or fault["msg"].removeprefix("Value error, "),
-        }
+        {"where": _where(where, fault["loc"]), "what": _what(fault["type"], fault["msg"])}
         for fault in error.errors(include_url=False, include_context=False, include_input=False)[:SHOWN_FAULTS]
     ]
     first = faults[0]
@@ -120,10 +120,16 @@ def invalid(error: ValidationError, where: str = "") -> RefusedError:
     return RefusedError(Code.INVALID_REQUEST, detail, {"errors": faults})
 
 
-def _name(part: int | str) -> str:
-    """A part of a path into the data; what is not a plain name came from outside and is not repeated."""
-    text = str(part)
-    return text if text.isascii() and text.replace("_", "").replace("-", "").isalnum() and len(text) <= 64 else "?"
+def _where(front: str, path: tuple[int | str, ...]) -> str:
+    """`body.participants.0.role`; without the names that pydantic gives to the branches of a union."""
+    parts = (str(part) for part in path)
+    return ".".join((front, *(part for part in parts if NAME.fullmatch(part)))).strip(".")
+
+
+def _what(kind: str, message: str) -> str:
+    if kind in PLAINER:
+        return PLAINER[kind]
+    return message.removeprefix("Value error, ").removeprefix("Input ").replace("Tuple should", "should")
 
 
 def _of_the_framework(error: HTTPException) -> RefusedError:

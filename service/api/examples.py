@@ -47,7 +47,7 @@ def _dialled() -> tuple[Call, dict[str, Any]]:
     event = orjson.loads(envelopes(call, dialled.events[:1])[0].text)
     event["data"]["event_id"] = EVENT_ID
     del event["data"]["hash"]
-    seal(event)
+    event["data"]["hash"] = seal(event)[1]
     return call, event
 
 

@@ -98,7 +98,7 @@ async def test_another_apps_calls_are_not_listed(front, other):
         "limit=1e3",
         "limit=1&limit=2",
         "unknown=1",
-        "&".join(f"state=ended&x{n}=1" for n in range(120)),
+        "&".join(f"state=ended&x{n}=1" for n in range(300)),
     ],
 )
 async def test_a_query_that_makes_no_sense(front, query):
