@@ -103,7 +103,7 @@ def merges_into(call: Call, command: Dial) -> bool:
     if call.group or len(callees) != 1 or call.ended:
         return False
     mine = call.leg(command.initiator.user_id)
-    if mine is None or mine is call.caller or call.initiator != callees[0].user_id:
+    if mine is None or call.initiator != callees[0].user_id:
         return False
     repeated = call.state is CallState.CONNECTING and mine.joined and mine.device_id == command.device_id
     return mine.pending or repeated

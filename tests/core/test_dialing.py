@@ -115,7 +115,7 @@ def test_01_glare_takes_the_common_media_never_silently_video(first, second, com
     story = ringing_from_ben(first)
     story.do(Answer, "ann", 2, common_type=common_type(first, second))
     assert story.call.call_type is common
-    assert not any(leg.media.video for leg in story.call.legs)
+    assert [leg.media.video for leg in story.call.legs] == [False, False]
 
 
 def test_01_glare_of_two_video_calls_keeps_the_picture():
@@ -147,6 +147,7 @@ def test_03_who_dials_second_merges_and_never_both():
     assert merges_into(story.call, dialing("ben"))
     assert not merges_into(story.call, dialing("ann", caller="ben"))
     assert not merges_into(story.call, dialing("ann", caller="cem"))
+    assert not merges_into(story.call, dialing("ben", caller="cem"))
     story.do(Decline, "ann", 2)
     assert not merges_into(story.call, dialing("ben"))
     assert not merges_into(talking("ann", caller="ben", device="ben-phone").call, dialing("ben"))

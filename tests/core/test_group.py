@@ -549,7 +549,7 @@ def test_61_the_first_takes_it_and_the_others_missed_nothing():
     assert [event.details.get("answered_by") for event in story.news] == [None, None, "cem", "cem"]
     for user in ("ben", "dan"):
         assert story.rings(user) == {f"{user}-phone": "answered_elsewhere"}
-        assert (story.state(user), story.leg(user).by.id) == ("canceled", "cem")
+        assert (story.state(user), story.leg(user).by) == ("canceled", Actor(ActorType.USER, "cem"))
         assert story.leg(user).end_reason is EndReason.CANCELED
         assert story.do(Answer, user, 3) == "already_answered"
     assert set(engaged_slots(story.call)) == {"ann", "cem"}

@@ -70,6 +70,11 @@ def test_offline_since_it_was_last_seen():
     told = presence(Facts("ben", devices=(device("a", seen=3), device("b", seen=9), device("c"))), NOW)
     assert looks(told) == ("offline", "idle")
     assert (told.since, told.last_seen_at) == (at(9), at(9))
+    assert [(d.state.value, d.last_seen_at) for d in told.devices] == [
+        ("offline", at(3)),
+        ("offline", at(9)),
+        ("offline", None),
+    ]
     assert presence(Facts("ben", last_seen_at=at(4)), NOW).last_seen_at == at(4)
     assert presence(Facts("ben", devices=(device("a", seen=3),), last_seen_at=at(4)), NOW).since == at(4)
 
@@ -94,6 +99,7 @@ def test_the_caller_is_busy_from_the_moment_of_dialling():
     assert told.busy_with == (Companion("ben", CALL_ID, "Ben"),)
     assert told.devices[0].state is DeviceState.BUSY
     assert told.devices[0].call_id == CALL_ID
+    assert not told.second_ring
 
 
 def test_whose_device_rings_is_not_busy_unless_the_app_says_so():
@@ -104,6 +110,7 @@ def test_whose_device_rings_is_not_busy_unless_the_app_says_so():
     assert (told.busy_with, told.since) == ((), at(1))
     assert told.devices[0].state is DeviceState.RINGING
     assert told.devices[0].call_id == CALL_ID
+    assert not told.second_ring
     facts = Facts("ben", calls=(story.call,), devices=(device(phone("ben"), online=0),))
     told = presence(facts, NOW, ringing_is_busy=True)
     assert looks(told) == ("busy", "ringing")
@@ -119,6 +126,13 @@ def test_ringing_begins_when_an_alert_was_taken():
     assert told.devices[0].state is DeviceState.ONLINE
     nowhere = Story(nobody_home("ben"))
     assert looks(of("ben", nowhere.call, online=None)) == ("offline", "idle")
+
+
+def test_a_phone_that_rings_by_push_rings_since_it_said_so():
+    story = Story(person("ben", Device("ben-phone", push=True)))
+    story.do(Ack, "ben", 4)
+    told = of("ben", story.call, online=None, last_seen_at=at(2))
+    assert (looks(told), told.since) == (("offline", "ringing"), at(4))
 
 
 def test_answered_is_connecting_until_media_is_up():
@@ -292,6 +306,8 @@ def test_times_and_numbers_alone_are_nothing_to_tell():
     assert not differs(before, of("ben", devices=(device("a", online=2, seen=2),), seq=2))
     assert not differs(before, replace(before, expires_at=at(1)))
     assert differs(before, of("ben", devices=(device("a", seen=1),), seq=1))
+    both = (device("a", online=1), device("b", online=1))
+    assert differs(of("ben", devices=both), of("ben", devices=(both[0], device("b"))))
     assert differs(before, of("ben", devices=(device("a", online=1, push=True),), away=True))
 
 

@@ -20,7 +20,7 @@ from service.core.commands import (
     Silence,
 )
 from service.core.vocabulary import ActorType, DeclineReason, EndReason, RingState
-from tests.core.story import NOON, Story, at, nobody_home, person, talking, two_devices
+from tests.core.story import API, NOON, Story, at, nobody_home, person, talking, two_devices
 
 
 def ringing(*callees, **fields):
@@ -388,7 +388,7 @@ def test_52_what_one_device_cannot_do_stops_that_device_only(reason, state, end,
     story.do(Decline, "ben", 4, device="ben-tablet", reason=reason, message="nor here")
     assert (story.state("ben"), story.leg("ben").message) == (state, "nor here")
     assert story.leg("ben").decline_reason is reason
-    assert story.leg("ben").by.id == "ben"
+    assert story.leg("ben").by == Actor(ActorType.USER, "ben")
     assert story.ends == ("ended", end)
     assert story.rings("ben") == {"ben-phone": stop, "ben-tablet": stop}
     assert ("call.missed ben" in story.heard) is missed
@@ -472,6 +472,7 @@ def test_whoever_ends_a_ringing_call_stops_every_device(reason, state, stop):
     assert story.ends == ("ended", reason.value)
     assert (story.state("ben"), story.leg("ben").end_reason) == (state, reason)
     assert set(story.rings("ben").values()) == {stop}
+    assert story.leg("ben").by == story.leg("ann").by == API
     assert "call.missed ben" in story.heard
     assert engaged_slots(story.call) == {}
     assert story.server(End, 3) is None

@@ -221,6 +221,29 @@ def test_39_media_with_somebody_who_left_is_no_loss():
     assert story.state("ann") == "reconnecting"
 
 
+def test_39_media_with_the_only_known_peer_who_left_is_no_loss_either():
+    story = talking("ben", "cem")
+    story.do(MediaConnected, "ann", 4, peer="ben")
+    story.do(HangUp, "ben", 5)
+    story.do(MediaLost, "ann", 6, peer="ben")
+    assert not story.changed
+    story.do(MediaLost, "ann", 7, peer="zoe")
+    assert not story.changed
+    story.do(MediaLost, "ann", 8, peer="cem")
+    assert story.state("ann") == "reconnecting"
+
+
+def test_39_one_of_two_peers_breaks_while_the_socket_is_away():
+    story = talking("ben", "cem")
+    for peer in ("ann", "cem"):
+        story.do(MediaConnected, "ben", 4, peer=peer)
+    story.do(DeviceDisconnected, "ben", 5)
+    story.do(MediaLost, "ben", 6, peer="ann")
+    assert (story.leg("ben").peers, story.leg("ben").media_lost) == (["cem"], False)
+    story.do(DeviceConnected, "ben", 7)
+    assert story.state("ben") == "connected"
+
+
 def test_39_a_loss_with_a_peer_that_was_never_named_is_a_loss():
     story = talking("ben")
     story.do(MediaLost, "ben", 10, peer="ann")

@@ -6,9 +6,11 @@ A cell says what a command of that participant does:
 ended! call_ended, expired! ring_expired, ringing! not_ringing, stranger! not_participant.
 """
 
+from importlib.util import module_from_spec, spec_from_file_location
+
 import pytest
 
-from service.core import commands
+from service.core import commands, machine
 from service.core.calls import Policy
 from service.core.commands import (
     Ack,
@@ -35,8 +37,9 @@ from service.core.commands import (
     UserCommand,
 )
 from service.core.machine import NAMES, TABLE
+from service.core.turn import Cause, Turn
 from service.core.vocabulary import CallType, DeclineReason, LegState
-from tests.core.story import API, Story, nobody_home, person
+from tests.core.story import API, NOON, Story, nobody_home, person
 
 CODES = {
     "caller!": "not_initiator",
@@ -356,3 +359,18 @@ def test_commands_are_named_in_small_letters():
         "MediaConnected": "media_connected",
     }
     assert set(NAMES) == {*TABLE, Invite, Remove, Mute, End, Settle}
+
+
+def test_the_table_is_built_as_it_reads():
+    """A second copy of the module, built now: the rules and names that were put together at import are the same."""
+    spec = spec_from_file_location(machine.__name__, machine.__file__)
+    copy = module_from_spec(spec)
+    spec.loader.exec_module(copy)
+    assert copy.NAMES == NAMES
+    leg, turn = Story("ben").leg("ben"), Turn(Story("ben").call, NOON, Cause("command", "test", API))
+    for kind, line in TABLE.items():
+        assert set(copy.TABLE[kind]) == set(line)
+        for state, rule in line.items():
+            assert copy.TABLE[kind][state].__name__ == rule.__name__
+            if rule.__name__ == "refused":
+                assert copy.TABLE[kind][state](turn, None, leg, ()) == rule(turn, None, leg, ())
