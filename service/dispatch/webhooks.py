@@ -121,7 +121,9 @@ class WebhookSender:
         async with self._database.hot() as driver:
             found = await store.due(driver, now)
         self._due.update(dict.fromkeys(found))
-        self._failing = {webhook for webhook in self._failing if self._flying[webhook]}
+        # What the database says counts, except where it does not know the latest yet.
+        newer = {*self._flying, *(result.claim.webhook_id for result in self._done)}
+        self._failing &= newer
         self._failing.update(webhook for webhook, failing in found.items() if failing)
 
     async def _turn(self, now: datetime | None = None) -> int:

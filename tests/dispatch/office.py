@@ -8,6 +8,7 @@ import orjson
 
 from service.dispatch.webhooks import WebhooksConfig, WebhookSender
 from service.store import webhooks
+from service.store.database import StoreUnavailableError
 from service.wire.feed import new_id
 from service.wire.signatures import verify
 from service.wire.webhooks import WebhookBody
@@ -30,6 +31,7 @@ SELECT w, t.stream, t.seq FROM told t CROSS JOIN unnest($5::uuid[]) AS w ORDER B
 class Office:
     def __init__(self, database, make_poster):
         self.database = database
+        self.wire = Wire(database)
         self.make_poster = make_poster
         self.running = []
         self.outcomes = []
@@ -45,7 +47,7 @@ class Office:
 
     def sender(self, poster=None, **how):
         return WebhookSender(
-            self.database,
+            self.wire,
             poster or self.make_poster(),
             WebhooksConfig(**{"poll_s": 0.05, **how}),
             self.outcomes.append,
@@ -96,6 +98,19 @@ class Office:
 
     async def later(self, **how):
         return await self.now() + timedelta(**how)
+
+
+class Wire:
+    """A database that can be taken away."""
+
+    def __init__(self, database):
+        self.database = database
+        self.cut = False
+
+    def hot(self):
+        if self.cut:
+            raise StoreUnavailableError("away")
+        return self.database.hot()
 
 
 class HeardDesk(Desk):
