@@ -1,0 +1,157 @@
+"""Telling `presence.changed`: after anything that may have moved somebody's presence, look, compare, tell what is new.
+
+Nothing of this is in anybody's way. A commit or a socket only marks the users concerned; a task looks at all marked
+ones together, at most every `every_s` and never for more than a tenth of the time, compares with what was told last and
+writes what differs in one statement. So a user is told of once in that time at most, and the newest truth comes last.
+Marks are lost with the process; at the start everybody who was told to be online or busy is looked at again.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from service.core.presence import Facts, Presence, differs, presence
+from service.store import presence_told as store
+from service.store.apps import AppBook
+from service.store.database import Database
+from service.store.presence_told import News, Standing
+from service.switchboard.board import Switchboard
+from service.switchboard.presence import look
+from service.telemetry.logs import logger
+from service.wire.feed import Told
+from service.wire.presence import presence_view
+from service.wire.user_feed import PRESENCE_CHANGED, user_envelope
+
+User = tuple[str, str]
+"""App and user."""
+Heard = Callable[[str, Sequence[UUID]], None]
+"""Called after something was told in an app, with the webhooks that it waits for."""
+
+
+@dataclass(slots=True, frozen=True)
+class PresenceConfig:
+    """Times in seconds. `idle` is how much longer than a round of looking the pause behind it is.
+
+    `most_marked` users wait to be looked at; `at_once` are looked at together; `expiry_s` is how often the database
+    is asked what has expired.
+    """
+
+    every_s: float = 0.2
+    idle: float = 9.0
+    most_marked: int = 100_000
+    at_once: int = 200
+    expiry_s: float = 5.0
+
+
+class PresenceTeller:
+    """One process's teller. `hear` is a listener of the switchboard, `mark` is for everybody else; `run` is a task."""
+
+    def __init__(
+        self,
+        database: Database,
+        book: AppBook,
+        config: PresenceConfig | None = None,
+        heard: Heard = lambda _app_id, _webhooks: None,
+    ) -> None:
+        self._database = database
+        self._book = book
+        self._config = config or PresenceConfig()
+        self._heard = heard
+        self._log = logger("presence")
+        self._bell = asyncio.Event()
+        self._marked: dict[User, None] = {}
+        self._expired_until: datetime | None = None
+
+    def hear(self, told: Sequence[Told]) -> None:
+        """Everybody in a call is concerned by its turns."""
+        for turn in told:
+            if turn.envelopes:
+                for leg in turn.call.legs:
+                    self.mark(turn.call.app_id, leg.user_id)
+
+    def mark(self, app_id: str, user_id: str) -> None:
+        """Something happened to that user: a socket came or went, a flag was set, another system spoke."""
+        if len(self._marked) < self._config.most_marked:
+            self._marked[app_id, user_id] = None
+            self._bell.set()
+
+    async def run(self, switchboard: Switchboard) -> None:
+        """Tell until cancelled. Raises `StoreUnavailableError`; marks are kept for the next run."""
+        loop = asyncio.get_running_loop()
+        async with self._database.hot() as driver:
+            for user in await store.astir(driver, self._config.most_marked):
+                self.mark(*user)
+        ask = loop.time()
+        while True:
+            if loop.time() >= ask:
+                await self._mark_expired()
+                ask = loop.time() + self._config.expiry_s
+            began = loop.time()
+            if await self.run_once(switchboard):
+                await asyncio.sleep(max(self._config.every_s, self._config.idle * (loop.time() - began)))
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(ask):
+                    await self._bell.wait()
+
+    async def run_once(self, switchboard: Switchboard) -> int:
+        """Look at everybody who is marked now; returns how many that were."""
+        self._bell.clear()
+        marked, self._marked = self._marked, {}
+        by_app: dict[str, list[str]] = {}
+        for app_id, user_id in marked:
+            by_app.setdefault(app_id, []).append(user_id)
+        try:
+            for app_id, users in by_app.items():
+                for start in range(0, len(users), self._config.at_once):
+                    some = users[start : start + self._config.at_once]
+                    for user_id in await self._tell(switchboard, app_id, some):
+                        self.mark(app_id, user_id)
+                    for user_id in some:
+                        marked.pop((app_id, user_id))
+        finally:
+            for user in marked:  # not reached
+                self.mark(*user)
+        return len(by_app) and sum(map(len, by_app.values()))
+
+    async def _tell(self, switchboard: Switchboard, app_id: str, user_ids: list[str]) -> list[str]:
+        """Tell what is new of these users; returns those who must be looked at again."""
+        app = await self._book.app(app_id)
+        if app is None:
+            return []
+        # Where the streams stand is read first: whatever is told in between makes the writing void.
+        async with self._database.hot() as driver:
+            before = await store.standings(driver, app_id, user_ids)
+        seen = await look(self._database, switchboard, app_id, app.settings, list(before))
+        now = {found.user_id: found for found in seen}
+        news = [
+            piece
+            for user_id, standing in before.items()
+            if (piece := _news(app_id, user_id, standing, now.get(user_id)))
+        ]
+        if not news:
+            return []
+        async with self._database.hot() as driver:
+            spread = await store.tell(driver, app_id, news)
+        if spread.users:
+            self._heard(app_id, spread.webhooks)
+        return [piece.user_id for piece in news if piece.user_id not in spread.users]
+
+    async def _mark_expired(self) -> None:
+        async with self._database.hot() as driver:
+            users, self._expired_until = await store.expired(driver, self._expired_until)
+        for user in users:
+            self.mark(*user)
+
+
+def _news(app_id: str, user_id: str, standing: Standing, found: Presence | None) -> News | None:
+    """What there is to tell of a user, if anything. Deleted users are offline, and so is whoever was never told of."""
+    nobody = presence(Facts(user_id), standing.chain.now)
+    now = replace(found or nobody, seq=standing.chain.seq + 1)
+    if not differs(standing.presence or nobody, now):
+        return None
+    facts = {"presence": presence_view(now).model_dump(mode="json")}
+    envelope, after = user_envelope(app_id, user_id, standing.chain, PRESENCE_CHANGED, facts, cause="presence")
+    return News(user_id, standing.chain, after, now, envelope)

@@ -1,0 +1,133 @@
+"""What was last told of each user's presence, and telling what is new: many users in one statement."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from service.core.presence import Presence
+from service.store.database import Driver
+from service.wire.feed import Envelope
+from service.wire.user_feed import PRESENCE_CHANGED, Chain
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Presence)
+
+
+@dataclass(slots=True, frozen=True)
+class Standing:
+    """Where a user's stream stands, and the presence told last; `None` when none was, or it cannot be read any more."""
+
+    chain: Chain
+    presence: Presence | None
+
+
+@dataclass(slots=True, frozen=True)
+class News:
+    """A presence to be told, sealed onto the stream as it stood at `before`."""
+
+    user_id: str
+    before: Chain
+    after: Chain
+    presence: Presence
+    envelope: Envelope
+
+
+@dataclass(slots=True, frozen=True)
+class Spread:
+    """Whose news were written, and which webhooks they wait for."""
+
+    users: frozenset[str]
+    webhooks: tuple[UUID, ...]
+
+
+STANDINGS = """
+SELECT id, seq, last_hash, presence_told, clock_timestamp() AS now FROM users WHERE app_id = $1 AND id = ANY ($2)
+"""
+
+# Whoever is locked or was told something else meanwhile is left out: nobody waits for anybody.
+TELL = """
+WITH news AS (
+  SELECT * FROM unnest($2::text[], $3::int[], $4::int[], $5::text[], $6::text[], $7::uuid[], $8::uuid[], $9::text[])
+    AS n(user_id, old_seq, seq, hash, presence, stream, event_id, text)
+), free AS (
+  SELECT id, seq FROM users WHERE app_id = $1 AND id = ANY ($2) FOR NO KEY UPDATE SKIP LOCKED
+), moved AS (
+  UPDATE users u SET seq = n.seq, last_hash = n.hash, presence_told = n.presence
+  FROM news n JOIN free f ON f.id = n.user_id AND f.seq = n.old_seq
+  WHERE u.app_id = $1 AND u.id = n.user_id AND u.id = ANY ($2)
+  RETURNING u.id
+), told AS (
+  INSERT INTO events (stream, seq, event_id, app_id, type, text)
+  SELECT n.stream, n.seq, n.event_id, $1, $10, n.text FROM news n JOIN moved m ON m.id = n.user_id
+  RETURNING stream, seq
+), queued AS (
+  INSERT INTO deliveries (webhook_id, stream, seq)
+  SELECT w.id, t.stream, t.seq FROM told t
+  JOIN webhooks w ON w.app_id = $1 AND w.enabled AND $10 LIKE ANY (w.patterns)
+  ORDER BY t.stream
+  RETURNING webhook_id
+)
+SELECT ARRAY(SELECT id FROM moved) AS users, ARRAY(SELECT DISTINCT webhook_id FROM queued) AS webhooks
+"""
+
+# Whoever was told to be something: after a crash that may no longer be so.
+ASTIR = """
+SELECT app_id, id FROM users WHERE presence_told IS NOT NULL AND presence_told::jsonb ->> 'state' <> 'offline' LIMIT $1
+"""
+
+EXPIRED = """
+SELECT DISTINCT app_id, user_id AS id, clock_timestamp() AS now FROM presence_sources
+WHERE expires_at <= clock_timestamp() AND expires_at > coalesce($1, clock_timestamp() - interval '1 hour')
+"""
+
+
+async def standings(driver: Driver, app_id: str, user_ids: list[str]) -> dict[str, Standing]:
+    """How far these users' streams have come; without those who are not known."""
+    rows = await driver.fetch(STANDINGS, app_id, user_ids)
+    return {
+        row["id"]: Standing(Chain(row["seq"], row["last_hash"], row["now"]), _read(row["presence_told"]))
+        for row in rows
+    }
+
+
+async def tell(driver: Driver, app_id: str, news: Sequence[News]) -> Spread:
+    """Write the events and queue their deliveries. Whoever is not among the answered users must be looked at again."""
+    columns = zip(
+        *(
+            (
+                one.user_id,
+                one.before.seq,
+                one.after.seq,
+                one.after.last_hash,
+                _encoder.encode(one.presence).decode(),
+                one.envelope.stream,
+                one.envelope.event_id,
+                one.envelope.text,
+            )
+            for one in news
+        ),
+        strict=True,
+    )
+    (row,) = await driver.fetch(TELL, app_id, *map(list, columns), PRESENCE_CHANGED)
+    return Spread(frozenset(row["users"]), tuple(row["webhooks"]))
+
+
+async def astir(driver: Driver, limit: int) -> list[tuple[str, str]]:
+    """Users (app, user) who are anything but offline as far as was told, at most `limit`."""
+    return [(row["app_id"], row["id"]) for row in await driver.fetch(ASTIR, limit)]
+
+
+async def expired(driver: Driver, since: datetime | None) -> tuple[list[tuple[str, str]], datetime | None]:
+    """Users of whom something said by another system has expired after `since`, and until when that was looked at."""
+    rows = await driver.fetch(EXPIRED, since)
+    return [(row["app_id"], row["id"]) for row in rows], rows[0]["now"] if rows else since
+
+
+def _read(told: str | None) -> Presence | None:
+    try:
+        return _decoder.decode(told) if told else None
+    except msgspec.ValidationError:  # another version wrote it
+        return None

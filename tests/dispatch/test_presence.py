@@ -1,0 +1,253 @@
+"""`presence.changed`: what is new, once, in a chain without gaps, to webhooks and the feed."""
+
+import asyncio
+
+import orjson
+import pytest
+
+from service.core.commands import MediaConnected
+from service.dispatch.presence import PresenceConfig, PresenceTeller
+from service.store.apps import AppBook
+from service.store.database import StoreUnavailableError
+from service.wire.feed import hash_of
+from service.wire.user_feed import stream_of
+from tests.dispatch.office import HeardDesk, Wire
+from tests.dispatch.receiver import listening
+from tests.switchboard.desk import APP, user
+
+
+class Town:
+    """People with phones, a desk, and somebody who tells of them."""
+
+    def __init__(self, database):
+        self.database = database
+        self.wire = Wire(database)
+        self.heard = []
+        self.spoken = asyncio.Event()
+        self.teller = self.another()
+        self.desk = HeardDesk(database, self.teller.hear)
+
+    def another(self, **how):
+        book = AppBook(self.database, asyncio.get_running_loop().time)
+        return PresenceTeller(self.wire, book, PresenceConfig(**how), self.hear)
+
+    def hear(self, app_id, webhooks):
+        self.heard.append((app_id, webhooks))
+        self.spoken.set()
+
+    async def run_until_told(self, teller):
+        """Let a teller run as in a process until it has told something."""
+        self.spoken.clear()
+        task = asyncio.create_task(teller.run(self.desk.board))
+        async with asyncio.timeout(10):
+            await self.spoken.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def look(self, teller=None):
+        """One round of looking; how many users were looked at."""
+        return await (teller or self.teller).run_once(self.desk.board)
+
+    async def rows(self, query, *arguments):
+        async with self.database.hot() as driver:
+            return [dict(row) for row in await driver.fetch(query, *arguments)]
+
+    async def told(self, user_id):
+        """Every event told of that user, in order."""
+        rows = await self.rows("SELECT text FROM events WHERE stream = $1 ORDER BY seq", stream_of(APP, user_id))
+        return [orjson.loads(row["text"]) for row in rows]
+
+    async def states(self, user_id):
+        presences = [event["data"]["presence"] for event in await self.told(user_id)]
+        return [f"{presence['state']} {presence['activity']}" for presence in presences]
+
+    async def offline(self, user_id):
+        await self.rows("DELETE FROM connections WHERE user_id = $1", user_id)
+        self.teller.mark(APP, user_id)
+
+    async def online(self, user_id):
+        await self.rows("INSERT INTO users (app_id, id) VALUES ($1, $2) ON CONFLICT DO NOTHING", APP, user_id)
+        await self.desk.online(user_id)
+        self.teller.mark(APP, user_id)
+
+    async def talk(self, caller, callee):
+        """A call in which both hear each other."""
+        call = (await self.desk.dial(caller, callee)).call
+        await self.desk.answer(call.id, callee)
+        for one, other in ((caller, callee), (callee, caller)):
+            await self.desk.do(call.id, MediaConnected(user(one), one, f"{one}-1", peer=other))
+        return call
+
+
+@pytest.fixture
+async def town(database):
+    town = Town(database)
+    await town.desk.open()
+    return town
+
+
+async def test_a_life_of_presence(town):
+    await town.online("ann")
+    await town.online("ben")
+    await town.look()
+    call = (await town.desk.dial("ann", "ben")).call
+    await town.look()
+    await town.desk.answer(call.id, "ben")
+    await town.look()
+    for one, other in (("ann", "ben"), ("ben", "ann")):
+        await town.desk.do(call.id, MediaConnected(user(one), one, f"{one}-1", peer=other))
+    await town.look()
+    await town.desk.hang_up(call.id, "ben")
+    await town.look()
+    await town.offline("ben")
+    await town.look()
+    assert await town.states("ann") == ["online idle", "busy dialing", "busy connecting", "busy in_call", "online idle"]
+    assert await town.states("ben") == [
+        "online idle",
+        "online ringing",
+        "busy connecting",
+        "busy in_call",
+        "online idle",
+        "offline idle",
+    ]
+    busy = (await town.told("ben"))[3]["data"]["presence"]
+    assert busy["busy_with"] == [{"user_id": "ann", "call_id": call.id, "name": None}]
+    assert busy["devices"][0]["call_id"] == call.id
+
+
+async def test_the_stream_has_no_gap_and_its_chain_closes(town):
+    await town.online("ann")
+    await town.look()
+    await town.talk("ann", "ben")
+    await town.look()
+    await town.offline("ann")
+    await town.look()
+    told = await town.told("ann")
+    assert [event["data"]["seq"] for event in told] == [1, 2, 3]
+    assert [event["data"]["presence"]["seq"] for event in told] == [1, 2, 3]
+    assert [event["data"]["prev"] for event in told] == ["", *(event["data"]["hash"] for event in told[:-1])]
+    assert all(hash_of(event) == event["data"]["hash"] for event in told)
+    assert {event["type"] for event in told} == {"presence.changed"}
+    assert "call_id" not in told[0]["data"]
+
+
+async def test_what_is_not_new_is_not_told(town):
+    await town.online("ann")
+    assert await town.look() == 1
+    for _ in range(3):
+        town.teller.mark(APP, "ann")
+    assert await town.look() == 1
+    assert await town.look() == 0
+    assert await town.states("ann") == ["online idle"]
+    assert town.heard == [(APP, ())]
+
+
+async def test_of_a_burst_only_the_newest_truth_is_told(town):
+    """A whole call between two looks: nobody is told anything."""
+    await town.online("ann")
+    await town.online("ben")
+    await town.look()
+    call = await town.talk("ann", "ben")
+    await town.desk.hang_up(call.id, "ann")
+    assert await town.look() == 2
+    assert await town.states("ann") == await town.states("ben") == ["online idle"]
+
+
+async def test_it_reaches_the_webhooks_that_want_it(town, office):
+    async with listening() as receiver, listening() as deaf:
+        hook, _ = await office.hook(receiver, "presence.changed")
+        await office.hook(deaf, "call.*")
+        await town.online("ann")
+        await town.look()
+        assert town.heard == [(APP, (hook,))]
+        await office.sender().run_once()
+    (request,) = receiver.requests
+    assert orjson.loads(request.body) == (await town.told("ann"))[0]
+    assert deaf.requests == []
+
+
+async def test_strangers_and_other_apps_are_no_trouble(town):
+    town.teller.mark(APP, "nobody")
+    town.teller.mark("no such app", "ann")
+    assert await town.look() == 2
+    assert town.heard == []
+
+
+async def test_a_user_whose_row_is_locked_is_looked_at_again(town):
+    await town.online("ann")
+    async with town.database.begin() as connection:
+        await connection.exec_driver_sql("SELECT 1 FROM users WHERE id = 'ann' FOR UPDATE")
+        await town.look()
+        assert await town.states("ann") == []
+    assert await town.look() == 1
+    assert await town.states("ann") == ["online idle"]
+
+
+async def test_two_tellers_leave_no_gap_and_say_nothing_twice(town):
+    other = town.another()
+    town.desk.listeners = (*town.desk.listeners, other.hear)
+    for n in range(5):
+        call = await town.talk("ann", f"ben{n}")
+        await asyncio.gather(town.look(), town.look(other))
+        await town.desk.hang_up(call.id, "ann")
+        await asyncio.gather(town.look(), town.look(other))
+    while await town.look() + await town.look(other):
+        pass
+    told = await town.told("ann")
+    assert [event["data"]["seq"] for event in told] == list(range(1, len(told) + 1))
+    assert await town.states("ann") == ["busy in_call", "offline idle"] * 5
+
+
+async def test_a_call_that_is_overdue_engages_nobody(town):
+    call = (await town.desk.dial("ann", "ben")).call
+    await town.look()
+    await town.desk.make_overdue(call.id, 61)
+    town.teller.mark(APP, "ann")
+    await town.look()
+    assert await town.states("ann") == ["busy dialing", "offline idle"]
+
+
+async def test_a_deleted_user_is_offline(town):
+    await town.online("ann")
+    await town.look()
+    await town.rows("DELETE FROM connections")
+    await town.rows("UPDATE users SET deleted_at = clock_timestamp() WHERE id = 'ann'")
+    town.teller.mark(APP, "ann")
+    await town.look()
+    assert await town.states("ann") == ["online idle", "offline idle"]
+
+
+async def test_after_a_crash_those_who_were_told_online_or_busy_are_looked_at_again(town):
+    """The marks of the teller that heard the end of the call are gone with it."""
+    call = await town.talk("ann", "ben")
+    await town.look()
+    town.desk.listeners = ()
+    await town.desk.hang_up(call.id, "ann")
+    await town.run_until_told(town.another())
+    assert await town.states("ann") == await town.states("ben") == ["busy in_call", "offline idle"]
+
+
+async def test_what_another_system_said_expires(town):
+    await town.online("ann")
+    await town.look()
+    await town.rows(
+        """INSERT INTO presence_sources (app_id, user_id, source, facts, expires_at)
+           VALUES ('app', 'ann', 'desk', '{"state": "busy"}', clock_timestamp() + interval '1 second')"""
+    )
+    town.teller.mark(APP, "ann")
+    await town.look()
+    await town.rows("UPDATE presence_sources SET expires_at = clock_timestamp() - interval '1 second'")
+    await town.run_until_told(town.teller)
+    assert await town.states("ann") == ["online idle", "busy in_call", "online idle"]
+
+
+async def test_marks_are_bounded_and_survive_a_database_that_is_away(town):
+    teller = town.another(most_marked=2)
+    for name in ("ann", "ben", "eve"):
+        await town.online(name)
+        teller.mark(APP, name)
+    town.wire.cut = True
+    with pytest.raises(StoreUnavailableError):
+        await town.look(teller)
+    town.wire.cut = False
+    assert await town.look(teller) == 2
