@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -33,6 +34,7 @@ from service.config import Role, Settings, SettingsError
 from service.core.calls import SERVER, Call, Leg, Ring
 from service.dispatch.guard import Guard, SystemResolver
 from service.dispatch.post import PostConfig, Poster
+from service.dispatch.robots import Robots
 from service.dispatch.webhooks import WebhookSender
 from service.live.bus import Bus, BusConfig
 from service.live.catchup import CatchUp
@@ -125,6 +127,7 @@ class Service:
         )
         self.metronome = Metronome()
         self.webhooks = self._webhook_sender()
+        self.robots = Robots(self.database, self.book)
         self.bell = Bell()
         self.metrics.sockets.set_function(lambda: len(self.hub.sessions()))
         self.server = FrontServer(self._server_config())
@@ -135,6 +138,7 @@ class Service:
             self.webhooks.wake,
             self.bell.ring,
             self.counting.told,
+            *((self.robots.hear,) if Role.DISPATCH in settings.roles else ()),
         )
         self._serving: asyncio.Task[None] | None = None
 
@@ -207,6 +211,7 @@ class Service:
         keep("catch-up", CatchUp(self.database, self.hub).run)
         if Role.DISPATCH in self.settings.roles:
             keep("webhooks", self.webhooks.run)
+            keep("robots", partial(self.robots.run, self.switchboard))
         if Role.TIMERS in self.settings.roles:
             keep("deadlines", self.deadlines.run)
             retention = Retention(self.database, self.settings.retention())
