@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from service.api.door import Door, KeyAsk
-from service.api.errors import RETRY_AFTER_S
 from service.api.replies import Reply
+from service.store.database import StoreUnavailableError
 
 METRICS_TYPE = b"text/plain; version=1.0.0; charset=utf-8"
 
@@ -22,12 +22,17 @@ async def healthz(_request: Request) -> Response:
 @routes.get("/readyz", summary="Should requests be sent here?", response_model=None)
 async def readyz(request: Request) -> Response:
     """200 when the database answers and the process is not stopping, else 503 with `Retry-After`."""
-    if await request.app.deps.ready():
-        return Reply({"status": "ready"})
-    return Reply({"status": "unavailable"}, 503, headers=((b"retry-after", str(RETRY_AFTER_S).encode()),))
+    if not await request.app.deps.ready():
+        raise StoreUnavailableError("not ready")
+    return Reply({"status": "ready"})
 
 
-@routes.get("/metrics", summary="Prometheus metrics of this process", response_model=None)
+@routes.get(
+    "/metrics",
+    summary="Prometheus metrics of this process",
+    response_model=None,
+    response_class=PlainTextResponse,
+)
 async def metrics(ask: KeyAsk) -> Response:
     """In the text form of Prometheus; any app's API key opens it, because it tells of all apps together."""
     return Reply(ask.deps.metrics(), content_type=METRICS_TYPE)
