@@ -43,7 +43,9 @@ class Receiver:
         self._clock = clock
         self._verify: Verify | None = None
         self._refused: str | None = None
-        self._server = _Quiet(uvicorn.Config(self._answer, port=0, log_level="critical", lifespan="off"))
+        self._server = _Quiet(
+            uvicorn.Config(self._answer, interface="asgi3", port=0, log_level="critical", lifespan="off")
+        )
         self._task: asyncio.Task[None] | None = None
         self._came = asyncio.Condition()
         self.deliveries: list[Delivery] = []
