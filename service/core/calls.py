@@ -133,6 +133,11 @@ class Leg:
         """Media has come up and the leg has not ended (a short loss counts as connected)."""
         return self.state in {LegState.CONNECTED, LegState.RECONNECTING} and self.connected_at is not None
 
+    @property
+    def publishes(self) -> bool:
+        """Whether the participant may send sound or pictures at all; a subscriber only watches (O-07)."""
+        return self.role is not Role.SUBSCRIBER
+
     def ring_of(self, device_id: str | None) -> Ring | None:
         """The alert of that device in the current attempt."""
         for ring in self.rings:

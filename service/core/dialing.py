@@ -9,7 +9,7 @@ from service.core.ending import conclude, restate
 from service.core.joining import can_wait, ring_person
 from service.core.refusals import Code, Refusal
 from service.core.turn import Cause, Decision, Turn, refuse
-from service.core.vocabulary import TYPE_RANK, CallState, CallType, EventType, LegState
+from service.core.vocabulary import TYPE_RANK, CallState, CallType, EventType, LegState, Role
 
 Engaged = Mapping[str, tuple[Slot, ...]]
 
@@ -49,7 +49,7 @@ def dial(command: Dial, engaged: Engaged, now: datetime) -> Decision | Refusal:
             avatar_url=command.initiator.avatar_url,
             slot=1 - slots[0].slot if slots else 0,
             device_id=command.device_id,
-            media=Media(video=call.call_type is CallType.AUDIO_VIDEO),
+            media=_media(command.initiator.role, call.call_type),
         ),
     )
     turn.tell(EventType.CALL_CREATED)
@@ -60,6 +60,12 @@ def dial(command: Dial, engaged: Engaged, now: datetime) -> Decision | Refusal:
     conclude(turn)
     restate(turn)
     return Decision(call, tuple(turn.events), changed=True)
+
+
+def _media(role: Role, call_type: CallType) -> Media:
+    """What the initiator sends at first; a subscriber sends nothing (O-07)."""
+    sends = role is not Role.SUBSCRIBER
+    return Media(audio=sends, video=sends and call_type is CallType.AUDIO_VIDEO)
 
 
 def _callees(command: Dial) -> list[Person]:

@@ -97,8 +97,8 @@ def _next_attempt(turn: Turn, person: Person) -> Leg:
         )
         call.legs[call.legs.index(leg)] = fresh
         leg = fresh
-    video = call.call_type is CallType.AUDIO_VIDEO
-    leg.media = Media(audio=not leg.muted_audio, video=video and not leg.muted_video)
+    video = leg.publishes and call.call_type is CallType.AUDIO_VIDEO
+    leg.media = Media(audio=leg.publishes and not leg.muted_audio, video=video and not leg.muted_video)
     return leg
 
 

@@ -70,6 +70,8 @@ def _had_left(turn: Turn, leg: Leg, peer: str | None) -> bool:
 
 def media_changed(turn: Turn, command: MediaChanged, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
     """The participant's own mute state; video needs a call that carries video (scenario 54)."""
+    if not leg.publishes and (command.audio or command.video or command.screen):
+        return refuse(Code.MEDIA_PERMISSION_DENIED, "a subscriber sends no media")
     wants_video = command.video and not leg.media.video
     if wants_video and turn.call.call_type is not CallType.AUDIO_VIDEO:
         return refuse(Code.MEDIA_PERMISSION_DENIED, "this call carries audio only; ask for an upgrade")

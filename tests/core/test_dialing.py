@@ -59,7 +59,8 @@ def test_the_call_is_what_was_asked_for():
     assert [leg.ring_deadline for leg in call.legs] == [None, at(5), at(5)]
     assert [leg.first_seq for leg in call.legs] == [1, 1, 1]
     assert not any(leg.media.video for leg in call.legs)
-    assert all(leg.media.audio and not leg.media.screen for leg in call.legs)
+    assert not any(leg.media.screen for leg in call.legs)
+    assert [leg.media.audio for leg in call.legs] == [True, False, True]
     assert cem.answered_at is None
     assert all(leg.media.video for leg in Story("ben").call.legs)
 
