@@ -15,7 +15,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.http11 import Request
 
 EXTENSION = "hookswitch.socket"
-LINGER_S = 5.0
+LINGER_S = 10.0
 """How long a client may take to read the good-bye."""
 NOT_UTF8 = 1007
 
