@@ -50,7 +50,7 @@ def take(postgres, database, call_id, users):
     return template
 
 
-def multiply(postgres, database, template, deadlines, tag):
+def multiply(postgres, database, template, deadlines, tag, *, settle=True):
     """Write one copy for each deadline (aware datetimes); gives the new ids in their order."""
     ids = [uuid.UUID(int=(0x0190 << 112) | (7 << 76) | (2 << 62) | uuid.uuid4().int >> 68) for _ in deadlines]
 
@@ -64,7 +64,8 @@ def multiply(postgres, database, template, deadlines, tag):
             await connection.close()
 
     asyncio.run(write())
-    postgres.settle(database)
+    if settle:
+        postgres.settle(database)
     return ids
 
 
