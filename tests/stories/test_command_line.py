@@ -1,0 +1,135 @@
+"""The command line beside a running service."""
+
+import json
+import os
+import re
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import OctKey
+
+from service.config import Settings, SettingsError, load_settings, settings_table
+from tests.fixtures.feeds import asked
+from tests.fixtures.service import client
+from tests.house.source import ROOT
+from tests.stories.test_serving import command
+
+
+async def test_an_app_made_beside_the_running_service_can_be_used_at_once(running_service):
+    code, out, err = await command("apps", "create", "shop", "--json", database_url=running_service.db_url)
+    assert (code, err) == (0, "")
+    made = json.loads(out)
+    assert set(made) == {"app_id", "api_key", "signing_key_id", "signing_secret"}
+    async with client(running_service.base_url, made["api_key"]) as http:
+        assert (await asked(http.get("/v1/app")))["name"] == "shop"
+
+    code, out, _ = await command("apps", "list", "--json", database_url=running_service.db_url)
+    assert [app["name"] for app in json.loads(out)] == ["test", "shop"]
+    assert made["signing_secret"] not in out
+
+
+async def test_the_keys_are_printed_in_full_for_people_too(db_url):
+    code, out, err = await command("apps", "create", "shop", database_url=db_url)
+    assert code == 0
+    assert re.search(r"^api_key +hsk_[\w-]{43}$", out, re.MULTILINE)
+    assert re.search(r"^signing_secret +[\w-]{64}$", out, re.MULTILINE)
+    assert "not shown again" in err
+
+
+async def test_a_token_from_the_command_line_opens_the_service(running_service):
+    code, out, _ = await command("tokens", "create", "ann", "--name", "Ann", database_url=running_service.db_url)
+    assert code == 0
+    claims = jwt.decode(out.strip(), OctKey.import_key(running_service.signing_secret)).claims
+    assert (claims["sub"], claims["name"]) == ("ann", "Ann")
+    async with client(running_service.base_url, out.strip()) as http:
+        assert (await http.get("/v1/users/ann")).status_code in {200, 404}
+    code, _, err = await command("tokens", "create", "ann", "--app", "app_x", database_url=running_service.db_url)
+    assert (code, err) == (1, "hookswitch: there is no app app_x\n")
+
+
+async def test_a_call_from_the_command_line_is_told_to_its_end(running_service):
+    """The callee is a test user who declines at once."""
+    code, out, err = await command(
+        "call", "ann", "test:decline:do_not_disturb", "--url", running_service.base_url,
+        "--api-key", running_service.api_key,
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("call ")
+    assert any(re.match(r" +\d+\.\d{3} s  participant\.declined +test:decline", line) for line in lines)
+    assert lines[-1] == "ended: declined, 0 s of talk"
+
+
+async def test_a_call_that_is_refused_is_told_in_one_sentence(running_service):
+    code, _, err = await command(
+        "call", "ann", "ann", "--url", running_service.base_url, "--api-key", running_service.api_key
+    )
+    assert code == 1
+    assert err.startswith("hookswitch: cannot_call_self: ")
+
+
+async def test_the_doctor_is_content_with_a_sound_database(db_url, tmp_path):
+    code, out, _ = await command("doctor", "--port", "0", database_url=db_url, data_dir=tmp_path)
+    assert code == 0, out
+    assert "WRONG" not in out
+    assert "PostgreSQL 18 answers" in out
+    assert "clock" in out
+    assert "no TURN server" in out
+
+
+async def test_the_doctor_names_what_is_wrong(tmp_path):
+    url = "postgresql://me:hunter2@127.0.0.1:1/x"
+    code, out, _ = await command("doctor", "--port", "0", database_url=url, data_dir=tmp_path)
+    assert code == 1
+    assert re.search(r"^WRONG +PostgreSQL does not answer", out, re.MULTILINE)
+    assert "hunter2" not in out
+
+
+async def test_an_unknown_option_is_told_with_the_way_to_help():
+    code, _, err = await command("serve", "--prot", "1")
+    assert code == 2
+    assert "No such option" in err
+
+
+@pytest.fixture
+def no_settings(monkeypatch, tmp_path):
+    for name in os.environ:
+        if name.startswith("HOOKSWITCH_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_command_line_goes_over_the_environment_over_the_file(no_settings, monkeypatch):
+    (no_settings / "hookswitch.toml").write_text('host = "a"\nport = 1\nroles = ["api", "timers"]\n')
+    monkeypatch.setenv("HOOKSWITCH_PORT", "2")
+    settings = load_settings(host=None, log_level="debug")
+    assert (settings.host, settings.port, settings.roles, settings.log_level) == ("a", 2, ("api", "timers"), "debug")
+    assert load_settings(port=3).port == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("ROLES", "api,cook"), ("ROLES", ","), ("DATABASE_URL", "mysql://u:hunter2@h/d"), ("LEASE_S", "0"), ("PORT", "x")],
+)
+def test_a_wrong_value_is_named_and_not_repeated(no_settings, monkeypatch, name, value):
+    monkeypatch.setenv(f"HOOKSWITCH_{name}", value)
+    with pytest.raises(SettingsError, match=f"HOOKSWITCH_{name}") as raised:
+        load_settings()
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_database_address_is_taken_in_the_usual_forms(no_settings):
+    for scheme in ("postgres", "postgresql", "postgresql+asyncpg"):
+        url = load_settings(database_url=f"{scheme}://u@h/d").database_url
+        assert url.get_secret_value() == "postgresql+asyncpg://u@h/d"
+        assert "u@h" not in repr(url)
+
+
+def test_every_setting_is_documented():
+    table = settings_table()
+    for name, field in Settings.model_fields.items():
+        assert f"`HOOKSWITCH_{name.upper()}`" in table
+        assert field.description, name
+    documented = [path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]]
+    assert any(table in text for text in documented), "paste the output of service.config.settings_table()"
