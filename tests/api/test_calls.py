@@ -4,7 +4,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.api.front import problem
+from service.api.deps import ApiConfig
+from tests.api.front import front_door, problem
 
 
 async def test_a_create_answers_the_call_and_what_is_needed_to_join_it(front):
@@ -201,3 +202,30 @@ async def test_a_call_of_another_app_is_not_there(front, other, method, path):
         answer = await front.http.request(method, f"/v1/calls/{call_id}{path}", json=body if method == "POST" else None)
         problem(answer, 404, "not_found")
     assert (await other.http.get(f"/v1/calls/{theirs['id']}")).json()["seq"] == theirs["seq"]
+
+
+@pytest.mark.parametrize("key", [b"", b"x" * 256, b"a b", b"\xff", "ä".encode()])
+async def test_an_idempotency_key_is_visible_ascii(front, key):
+    body = {"initiator": "ana", "participants": ["ben"]}
+    answer = await front.post("/calls", body, headers={"idempotency-key": key})
+    told = problem(answer, 422, "invalid_request")
+    assert told["errors"][0]["where"] == "idempotency-key"
+
+
+async def test_a_test_user_whose_name_says_nothing_is_explained(front):
+    await front.set(sandbox=True)
+    answer = await front.post("/calls", {"initiator": "ana", "participants": ["test:answer@soon"]})
+    assert "test:answer@1s" in problem(answer, 422, "invalid_request")["detail"]
+    await front.set(sandbox=False)
+    await front.call("ana", "test:answer@soon")
+
+
+async def test_what_is_not_there_yet_is_refused(front):
+    body = {"initiator": "ana", "participants": ["ben"], "ring_initiator": True}
+    assert "not supported" in problem(await front.post("/calls", body), 422, "invalid_request")["detail"]
+
+
+async def test_the_socket_is_where_the_service_is_seen(database):
+    async with front_door(database, config=ApiConfig(public_url="https://calls.example.org/")) as front:
+        answer = await front.post("/calls", {"initiator": "ana", "participants": ["ben"]})
+    assert answer.json()["connection"]["ws_url"] == "wss://calls.example.org/v1/ws"
