@@ -15,6 +15,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from service.api.limits import LimitsConfig
 from service.store.database import DatabaseConfig, sqlalchemy_url
 from service.store.embedded import EmbeddedConfig
 from service.telemetry.logs import LogConfig
@@ -71,6 +72,12 @@ class Settings(BaseSettings):
         (), description='STUN and TURN servers for clients, as JSON: `[{"urls": ["stun:stun.example.com:3478"]}]`.'
     )
     ice_ttl_s: int = Field(3600, ge=60, description="Clients ask for the ICE servers again after so long.")
+    requests_per_key: int = Field(
+        5000, ge=0, description="Requests per second of one API key, in each process; 0 for no limit."
+    )
+    requests_per_user: int = Field(
+        100, ge=0, description="Requests and socket commands per second of one user, in each process; 0 for no limit."
+    )
     lease_s: float = Field(
         10, gt=0, description="A replica silent for so long is taken for dead; its users go offline."
     )
@@ -133,6 +140,10 @@ class Settings(BaseSettings):
             deliveries=timedelta(days=self.keep_deliveries_days),
             idempotency_keys=timedelta(hours=self.keep_idempotency_keys_h),
         )
+
+    def limits(self) -> LimitsConfig:
+        """How many requests are taken."""
+        return LimitsConfig(self.requests_per_key, self.requests_per_user)
 
     def ice(self) -> IceConfig:
         """What clients are told of STUN and TURN."""
