@@ -8,6 +8,7 @@ import yaml
 
 from service.api.application import ROUTERS
 from service.api.openapi import document
+from service.wire import asyncapi
 
 FOLDER = Path(__file__).resolve().parents[2] / "openapi"
 
@@ -26,7 +27,10 @@ def text(made: Mapping[str, Any]) -> str:
 
 def files() -> dict[str, str]:
     """The contents of `openapi/`, by file name."""
-    return {"openapi.yaml": text(document(route for router in ROUTERS for route in router.routes))}
+    return {
+        "openapi.yaml": text(document(route for router in ROUTERS for route in router.routes)),
+        "asyncapi.yaml": text(asyncapi.document()),
+    }
 
 
 def main() -> None:

@@ -1,0 +1,167 @@
+"""What the service sends over the live socket, as the AsyncAPI tells it.
+
+Frames are written straight from the aggregate; the tests hold these shapes and those bytes together.
+"""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from service.wire.frames import Candidate, Description, FrameId
+from service.wire.shapes import Moment
+from service.wire.views import CallerView, CallView, ConnectionView, Event, Problem, Shape
+
+StopReason = Literal[
+    "answered_here",
+    "answered_elsewhere",
+    "declined_here",
+    "declined_elsewhere",
+    "canceled",
+    "timed_out",
+    "expired_on_arrival",
+    "not_supported",
+    "error",
+    "silenced",
+]
+
+
+class GroupView(Shape):
+    """Who else is called: how many people take part, the caller and this user included."""
+
+    name: str | None
+    count: Annotated[int, Field(ge=3)]
+
+
+class AlertView(Shape):
+    """This device shall ring until `expires_at`. `action_token` opens `/v1/rings/{ring_id}` without a login."""
+
+    ring_id: UUID
+    call_id: UUID
+    device_id: str
+    attempt: Annotated[int, Field(ge=1)]
+    call_type: str
+    caller: CallerView
+    group: GroupView | None = None
+    sent_at: Moment
+    expires_at: Moment | None
+    server_time: Moment
+    action_token: str | None
+    custom: dict[str, Any]
+
+
+class Welcome(Shape):
+    """The answer to a hello. `calls`: the user's live calls; `rings`: what this device shall ring for now.
+
+    With `resume_after`, `resumed` says whether what was missed follows; if not, `calls` is all there is to go on from.
+    The server pings every `heartbeat_s` seconds, and gives up on a client that does not answer within as long.
+    """
+
+    type: Literal["welcome"]
+    session_id: UUID
+    user_id: str
+    server_time: Moment
+    heartbeat_s: int
+    calls: list[CallView]
+    rings: list[AlertView]
+    resumed: bool | None = None
+
+
+class EventFrame(Shape):
+    """Something happened: the same envelope as in webhooks and feeds. Of each call every event, once, in `seq` order.
+
+    `cursor` is what `resume_after` takes, and `after` of `GET /v1/events`.
+    """
+
+    type: Literal["event"]
+    cursor: str
+    event: Event
+
+
+class RingFrame(Shape):
+    """Ring this device. May come again for a ring that was not acknowledged: go by `ring_id`."""
+
+    type: Literal["ring"]
+    ring: AlertView
+
+
+class RingStop(Shape):
+    """Stop ringing: exactly one for every ring that was told."""
+
+    type: Literal["ring.stop"]
+    ring_id: UUID
+    call_id: UUID
+    stop_reason: StopReason
+
+
+class CallReplaced(Shape):
+    """The user goes on with this call on another of their devices; this one lets go of its media."""
+
+    type: Literal["call.replaced"]
+    call_id: UUID
+    device_id: str | None
+
+
+class RtcDescriptionFrom(Shape):
+    """A session description of another participant."""
+
+    type: Literal["rtc.description"]
+    call_id: UUID
+    description: Description
+    from_: Annotated[str, Field(alias="from")]
+
+
+class RtcCandidatesFrom(Shape):
+    """ICE candidates of another participant."""
+
+    type: Literal["rtc.candidates"]
+    call_id: UUID
+    candidates: list[Candidate]
+    from_: Annotated[str, Field(alias="from")]
+
+
+class Pong(Shape):
+    """The answer to a ping."""
+
+    type: Literal["pong"]
+    id: FrameId | None = None
+    server_time: Moment
+
+
+class Result(Shape):
+    """A command was done. It may come before or after the events it causes: go by `seq`."""
+
+    type: Literal["result"]
+    id: FrameId | None = None
+    call: CallView | None = None
+    connection: ConnectionView | None = None
+    merged: Literal[True] | None = None
+
+
+class FrameProblem(Problem):
+    """The same problem as over REST. `retry_after_s` stands for the Retry-After header."""
+
+    retry_after_s: int | None = None
+
+
+class Error(Shape):
+    """A frame was refused. The socket stays open, except before the welcome."""
+
+    type: Literal["error"]
+    id: FrameId | None = None
+    problem: FrameProblem
+
+
+ServerFrame = Annotated[
+    Welcome
+    | EventFrame
+    | RingFrame
+    | RingStop
+    | CallReplaced
+    | RtcDescriptionFrom
+    | RtcCandidatesFrom
+    | Pong
+    | Result
+    | Error,
+    Field(discriminator="type"),
+]
