@@ -51,6 +51,11 @@ class Event:
         return self.data.get("user_id")
 
     @property
+    def stream(self) -> str:
+        """The chain it belongs to: that of its call, or of its user (presence and devices)."""
+        return self.call_id or f"user {self.user_id}"
+
+    @property
     def seq(self) -> int:
         """Its number in its call (presence: of its user), from 1 and without gaps."""
         return int(self.data.get("seq", 0))
@@ -72,7 +77,7 @@ class Event:
 
 
 def unbroken(events: Iterable[Event]) -> bool:
-    """Whether these are all the events of one call so far: numbered from 1 without gaps, each closing the chain."""
+    """Whether these are all the events of one stream so far: numbered from 1 without gaps, each closing the chain."""
     last = ""
     for number, event in enumerate(events, start=1):
         if event.seq != number or event.data.get("prev") != last:

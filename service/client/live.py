@@ -255,10 +255,9 @@ class LiveSocket(Verbs):
 
     def _event(self, event: Event) -> None:
         """Pass on what is new; after a resume some may come twice."""
-        stream = event.call_id or f"user {event.user_id}"
-        if event.seq and event.seq <= self._told_seq.get(stream, 0):
+        if event.seq and event.seq <= self._told_seq.get(event.stream, 0):
             return
-        self._told_seq[stream] = event.seq
+        self._told_seq[event.stream] = event.seq
         self.cursor = event.cursor or self.cursor
         self.events.put(event)
 

@@ -189,6 +189,8 @@ class Webhook(Shape, frozen=True):
     types: list[str] = []
     description: str | None = None
     enabled: bool = True
+    disabled_reason: str | None = None
+    created_at: datetime | None = None
     secret: str | None = None
 
 

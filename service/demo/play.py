@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from service.client import Client, Overrun, Refused, SignatureError, Unreachable, verify_webhook
+from service.client import Client, Overrun, Refused, SignatureError, Unreachable, Webhook, verify_webhook
 from service.demo.cast import Cast
 from service.demo.peer import NoMedia
 from service.demo.receiver import Receiver
@@ -111,9 +111,8 @@ class _Play:
         return await self._server.make_app("demo")
 
     async def _act(self, tell: Teller, receiver: Receiver, backend: Client) -> None:
-        hook = await backend.webhooks.create(receiver.url)
+        receiver.trust(_verifier(await backend.webhooks.create(receiver.url)))
         async with Cast(self._server.url, backend) as cast:
-            receiver.trust(_verifier(hook.secret or "", cast))
             tell.say("An app, its API key, a webhook, and four people with five devices, each on a live socket.")
             stage = Stage(self._server, backend, cast, receiver, tell)
             for scene in self._scenes:
@@ -157,14 +156,14 @@ class _Play:
         )
 
 
-def _verifier(secret: str, cast: Cast) -> Callable[[dict[str, str], bytes], bool]:
-    """Checks signatures as a backend does; the time is the service's own, as the first greeting told it."""
+def _verifier(hook: Webhook) -> Callable[[dict[str, str], bytes], bool]:
+    """Checks signatures as a backend does; the time is the service's own, counted from the moment it made the hook."""
     loop = asyncio.get_running_loop()
-    greeted_at, server_time = loop.time(), cast.ana.socket.welcome.server_time.timestamp()
+    made_at, server_time = loop.time(), hook.created_at.timestamp() if hook.created_at else 0.0
 
     def fits(headers: dict[str, str], body: bytes) -> bool:
         try:
-            verify_webhook(secret, headers, body, server_time + loop.time() - greeted_at)
+            verify_webhook(hook.secret or "", headers, body, server_time + loop.time() - made_at)
         except SignatureError:
             return False
         return True

@@ -37,12 +37,11 @@ class _Quiet(uvicorn.Server):
 
 
 class Receiver:
-    """Listens on a free port of this machine; refuses the first delivery with a 500, to see it come again."""
+    """Listens on a free port of this machine; refuses the first `call.created` with a 500, to see it come again."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._verify: Verify | None = None
-        self._refused: str | None = None
         self._server = _Quiet(
             uvicorn.Config(self._answer, interface="asgi3", port=0, log_level="critical", lifespan="off")
         )
@@ -102,9 +101,8 @@ class Receiver:
 
     def _keep(self, headers: dict[str, str], body: bytes) -> int:
         webhook_id = headers.get("webhook-id", "")
-        status = 500 if self._refused is None else 204
-        self._refused = self._refused or webhook_id
         verified = self._verify is not None and self._verify(headers, body)
         event = Event(orjson.loads(body))
+        status = 500 if event.type == "call.created" and not self.refused else 204
         self.deliveries.append(Delivery(webhook_id, self._clock(), verified, event, status))
         return status

@@ -15,14 +15,15 @@ async def play(stage: Stage) -> None:
     tell, receiver = stage.tell, stage.receiver
     tell.scene("What the backend was told, by webhook")
     feed = await stage.backend.feed.caught_up()
-    calls: dict[str, list[Event]] = defaultdict(list)
+    told: dict[str, list[Event]] = defaultdict(list)
     for event in feed:
-        if event.call_id:
-            calls[event.call_id].append(event)
+        told[event.stream].append(event)
+    calls = sum(events[0].call_id is not None for events in told.values())
     missing = await receiver.got({str(event.data["event_id"]) for event in feed}, LAST_ONE_S)
     tell.fact(
-        f"Of the {len(feed)} events in the feed (GET /v1/events) every one arrived, of {len(calls)} calls.",
-        not missing and len(calls) > 0,
+        f"Of the {len(feed)} events in the feed (GET /v1/events) every one arrived: of {calls} calls, and of "
+        f"{len(told) - calls} people (their presence and devices).",
+        not missing and calls > 0,
         f"{len(missing)} missing",
     )
     forged = [delivery for delivery in receiver.deliveries if not delivery.verified]
@@ -31,23 +32,23 @@ async def play(stage: Stage) -> None:
         bool(receiver.deliveries) and not forged,
         f"{len(forged)} not",
     )
-    arrived = _by_call(receiver)
+    arrived = _by_stream(receiver)
     tell.fact(
-        "Call by call they came in order, from 1 and without a gap, and each carries the hash of the one before: "
+        "Call by call and person by person they came in order, from 1 and without a gap, and each carries the hash of the one before: "
         "nothing is missing and nothing was changed.",
-        arrived.keys() == calls.keys() and all(unbroken(events) for events in (*arrived.values(), *calls.values())),
-        {call_id: [event.seq for event in events] for call_id, events in arrived.items() if not unbroken(events)},
+        arrived.keys() == told.keys() and all(unbroken(events) for events in (*arrived.values(), *told.values())),
+        {stream: [event.seq for event in events] for stream, events in arrived.items() if not unbroken(events)},
     )
     _retried(stage, receiver)
 
 
-def _by_call(receiver: Receiver) -> dict[str, list[Event]]:
+def _by_stream(receiver: Receiver) -> dict[str, list[Event]]:
     """In order of arrival; one that came twice (the service was killed before it could note it) counts once."""
     found: dict[str, list[Event]] = defaultdict(list)
     seen: set[str] = set()
     for delivery in receiver.accepted:
-        if delivery.event.call_id and delivery.webhook_id not in seen:
-            found[delivery.event.call_id].append(delivery.event)
+        if delivery.webhook_id not in seen:
+            found[delivery.event.stream].append(delivery.event)
         seen.add(delivery.webhook_id)
     return found
 
@@ -56,12 +57,12 @@ def _retried(stage: Stage, receiver: Receiver) -> None:
     first = receiver.refused[0] if receiver.refused else None
     again = [delivery for delivery in receiver.accepted if first and delivery.webhook_id == first.webhook_id]
     if first is None or not again:
-        stage.tell.fact("The first one was answered with a 500, on purpose, and came again.", holds=False)
+        stage.tell.fact("The first call.created was answered with a 500, on purpose, and came again.", holds=False)
         return
     wait = again[0].at - first.at
-    early = [d for d in receiver.accepted if d.event.call_id == first.event.call_id and d.at < again[0].at]
+    early = [d for d in receiver.accepted if d.event.stream == first.event.stream and d.at < again[0].at]
     stage.tell.fact(
-        f"The first one was answered with a 500, on purpose: it came again {wait:.1f} s later with the same id, and "
+        f"The first call.created was answered with a 500, on purpose: it came again {wait:.1f} s later with the same id, and "
         "the later events of that call waited for it, so that the order held. No call waited for any of this.",
         len(receiver.refused) == len(again) == 1 and wait >= 1 and not early,
         f"{len(receiver.refused)} refused, {len(again)} again, {len(early)} too early",
