@@ -62,7 +62,11 @@ SELECT id, body, version, clock_timestamp() AS now, deadline_at FROM calls
 WHERE deadline_at <= statement_timestamp() ORDER BY deadline_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
 """
 
-NEXT_DEADLINE = "SELECT min(deadline_at) AS at, clock_timestamp() AS now FROM calls WHERE deadline_at IS NOT NULL"
+UPCOMING = """
+SELECT clock_timestamp() AS now, ARRAY(
+  SELECT deadline_at FROM calls WHERE deadline_at < statement_timestamp() + make_interval(secs => $1::float8)
+  ORDER BY deadline_at LIMIT $2) AS upcoming
+"""
 
 LOAD = "SELECT body, version, clock_timestamp() AS now FROM calls WHERE id = $1"
 
@@ -203,10 +207,10 @@ async def claim_due(driver: Driver, limit: int) -> list[Claimed]:
     ]
 
 
-async def next_deadline(driver: Driver) -> tuple[datetime | None, datetime]:
-    """The earliest deadline of all calls and the database's clock."""
-    (row,) = await driver.fetch(NEXT_DEADLINE)
-    return row["at"], row["now"]
+async def upcoming_deadlines(driver: Driver, within_s: float, limit: int) -> tuple[datetime, list[datetime]]:
+    """The database's clock, and the deadlines that have passed or will within so many seconds, the earliest first."""
+    (row,) = await driver.fetch(UPCOMING, within_s, limit)
+    return row["now"], row["upcoming"]
 
 
 def decode(body: str, version: int) -> Call:

@@ -26,7 +26,7 @@ HOT = {
     "load a call": (calls.LOAD, "$call"),
     "load many calls": (calls.LOAD_MANY, "$calls"),
     "claim what is due": (calls.CLAIM_DUE, "50"),
-    "the next deadline": (calls.NEXT_DEADLINE,),
+    "the next deadlines": (calls.UPCOMING, "1", "2000"),
     "postpone": (calls.POSTPONE, "$call", "30"),
     "save a turn": (calls.UPDATE, "$columns"),
     "save a new call": (calls.INSERT, "$columns", APP, "'key'", "'k1'", "''"),
@@ -78,7 +78,7 @@ HOT = {
 }
 MUST_USE = {
     "claim what is due": "ix_calls_deadline_at",
-    "the next deadline": "ix_calls_deadline_at",
+    "the next deadlines": "ix_calls_deadline_at",
     "read the app's feed": "ix_events_feed",
     "live calls of the app": "ix_calls_live",
     "history of the app": "ix_calls_app_id_id",
