@@ -5,7 +5,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.service"]
+pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.serving"]
 
 NO_SKIPS = os.environ.get("HOOKSWITCH_NO_SKIPS", "") not in {"", "0"}
 

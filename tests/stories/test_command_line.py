@@ -10,7 +10,7 @@ from joserfc.jwk import OctKey
 
 from service.config import Settings, SettingsError, load_settings, settings_table
 from tests.fixtures.feeds import asked
-from tests.fixtures.service import client
+from tests.fixtures.serving import client
 from tests.house.source import ROOT
 from tests.stories.test_serving import command
 

@@ -9,7 +9,7 @@ import pytest
 from service.store.migrating import migrate
 from tests.fixtures.feeds import asked, call_events, dial
 from tests.fixtures.postgres import value
-from tests.fixtures.service import reached_process
+from tests.fixtures.serving import reached_process
 from tests.fixtures.sockets import phone_at, phones
 
 BACK_WITHIN_S = 5

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from service.demo.teller import Teller
-from tests.fixtures.service import environment
+from tests.fixtures.serving import environment
 
 SCENES = (
     "Ana calls Ben, who has a phone and a tablet",

@@ -12,7 +12,7 @@ from service.store.database import driver_dsn
 from tests.fixtures.deadlines import due_in
 from tests.fixtures.feeds import asked, call_events, dial, ended
 from tests.fixtures.postgres import value
-from tests.fixtures.service import app_in, reached_process
+from tests.fixtures.serving import app_in, reached_process
 from tests.fixtures.sockets import phone_at, phones
 
 SWIFT = {"lease_s": 1, "lease_renew_s": 0.3}

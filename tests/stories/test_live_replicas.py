@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.fixtures.service import app_in, service_in_loop
+from tests.fixtures.serving import app_in, service_in_loop
 from tests.fixtures.sockets import phone_at
 
 SDP = {"type": "offer", "sdp": "v=0\r\n"}

@@ -1,6 +1,6 @@
 """People, their devices and their presence, as an app's backend and a telephone system see them."""
 
-from tests.fixtures.service import service_in_loop
+from tests.fixtures.serving import service_in_loop
 from tests.fixtures.sockets import phone_at, phones
 
 

@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from service.client import Client, LiveSocket, Ring
-from tests.fixtures.service import environment
+from tests.fixtures.serving import environment
 from tests.house.source import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

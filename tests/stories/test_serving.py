@@ -6,7 +6,7 @@ import sys
 
 import httpx2
 
-from tests.fixtures.service import environment, service_process
+from tests.fixtures.serving import environment, service_process
 from tests.house.source import ROOT
 
 

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.fixtures.feeds import asked, dial
-from tests.fixtures.service import reached_process
+from tests.fixtures.serving import reached_process
 from tests.fixtures.sockets import phones
 
 GOING_AWAY = 1001

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from tests.fixtures.service import environment
+from tests.fixtures.serving import environment
 from tests.fixtures.sockets import phones
 from tests.house.source import ROOT
 

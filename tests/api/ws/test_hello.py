@@ -7,7 +7,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from service.core.rights import TokenKind
-from tests.fixtures.service import app_in
+from tests.fixtures.serving import app_in
 from tests.fixtures.sockets import phone_at, phones, raw_socket
 
 CALL = "018f5e10-0000-7000-8000-000000000001"
