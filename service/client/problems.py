@@ -34,7 +34,7 @@ class Refused(Exception):
             return None
 
 
-class Unreachable(Exception):
+class Unreachable(ConnectionError):
     """No answer: the service is away, the connection broke, or the time was up. Nobody knows what was done."""
 
 

@@ -46,7 +46,7 @@ class Newcomer:
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=self.folder,
-            env=environment(data_dir=self.folder / ".hookswitch") | self.variables,
+            env=environment(data_dir=self.folder / ".hookswitch") | {"HOOKSWITCH_URL": self.address} | self.variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
