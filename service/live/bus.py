@@ -15,14 +15,17 @@ import orjson
 
 from service.live.hub import Hub
 from service.live.relay import Relay
+from service.live.session import REVOKED
 from service.live.wakes import Wakes
 from service.store import hearing
-from service.store.connections import other_replicas
+from service.store.connections import other_replicas, revoked_connections
 from service.store.database import Database
 from service.store.wakeups import Wakeups, listening
 from service.wire.feed import Told
 
 FAR_AHEAD = 2**63 - 1
+LOOK_FOR_REVOKED = 5
+"""Every so many polls: whose tokens were revoked, and nobody said good-bye."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -50,6 +53,7 @@ class Bus:
         self._horizon = FAR_AHEAD
         self._accounted: dict[UUID, int] = {}
         self._recent: dict[UUID, int] = {}
+        self._rounds = 0
         self._polling = asyncio.Lock()
 
     def told(self, batch: Sequence[Told]) -> None:
@@ -94,6 +98,8 @@ class Bus:
             self._alone = await other_replicas(driver, self._wakes.replica_id) == 0
             horizon, streams = await hearing.news(driver, self._horizon)
             versions = await hearing.versions(driver, ringing) if ringing else {}
+            look = self._rounds % LOOK_FOR_REVOKED == 0 and self._hub.anybody
+            revoked = await revoked_connections(driver, self._wakes.replica_id) if look else []
         for stream, seq in streams.items():
             heard_of = max(self._accounted.get(stream, 0), self._recent.get(stream, 0))
             if heard_of < seq and self._hub.anybody:
@@ -101,8 +107,12 @@ class Bus:
         for call_id, version in versions.items():
             if self._hub.behind(str(call_id), version) is not None:
                 self._hub.wanted.add(call_id, version)
+        for connection_id in revoked:
+            if session := self._hub.session(connection_id):
+                session.close(REVOKED, "token_revoked")
         # The next look sees these streams again, and those that were told of since; no others.
         self._accounted, self._horizon = streams, horizon
+        self._rounds += 1
         self._hub.sweep()
 
     async def _say(self, wakeups: Wakeups) -> None:

@@ -2,10 +2,9 @@
 
 from service.live.hub import Hub
 from service.live.relay import Relay
+from service.live.session import REVOKED
 from service.store.connections import places_of
 from service.store.database import Database
-
-REVOKED = 4401
 
 
 class Farewell:

@@ -11,6 +11,7 @@ from service.store.connections import Connection
 if TYPE_CHECKING:
     from service.live.turns import Turn
 
+REVOKED = 4401
 SLOW_READER = 4408
 REPLACED = 4409
 
@@ -56,6 +57,7 @@ class Session:
     """One connected device of a user. `held` collects turns until the welcome has been said."""
 
     __slots__ = (
+        "_batch",
         "_config",
         "_congested",
         "_outlet",
@@ -65,6 +67,7 @@ class Session:
         "active",
         "closed",
         "connection",
+        "corked",
         "held",
         "only_call",
         "ring_me",
@@ -89,6 +92,8 @@ class Session:
         self.active: set[str] = set()
         self.held: list[Turn] | None = []
         self.closed = False
+        self.corked = False
+        self._batch: list[bytes] | None = None
         self._outlet = outlet
         self._config = config
         self._congested = False
@@ -97,9 +102,26 @@ class Session:
         self._timer: asyncio.TimerHandle | None = None
 
     def send(self, frames: bytes) -> None:
-        """Send whole frames, in order. A client that does not read is closed with 4408 when its queue is full."""
+        """Send whole frames, in order. A client that does not read is closed with 4408 when its queue is full.
+
+        While `corked`, what is sent in one turn of the loop goes out in one write: every write is a system call.
+        """
         if self.closed:
             return
+        if self._batch is not None:
+            self._batch.append(frames)
+        elif self.corked:
+            self._batch = [frames]
+            asyncio.get_running_loop().call_soon(self._flush)
+        else:
+            self._put(frames)
+
+    def _flush(self) -> None:
+        batch, self._batch = self._batch, None
+        if batch and not self.closed:
+            self._put(b"".join(batch))
+
+    def _put(self, frames: bytes) -> None:
         if not self._congested:
             self._outlet.write(frames)
             return
@@ -131,13 +153,15 @@ class Session:
     def close(self, code: int, reason: str) -> None:
         """Say good-bye and forget what is queued; the client resumes where it stood."""
         if not self.closed:
+            if not self._congested:
+                self._flush()
             self.lost()
             self._outlet.close(code, reason)
 
     def lost(self) -> None:
         """The socket is gone, or as good as gone."""
         self.closed = True
-        self._queue = None
+        self._batch = self._queue = None
         self._stop_timer()
 
     def _too_slow(self) -> None:

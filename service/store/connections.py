@@ -144,6 +144,12 @@ OF_REPLICA = f"""
 AND EXISTS (SELECT FROM engagements g WHERE g.app_id = c.app_id AND g.user_id = c.user_id) ORDER BY c.id
 """
 
+REVOKED = """
+SELECT c.id FROM connections c
+JOIN apps a ON a.id = c.app_id LEFT JOIN users u ON u.app_id = c.app_id AND u.id = c.user_id
+WHERE c.replica_id = $1 AND (u.tokens_valid_from >= c.created_at OR a.suspended_at IS NOT NULL)
+"""
+
 # The grace keeps the row of a replica that only stumbled, so that it need not restore everything.
 BURY = """
 DELETE FROM replicas r WHERE r.lease_until <= clock_timestamp() - make_interval(secs => $1)
@@ -217,6 +223,11 @@ async def standing(driver: Driver, connection: Connection) -> Departure:
 async def dead_connections(driver: Driver, limit: int) -> list[Engaged]:
     """Connections of replicas whose lease is over, at most `limit`."""
     return [_engaged(row) for row in await driver.fetch(DEAD, limit)]
+
+
+async def revoked_connections(driver: Driver, replica_id: UUID) -> list[UUID]:
+    """Connections of a replica whose user's tokens were revoked since they came, or whose app is suspended."""
+    return [row["id"] for row in await driver.fetch(REVOKED, replica_id)]
 
 
 async def engaged_connections(driver: Driver, replica_id: UUID) -> list[Engaged]:

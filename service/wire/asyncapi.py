@@ -22,9 +22,9 @@ Frames are JSON objects in text messages of at most 128 KB. A frame that does no
 |---|---|
 | 1007 | a text message was not UTF-8 |
 | 1009 | a message was larger than 128 KB |
-| 1012 | the service restarts: connect again |
+| 1001, 1012 | the service is stopping: connect again |
 | 1013 | the service cannot let anybody in now: try again |
-| 4401 | not welcome: no hello in time, or a token that is not valid |
+| 4401 | not welcome: no hello in time, a token that is not valid, or one that was revoked meanwhile |
 | 4408 | the client does not read: connect again with `resume_after` |
 | 4409 | this device has a newer connection |
 """

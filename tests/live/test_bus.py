@@ -191,3 +191,21 @@ def test_a_call_that_changes_often_is_said_once_with_its_newest_version():
     ((call, version, seq, hashes),) = orjson.loads(payload)["calls"]
     assert (call, version, seq) == (tale.call.id.replace("-", ""), tale.call.version, tale.call.seq)
     assert hashes == [user_hash("app", "ann"), user_hash("app", "bob")]
+
+
+async def test_60_who_is_revoked_is_closed_and_nobody_else(two):
+    one, _ = two
+    ann, bob = await one.arrive("a"), await one.arrive("b")
+    async with one.database.hot() as driver:
+        await driver.execute("UPDATE users SET tokens_valid_from = clock_timestamp() WHERE id = 'a'")
+    await one.bus.poll_once()
+    assert (ann.outlet.code, bob.outlet.code) == (4401, None)
+
+
+async def test_60_a_suspended_app_s_sockets_are_closed(two):
+    one, _ = two
+    ann = await one.arrive("a")
+    async with one.database.hot() as driver:
+        await driver.execute("UPDATE apps SET suspended_at = clock_timestamp()")
+    await one.bus.poll_once()
+    assert ann.outlet.code == 4401

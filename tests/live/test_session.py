@@ -6,6 +6,7 @@ import pytest
 
 from service.live.framing import json_frame
 from service.live.session import SLOW_READER, SessionConfig
+from tests.fakes.outlet import frames_in
 from tests.live.house import House
 
 
@@ -96,3 +97,28 @@ async def test_reading_again_in_time_is_fine(house):
     asyncio.get_running_loop().call_later(0.03, later.set)
     await later.wait()
     assert guest.outlet.code is None
+
+
+async def test_what_is_said_in_one_turn_of_the_loop_goes_out_in_one_write(house):
+    guest = house.come("bob")
+    writes = []
+    guest.outlet.write = writes.append
+    guest.session.corked = True
+    for n in range(3):
+        guest.session.send(number(n))
+    guest.session.corked = False
+    guest.session.send(number(3))
+    assert writes == []
+    flushed = asyncio.Event()
+    asyncio.get_running_loop().call_soon(flushed.set)
+    await flushed.wait()
+    assert [frame["n"] for frame in frames_in(b"".join(writes))] == [0, 1, 2, 3]
+    assert len(writes) == 1
+
+
+async def test_a_good_bye_comes_behind_what_was_said(house):
+    guest = house.come("bob")
+    guest.session.corked = True
+    guest.session.send(number(1))
+    guest.session.close(4401, "revoked")
+    assert numbers(guest) == [1]

@@ -145,17 +145,23 @@ class Conversation(Reader):
             self.received(message, binary=False)
 
     async def _command(self, frame: Frame) -> None:
+        session = self._session
+        if session is None:
+            return
+        session.corked = True  # what the command tells this client goes out with its result
         try:
-            answer = await self._answer(frame)
+            answer = await self._answer(frame, session)
         except Exception as error:  # noqa: BLE001 - the last one to see it; it is logged and answered
             self._say(_error(refusal_of(error), frame.id))
-            return
-        if frame.id is not None or not isinstance(frame, RtcDescription | RtcCandidates):
-            self._say({"type": "result", "id": frame.id, **answer})
+        else:
+            if frame.id is not None or not isinstance(frame, RtcDescription | RtcCandidates):
+                self._say({"type": "result", "id": frame.id, **answer})
+        finally:
+            session.corked = False
 
-    async def _answer(self, frame: Frame) -> dict[str, Any]:
-        admitted, session = self._admitted, self._session
-        if admitted is None or session is None:
+    async def _answer(self, frame: Frame, session: Session) -> dict[str, Any]:
+        admitted = self._admitted
+        if admitted is None:
             return {}
         if isinstance(frame, RtcDescription | RtcCandidates):
             return await relay(self._deps.relay, session, frame)
