@@ -20,8 +20,13 @@ class Bell:
         """Called with every commit of this process."""
         if self._waiting:
             for told in batch:
-                if told.envelopes and (event := self._waiting.pop(told.call.app_id, None)):
-                    event.set()
+                if told.envelopes:
+                    self.ring_for(told.call.app_id)
+
+    def ring_for(self, app_id: str) -> None:
+        """Something was told in that app."""
+        if event := self._waiting.pop(app_id, None):
+            event.set()
 
     def close(self) -> None:
         """The process is stopping: nobody waits any more."""

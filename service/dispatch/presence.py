@@ -1,9 +1,9 @@
 """Telling `presence.changed`: after anything that may have moved somebody's presence, look, compare, tell what is new.
 
 Nothing of this is in anybody's way. A commit or a socket only marks the users concerned; a task looks at all marked
-ones together, at most every `every_s` and never for more than a tenth of the time, compares with what was told last and
-writes what differs in one statement. So a user is told of once in that time at most, and the newest truth comes last.
-Marks are lost with the process; at the start everybody who was told to be online or busy is looked at again.
+ones together, at most every `every_s` and for no more than a twentieth of the time, compares with what was told last
+and writes what differs in one statement. So a user is told of once in that time at most, and the newest truth comes
+last. Marks are lost with the process; at the start everybody who was told to be online or busy is looked at again.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class PresenceConfig:
     """
 
     every_s: float = 0.2
-    idle: float = 9.0
+    idle: float = 19.0
     most_marked: int = 100_000
     at_once: int = 200
     expiry_s: float = 5.0

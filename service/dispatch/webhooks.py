@@ -76,9 +76,13 @@ class WebhookSender:
     def wake(self, told: Sequence[Told]) -> None:
         """Look after the webhooks that these turns have something for."""
         for turn in told:
-            if turn.webhooks:
-                self._due.update(dict.fromkeys(turn.webhooks))
-                self._bell.set()
+            self.look_after(turn.webhooks)
+
+    def look_after(self, webhooks: Sequence[UUID]) -> None:
+        """These webhooks have something due."""
+        if webhooks:
+            self._due.update(dict.fromkeys(webhooks))
+            self._bell.set()
 
     async def run(self) -> None:
         """Send whatever falls due, until cancelled; then give unfinished claims back.

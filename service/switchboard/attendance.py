@@ -6,7 +6,7 @@ A connection's row goes only after its calls have been told, so that whoever die
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from uuid import UUID
 
 from service.core.calls import Actor
@@ -44,10 +44,18 @@ SIDE_BY_SIDE = 8
 class Attendance:
     """One replica's connections, and those of replicas that have died.
 
-    `lease_s`: a replica silent for so long is dead.
+    `lease_s`: a replica silent for so long is dead. `moved` (app, user) is called when a device came or went.
     """
 
-    def __init__(self, database: Database, switchboard: Switchboard, replica_id: UUID, lease_s: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        switchboard: Switchboard,
+        replica_id: UUID,
+        lease_s: float,
+        moved: Callable[[str, str], None] = lambda _app_id, _user_id: None,
+    ) -> None:
+        self._moved = moved
         self._database = database
         self._switchboard = switchboard
         self._replica_id = replica_id
@@ -73,6 +81,7 @@ class Attendance:
         await self._gone((each.connection, call_id) for each in engaged for call_id in each.calls)
         async with self._database.hot() as driver:
             await unregister_replica(driver, self._replica_id)
+        self._stir(self._present.values())
 
     async def arrive(self, connection: Connection, only_call: UUID | None = None) -> Arrival:
         """A device is here: its open calls ring or take it back. `only_call` limits it to one call.
@@ -82,6 +91,7 @@ class Attendance:
         self._present[connection.id] = connection
         async with self._database.hot() as driver:
             arrival = await add_connection(driver, connection, self._replica_id)
+        self._stir([connection])
         for call_id in arrival.calls:
             if only_call in {None, call_id}:
                 await self.ring(connection, call_id)
@@ -129,6 +139,7 @@ class Attendance:
             await register_replica(driver, self._replica_id, self._lease_s)
             await restore_connections(driver, list(self._present.values()), self._replica_id)
             engaged = await engaged_connections(driver, self._replica_id)
+        self._stir(self._present.values())
         for each in engaged:
             for call_id in each.calls:
                 await self.ring(each.connection, call_id)
@@ -142,8 +153,13 @@ class Attendance:
             await self._gone((connection, call_id) for call_id in stands.calls)
         async with self._database.hot() as driver:
             await remove_connections(driver, [connection.id])
+        self._stir([connection])
         if not stands.elsewhere:
             await self._here(connection)
+
+    def _stir(self, connections: Iterable[Connection]) -> None:
+        for connection in connections:
+            self._moved(connection.app_id, connection.user_id)
 
     async def _here(self, connection: Connection) -> None:
         """If the device is connected after all, it came back while it was being told gone: it is here."""
@@ -159,6 +175,7 @@ class Attendance:
             await self._gone((each.connection, call_id) for each in lost for call_id in each.calls)
             async with self._database.hot() as driver:
                 await remove_connections(driver, [each.connection.id for each in dead])
+            self._stir(each.connection for each in dead)
             for each in lost:
                 await self._here(each.connection)
         async with self._database.hot() as driver:
