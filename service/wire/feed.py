@@ -55,15 +55,18 @@ def new_id() -> UUID:
 
 
 def envelopes(call: Call, events: Iterable[Event]) -> list[Envelope]:
-    """Seal the events of one turn: give each its id, snapshot, `prev` and `hash`; moves `call.last_hash` on."""
+    """Seal the events of one turn: give each its id, snapshot, `prev` and `hash`; moves `call.last_hash` on.
+
+    All events of a turn show the call as the turn left it. That is the bulk of every envelope, so it is written once
+    and spliced in.
+    """
     sealed = []
-    snapshot = call_snapshot(call)
-    # The legs are the bulk of every envelope and the same in all of them: written once, spliced in.
-    snapshot["legs"] = orjson.Fragment(orjson.dumps(snapshot["legs"], option=orjson.OPT_SORT_KEYS))
     stream = UUID(call.id)
+    legs = [orjson.dumps(leg_snapshot(leg), option=orjson.OPT_SORT_KEYS) for leg in call.legs]
+    before_seq, after_seq = _around_seq(call_snapshot(call, legs=orjson.Fragment(b"[" + b",".join(legs) + b"]")))
     for event in events:
-        snapshot["seq"] = event.seq
         event_id = new_id()
+        by = event.cause.by
         data: dict[str, Any] = {
             "call_id": call.id,
             "event_id": str(event_id),
@@ -74,34 +77,34 @@ def envelopes(call: Call, events: Iterable[Event]) -> list[Envelope]:
             "cause": {
                 "kind": event.cause.kind,
                 "name": event.cause.name,
-                "by": {"type": event.cause.by.type.value, "id": event.cause.by.id},
+                "by": {"type": by.type.value, "id": by.id},
             },
-            "call": snapshot,
+            "call": orjson.Fragment(b"%b%d%b" % (before_seq, event.seq, after_seq)),
         }
-        _add_subject(data, call, event)
+        if event.user_id is not None:
+            data["user_id"] = event.user_id
+            if event.type.value.startswith("participant."):
+                data["participant"] = orjson.Fragment(legs[_place_of(call, event.user_id)])
+        for name, value in event.details.items():
+            if value is not None:
+                data[name] = orjson.Fragment(canonical(value)) if name == "signal" else value
         text, call.last_hash = seal({"type": event.type.value, "timestamp": occurred_at, "data": data})
-        sealed.append(
-            Envelope(
-                event_id=event_id,
-                stream=stream,
-                seq=event.seq,
-                type=event.type.value,
-                text=text,
-                only_for=event.only_for,
-            ),
-        )
+        sealed.append(Envelope(event_id, stream, event.seq, event.type.value, text, event.only_for))
     return sealed
 
 
-def _add_subject(data: dict[str, Any], call: Call, event: Event) -> None:
-    if event.user_id is not None:
-        data["user_id"] = event.user_id
-        leg = call.leg(event.user_id)
-        if leg is not None and event.type.value.startswith("participant."):
-            data["participant"] = leg_snapshot(leg)
-    for name, value in event.details.items():
-        if value is not None:
-            data[name] = orjson.Fragment(canonical(value)) if name == "signal" else value
+def _around_seq(snapshot: dict[str, Any]) -> tuple[bytes, bytes]:
+    """The snapshot's canonical text before and after the value of `seq`, the one thing that differs between events."""
+    before = {key: value for key, value in snapshot.items() if key < "seq"}
+    after = {key: value for key, value in snapshot.items() if key > "seq"}
+    return (
+        orjson.dumps(before, option=orjson.OPT_SORT_KEYS)[:-1] + b',"seq":',
+        b"," + orjson.dumps(after, option=orjson.OPT_SORT_KEYS)[1:],
+    )
+
+
+def _place_of(call: Call, user_id: str) -> int:
+    return next(place for place, leg in enumerate(call.legs) if leg.user_id == user_id)
 
 
 def seal(envelope: dict[str, Any]) -> tuple[str, str]:

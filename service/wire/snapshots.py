@@ -9,10 +9,10 @@ from service.core.vocabulary import SIP_Q850
 from service.wire.canonical import canonical, is_plain, rfc3339, rfc3339_or_none
 
 
-def call_snapshot(call: Call, *, merged: bool | None = None) -> dict[str, Any]:
+def call_snapshot(call: Call, *, merged: bool | None = None, legs: orjson.Fragment | None = None) -> dict[str, Any]:
     """The public shape of a call. Times are RFC 3339 in UTC with milliseconds, `talk_s` whole seconds.
 
-    Absent facts are left out, except those a client always looks at.
+    `legs` are the legs where they have been written already.
     """
     custom: Any = call.custom
     if custom and not is_plain(custom):
@@ -35,7 +35,7 @@ def call_snapshot(call: Call, *, merged: bool | None = None) -> dict[str, Any]:
         "max_duration_s": call.policy.max_duration_s,
         "talk_s": call.talk_ms // 1000,
         "seq": call.seq,
-        "legs": [leg_snapshot(leg) for leg in call.legs],
+        "legs": legs or [leg_snapshot(leg) for leg in call.legs],
     }
     if call.end_reason:
         sip, cause = SIP_Q850[call.end_reason]
@@ -75,8 +75,3 @@ def _ring_deadline(call: Call) -> str | None:
     """The moment by which the last pending leg must have reacted."""
     deadlines = [leg.ring_deadline for leg in call.legs if leg.pending and leg.ring_deadline]
     return rfc3339(max(deadlines)) if deadlines else None
-
-
-def encode_snapshot(snapshot: dict[str, Any]) -> bytes:
-    """The canonical text of a snapshot; the parts that need it are canonical already."""
-    return orjson.dumps(snapshot, option=orjson.OPT_SORT_KEYS)
