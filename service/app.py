@@ -12,11 +12,13 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
+from uuid import UUID
 
 import uvicorn
 import uvloop
@@ -25,7 +27,8 @@ from service.api.application import build_api
 from service.api.auth import Gate
 from service.api.bell import Bell
 from service.api.deps import ApiConfig, Deps
-from service.api.limits import Limits, LimitsConfig
+from service.api.limits import Limits
+from service.api.rest import health
 from service.api.timing import Timing
 from service.api.ws.deps import SocketDeps
 from service.api.ws.endpoint import ws_route
@@ -34,6 +37,7 @@ from service.config import Role, Settings, SettingsError
 from service.core.calls import SERVER, Call, Leg, Ring
 from service.dispatch.guard import Guard, SystemResolver
 from service.dispatch.post import PostConfig, Poster
+from service.dispatch.presence import PresenceTeller
 from service.dispatch.robots import Robots
 from service.dispatch.webhooks import WebhookSender
 from service.live.bus import Bus, BusConfig
@@ -53,7 +57,7 @@ from service.switchboard.attendance import Attendance
 from service.switchboard.board import Switchboard
 from service.switchboard.counting import Counting
 from service.switchboard.departures import suspend
-from service.telemetry.logs import set_up_logs
+from service.telemetry.logs import logger, set_up_logs
 from service.telemetry.metrics import Metrics
 from service.telemetry.tasks import Supervisor
 from service.timers.deadlines import Deadlines
@@ -73,6 +77,9 @@ GOING_AWAY = 1001
 RETENTION_S = 600.0
 ORPHANS_S = 60.0
 GAUGE_S = 15.0
+REVIVE_S = 1.0
+LAST_WORDS_S = 2.0
+"""How long a stopping process tells whose presence ends with it."""
 
 
 class PortTakenError(Exception):
@@ -103,14 +110,24 @@ class FrontServer(uvicorn.Server):
         self.listening.set()
 
 
+@dataclass(slots=True, frozen=True)
+class Place:
+    """Where the database is; `embedded` is the server that this process looks after, if it does."""
+
+    url: str
+    embedded: EmbeddedPostgres | None = None
+
+
 class Service:
     """Everything one process is made of. Constructed inside the event loop."""
 
-    def __init__(self, settings: Settings, url: str) -> None:
+    def __init__(self, settings: Settings, place: Place) -> None:
         self.settings = settings
+        self.embedded = place.embedded
+        self.log = logger("app")
         self.replica_id = new_id()
         self.metrics = Metrics()
-        self.database = Database(settings.database(url))
+        self.database = Database(settings.database(place.url))
         self.metrics.watch_pool(self.database.connections)
         self.book = AppBook(self.database, time.monotonic)
         self.gate = Gate(self.book, RevocationBook(self.database, time.monotonic), time.time)
@@ -120,7 +137,10 @@ class Service:
         self.wakes = Wakes(self.replica_id)
         self.relay = Relay(self.database, self.hub, self.wakes)
         self.bus = Bus(self.database, self.hub, self.relay, self.wakes, BusConfig())
-        self.attendance = Attendance(self.database, self.switchboard, self.replica_id, settings.lease_s)
+        self.presence = PresenceTeller(self.database, self.book, heard=self._presence_told)
+        self.attendance = Attendance(
+            self.database, self.switchboard, self.replica_id, settings.lease_s, self.presence.mark
+        )
         self.deadlines = Deadlines(self.database, self.switchboard, self.metrics.timer_lateness.observe)
         self.supervisor = Supervisor(
             (StoreUnavailableError,), lambda name: self.metrics.task_restarts.labels(name).inc()
@@ -138,13 +158,21 @@ class Service:
             self.webhooks.wake,
             self.bell.ring,
             self.counting.told,
-            *((self.robots.hear,) if Role.DISPATCH in settings.roles else ()),
+            self.robots.hear,
+            self.presence.hear,
         )
         self._serving: asyncio.Task[None] | None = None
 
     def _told(self, batch: Sequence[Told]) -> None:
         for listener in self._listeners:
-            listener(batch)
+            try:
+                listener(batch)
+            except Exception:
+                self.log.exception("a listener failed")
+
+    def _presence_told(self, app_id: str, webhooks: Sequence[UUID]) -> None:
+        self.webhooks.look_after(webhooks)
+        self.bell.ring_for(app_id)
 
     def _ring_token(self, call: Call, leg: Leg, ring: Ring) -> str | None:
         """The action token of a ring; the key is known here, because the device's own token was checked with it."""
@@ -167,7 +195,7 @@ class Service:
             switchboard=self.switchboard,
             book=self.book,
             gate=self.gate,
-            limits=Limits(LimitsConfig()),
+            limits=Limits(self.settings.limits()),
             clock=time.time,
             config=ApiConfig(self.settings.public_url, allow_private_webhooks=self.settings.allow_private_webhooks),
             ice=self.settings.ice(),
@@ -175,9 +203,13 @@ class Service:
             bell=self.bell,
             metrics=self.metrics.page,
             ready=self.is_ready,
+            moved=self.presence.mark,
         )
-        api = build_api(deps)
-        api.router.routes.append(ws_route(SocketDeps(deps, self.hub, self.relay, self.attendance)))
+        if Role.API in self.settings.roles:
+            api = build_api(deps)
+            api.router.routes.append(ws_route(SocketDeps(deps, self.hub, self.relay, self.attendance)))
+        else:
+            api = build_api(deps, (health.routes,))
         return uvicorn.Config(
             Timing(api, self.metrics.http, time.perf_counter),
             http="httptools",
@@ -199,7 +231,11 @@ class Service:
         await self.attendance.open()
         self._start_tasks()
         self._serving = asyncio.create_task(self.server.serve(sockets=[listener]), name="server")
-        await self.server.listening.wait()
+        listening = asyncio.create_task(self.server.listening.wait())
+        await asyncio.wait({listening, self._serving}, return_when=asyncio.FIRST_COMPLETED)
+        if not listening.done():
+            listening.cancel()
+            await self._serving  # it ended before it began: with the reason
         return address_of(listener)
 
     def _start_tasks(self) -> None:
@@ -209,9 +245,13 @@ class Service:
         keep("bus.poll", self.bus.poll)
         keep("relay", self.relay.run)
         keep("catch-up", CatchUp(self.database, self.hub).run)
+        # Whoever commits a turn lets the robots in it act, and tells whose presence it moved.
+        keep("robots", partial(self.robots.run, self.switchboard))
+        keep("presence", partial(self.presence.run, self.switchboard))
+        if self.embedded:
+            every(REVIVE_S, "embedded PostgreSQL", partial(self._look_after, self.embedded))
         if Role.DISPATCH in self.settings.roles:
             keep("webhooks", self.webhooks.run)
-            keep("robots", partial(self.robots.run, self.switchboard))
         if Role.TIMERS in self.settings.roles:
             keep("deadlines", self.deadlines.run)
             retention = Retention(self.database, self.settings.retention())
@@ -219,6 +259,10 @@ class Service:
             every(ORPHANS_S, "orphans", Orphans(self.database, self.switchboard).run_once, jitter_s=ORPHANS_S / 10)
             every(GAUGE_S, "live calls", self._count_live)
         self.metronome.start()
+
+    async def _look_after(self, embedded: EmbeddedPostgres) -> None:
+        if await asyncio.to_thread(embedded.revive):
+            self.log.warning("the embedded PostgreSQL had died and was started again")
 
     async def _count_live(self) -> None:
         async with self.database.hot() as driver:
@@ -243,6 +287,9 @@ class Service:
         self.server.should_exit = True
         with contextlib.suppress(StoreUnavailableError):
             await self.attendance.close()  # all its sockets at once, before they close one by one
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS_S):
+                    await self.presence.run_once(self.switchboard)
         for session in self.hub.sessions():
             session.close(GOING_AWAY, "the service is stopping; come back")
         self.bell.close()
@@ -254,16 +301,16 @@ class Service:
 
 
 @contextmanager
-def database_address(settings: Settings, say: Callable[[str], None] = lambda _sentence: None) -> Iterator[str]:
+def database_place(settings: Settings, say: Callable[[str], None] = lambda _sentence: None) -> Iterator[Place]:
     """The address in the settings, or that of an embedded server, which runs meanwhile."""
     if settings.database_url:
-        yield settings.database_url.get_secret_value()
+        yield Place(settings.database_url.get_secret_value())
         return
     embedded = EmbeddedPostgres(settings.embedded())
     say(f"starting an embedded PostgreSQL in {settings.embedded().folder} (HOOKSWITCH_DATABASE_URL is not set)")
     embedded.start()
     try:
-        yield embedded.url()
+        yield Place(embedded.url(), embedded)
     finally:
         embedded.stop()
 
@@ -288,23 +335,25 @@ def address_of(listener: socket.socket) -> str:
 
 
 @asynccontextmanager
-async def running(settings: Settings, url: str, listener: socket.socket) -> AsyncIterator[tuple[Service, str]]:
+async def running(settings: Settings, place: Place, listener: socket.socket) -> AsyncIterator[tuple[Service, str]]:
     """A whole service inside the running loop, and its base URL. The database must have been prepared."""
-    service = Service(settings, url)
+    service = Service(settings, place)
     try:
         yield service, await service.start(listener)
     finally:
         await service.stop()
 
 
-async def serve_until_told(settings: Settings, url: str, listener: socket.socket, ready: Callable[[str], None]) -> None:
+async def serve_until_told(
+    settings: Settings, place: Place, listener: socket.socket, ready: Callable[[str], None]
+) -> None:
     """Serve until SIGTERM or SIGINT."""
-    await prepare(settings.database(url))
+    await prepare(settings.database(place.url))
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
-    async with running(settings, url, listener) as (service, base_url):
+    async with running(settings, place, listener) as (service, base_url):
         ready(base_url)
         waiting = asyncio.create_task(told.wait())
         ending = asyncio.create_task(service.ended())
@@ -320,10 +369,10 @@ def serve(settings: Settings, say: Callable[[str], None], ready: Callable[[str],
     set_up_logs(settings.logs())
     with (
         open_listener(settings.host, settings.port) as listener,
-        database_address(settings, say) as url,
+        database_place(settings, say) as place,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(serve_until_told(settings, url, listener, ready))
+        runner.run(serve_until_told(settings, place, listener, ready))
 
 
 @asynccontextmanager
@@ -345,8 +394,8 @@ def with_database(settings: Settings, work: Callable[[Database], Awaitable[T]]) 
             return await work(database)
 
     set_up_logs(settings.logs())
-    with database_address(settings) as url:
-        return asyncio.run(run(url))
+    with database_place(settings) as place:
+        return asyncio.run(run(place.url))
 
 
 def set_suspended(settings: Settings, app_id: str, *, suspended: bool) -> None:

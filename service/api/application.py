@@ -1,5 +1,6 @@
 """The application: every route, and nothing between them and the server but one guard."""
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -96,11 +97,11 @@ class FrontDoor(FastAPI):
         await self.middleware_stack(scope, receive, send)
 
 
-def build_api(deps: Deps) -> FrontDoor:
+def build_api(deps: Deps, routers: Iterable[APIRouter] = ROUTERS) -> FrontDoor:
     """The ASGI application. Constructs nothing that lives on; everything is in `deps`."""
     front = FrontDoor(deps, title=TITLE, openapi_url=None, docs_url=None, redoc_url=None)
     front.router.redirect_slashes = False
     # Not include_router: it routes twice for each request.
-    for router in ROUTERS:
+    for router in routers:
         front.router.routes.extend(router.routes)
     return front

@@ -35,6 +35,7 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
 )
 CONFIG = "hookswitch.conf"
 STOP_S = 30
+ZOMBIE = "zombie"
 
 
 class EmbeddedPostgresError(Exception):
@@ -76,6 +77,16 @@ class EmbeddedPostgres:
             hint = f"; its log is {log}" if log.exists() else ""
             message = f"the embedded PostgreSQL in {self.folder} does not start: {error}{hint}"
             raise EmbeddedPostgresError(message) from error
+
+    def revive(self) -> bool:
+        """Start the server again if it has died (somebody killed it, memory ran out); true when it had. May block."""
+        process = self._server.get_postmaster_info().process if self._server else None
+        if self._server is None or (process and process.is_running() and process.status() != ZOMBIE):
+            return False
+        with self._alone():
+            _forget_stranger(self.folder)
+            self._server.start()
+        return True
 
     def stop(self) -> None:
         """Let go of the server, and stop it when nobody else uses it."""

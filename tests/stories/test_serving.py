@@ -4,9 +4,13 @@ import asyncio
 import signal
 import sys
 
+import asyncpg
 import httpx2
 
-from tests.fixtures.serving import environment, service_process
+from service.store.database import driver_dsn
+from tests.fixtures.deadlines import due_in
+from tests.fixtures.feeds import dial, ended
+from tests.fixtures.serving import client, environment, reached_process, service_process
 from tests.house.source import ROOT
 
 
@@ -83,3 +87,21 @@ async def test_settings_come_from_a_file_and_the_environment_goes_first(db_url, 
     file.write_text(f'database_url = "{db_url}"\nhost = "127.0.0.2"\nport = 1\n')
     async with service_process(None, config=str(file)) as service:
         assert service.base_url.startswith("http://127.0.0.2:")
+
+
+async def test_the_roles_can_be_had_by_processes_of_their_own(db_url):
+    """Calls that one process takes are settled by the other, which takes none."""
+    async with (
+        reached_process(db_url, roles="api") as (_front, reached),
+        service_process(db_url, roles="timers,dispatch") as back,
+        client(back.base_url, reached.api_key) as at_the_back,
+    ):
+        assert (await at_the_back.get("/readyz")).status_code == 200
+        assert (await at_the_back.get("/metrics")).status_code == 200
+        assert (await at_the_back.post("/v1/calls", json={})).status_code == 404
+        call = (await dial(reached.http, "ann", "bob"))["id"]
+        driver = await asyncpg.connect(driver_dsn(db_url))
+        await due_in(driver, -1, [call])
+        await driver.close()
+        over = await ended(reached.http, [call])
+        assert over[call].data["cause"]["kind"] == "timer"
