@@ -1,7 +1,7 @@
 """Telling `presence.changed`: after anything that may have moved somebody's presence, look, compare, tell what is new.
 
 Nothing of this is in anybody's way. A commit or a socket only marks the users concerned; a task looks at all marked
-ones together, at most every `every_s` and for no more than a twentieth of the time, compares with what was told last
+ones together, at most every `every_s` and for about a tenth of the time, compares with what was told last
 and writes what differs in one statement. So a user is told of once in that time at most, and the newest truth comes
 last. Marks are lost with the process; at the start everybody who was told to be online or busy is looked at again.
 """
@@ -33,14 +33,16 @@ Heard = Callable[[str, Sequence[UUID]], None]
 
 @dataclass(slots=True, frozen=True)
 class PresenceConfig:
-    """Times in seconds. `idle` is how much longer than a round of looking the pause behind it is.
+    """Times in seconds. The pause behind a round of looking is `idle` times as long as the round was.
 
+    It is not shorter than `every_s` and not longer than `at_last_s`.
     `most_marked` users wait to be looked at; `at_once` are looked at together; `expiry_s` is how often the database
     is asked what has expired.
     """
 
     every_s: float = 0.2
-    idle: float = 19.0
+    idle: float = 9.0
+    at_last_s: float = 2.0
     most_marked: int = 100_000
     at_once: int = 200
     expiry_s: float = 5.0
@@ -91,7 +93,8 @@ class PresenceTeller:
                 ask = loop.time() + self._config.expiry_s
             began = loop.time()
             if await self.run_once(switchboard):
-                await asyncio.sleep(max(self._config.every_s, self._config.idle * (loop.time() - began)))
+                pause = max(self._config.every_s, self._config.idle * (loop.time() - began))
+                await asyncio.sleep(min(pause, self._config.at_last_s))
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(ask):
                     await self._bell.wait()
