@@ -3,9 +3,10 @@
 Rules change the draft only through this class, so that no change goes untold.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -45,17 +46,19 @@ class Event:
     only_for: tuple[str, ...] = ()
 
 
-TERMINAL_EVENT = (
-    (LegState.DECLINED, EventType.DECLINED),
-    (LegState.NOT_SUPPORTED, EventType.DECLINED),
-    (LegState.BUSY, EventType.BUSY),
-    (LegState.MISSED, EventType.MISSED),
-    (LegState.UNREACHABLE, EventType.UNREACHABLE),
-    (LegState.REMOVED, EventType.REMOVED),
-    (LegState.CANCELED, EventType.LEFT),
-    (LegState.LEFT, EventType.LEFT),
-    (LegState.FAILED, EventType.LEFT),
-    (LegState.REPLACED, EventType.LEFT),
+TERMINAL_EVENT: Mapping[LegState, EventType] = MappingProxyType(
+    {
+        LegState.DECLINED: EventType.DECLINED,
+        LegState.NOT_SUPPORTED: EventType.DECLINED,
+        LegState.BUSY: EventType.BUSY,
+        LegState.MISSED: EventType.MISSED,
+        LegState.UNREACHABLE: EventType.UNREACHABLE,
+        LegState.REMOVED: EventType.REMOVED,
+        LegState.CANCELED: EventType.LEFT,
+        LegState.LEFT: EventType.LEFT,
+        LegState.FAILED: EventType.LEFT,
+        LegState.REPLACED: EventType.LEFT,
+    },
 )
 """Which event closes a leg attempt; `left` carries the finer state in its leg (invariant 3)."""
 
@@ -110,7 +113,7 @@ class Turn:
                     attempt=leg.attempt,
                     state=RingState.QUEUED,
                     queued_at=self.at,
-                    via="socket" if device.connected else "push",
+                    via="push",
                 )
                 leg.rings.append(ring)
             if device.connected and ring.state in {RingState.QUEUED, RingState.FAILED}:
@@ -150,17 +153,9 @@ class Turn:
         for other in self.call.legs:
             if leg.user_id in other.peers:
                 other.peers.remove(leg.user_id)
-        self.tell(_terminal_event(state), leg.user_id, **details)
+        self.tell(TERMINAL_EVENT[state], leg.user_id, **details)
         if missed:
             self.tell(EventType.CALL_MISSED, leg.user_id)
-
-
-def _terminal_event(state: LegState) -> EventType:
-    for leg_state, event in TERMINAL_EVENT:
-        if leg_state is state:
-            return event
-    message = f"{state} is not terminal"
-    raise ValueError(message)
 
 
 @dataclass(slots=True, frozen=True)

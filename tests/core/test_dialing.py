@@ -39,6 +39,10 @@ def test_a_dial_rings_everybody_and_engages_them():
     assert story.rings("ben") == {"ben-phone": "sent"}
     assert story.due == 60
     assert not story.call.group
+    assert {(event.cause.kind, event.cause.name, event.cause.by.id) for event in story.news} == {
+        ("command", "dial", "ann"),
+    }
+    assert {(event.occurred_at, event.late_by_ms) for event in story.news} == {(NOON, 0)}
 
 
 def test_the_call_is_what_was_asked_for():
@@ -403,6 +407,7 @@ def test_who_creates_the_call_from_a_backend_sits_on_no_device_yet():
     assert story.do(MediaConnected, "ann", 4, device="ann-web") is None
 
 
-def test_people_are_told_with_their_names():
-    story = Story(Person("ben", name="Ben B."))
+def test_people_are_told_with_their_names_and_pictures():
+    story = Story(Person("ben", name="Ben B."), initiator=person("ann", avatar_url="a.png"))
     assert story.leg("ben").name == "Ben B."
+    assert (story.leg("ann").name, story.leg("ann").avatar_url) == ("Ann", "a.png")

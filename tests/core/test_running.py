@@ -250,6 +250,15 @@ def test_39_a_loss_with_a_peer_that_was_never_named_is_a_loss():
     assert story.state("ben") == "reconnecting"
 
 
+def test_39_who_is_gone_for_good_is_not_held_or_lost_any_more():
+    story = talking("ben", "cem")
+    story.do(Hold, "ben", 5)
+    story.do(MediaLost, "ben", 6)
+    story.settle(36)
+    leg = story.leg("ben")
+    assert (leg.state.value, leg.held, leg.media_lost, leg.lost_at, leg.peers) == ("failed", False, False, None, [])
+
+
 def test_40_nobody_stays_busy_when_both_apps_are_killed():
     story = talking("ben")
     story.do(DeviceDisconnected, "ann", 10)
