@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from itertools import count
+from random import uniform
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -34,7 +35,9 @@ FINAL: Mapping[int, str] = MappingProxyType({4401: "not_authenticated", 4409: "r
 """Close codes after which coming back would only do harm: a bad token, the same device connected once more."""
 LOST = (ConnectionClosed, InvalidHandshake, OSError, TimeoutError)
 """What a connection that breaks, or does not come up, raises."""
-BACKOFF_S = (0.1, 0.3, 1.0, 2.0, 5.0)
+LATER = frozenset({429, 500, 503})
+"""Statuses of a refused hello that are worth another try."""
+BACKOFF_S = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0)
 ALERTS: Mapping[str, type[RingStop | Replaced]] = MappingProxyType(
     {"ring.stop": RingStop, "call.replaced": Replaced},
 )
@@ -179,7 +182,10 @@ class LiveSocket(Verbs):
             raise Unreachable(f"{self.url}: {fault}") from fault
         if first["type"] != "welcome":
             await socket.close()
-            raise Refused(first.get("problem") or {"code": "error", "detail": "the service did not say welcome"})
+            problem = first.get("problem") or {"code": "error", "detail": "the service did not say welcome"}
+            if problem.get("status") in LATER:
+                raise Unreachable(f"{self.url}: {problem['detail']}")
+            raise Refused(problem)
         self._socket = socket
         self.connections += 1
         self._greeted(shaped(first, Welcome))
@@ -203,7 +209,9 @@ class LiveSocket(Verbs):
                 tries = 0
                 await self._read()
             except Unreachable:
-                await asyncio.sleep(BACKOFF_S[min(tries, len(BACKOFF_S) - 1)])
+                longest = BACKOFF_S[min(tries, len(BACKOFF_S) - 1)]
+                # Not all at the same moment, when it was the service that went away.
+                await asyncio.sleep(longest * uniform(0.5, 1.0))  # noqa: S311 - spreads load, hides nothing
                 tries += 1
             except Refused as refused:
                 self._shut(refused)
