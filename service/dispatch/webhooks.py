@@ -243,6 +243,7 @@ class WebhookSender:
             await store.note_health(driver, failing, well)
         if gone := [r.claim.webhook_id for r in done if r.status == GONE]:
             await store.disable(driver, gone, "it answered 410 Gone")
+            self._log.warning("webhooks disabled", webhook_ids=[str(webhook) for webhook in gone], reason="410 Gone")
 
     async def _stop(self) -> None:
         """Cancel what is under way; what was not answered is due again at once, for whoever comes next."""

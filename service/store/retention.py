@@ -38,12 +38,16 @@ SELECT (SELECT count(*) FROM gone) AS rows, count(*) AS seen, bool_and(old) AS a
 FROM oldest
 """
 
+# What waits for a webhook that was disabled waits as long as what is done is kept, and no longer.
 DELIVERIES = """
 WITH oldest AS (
   SELECT id, state, created_at < statement_timestamp() - $2::interval AS old
   FROM deliveries WHERE id > $1 ORDER BY id LIMIT $3
 ), gone AS (
-  DELETE FROM deliveries d USING oldest o WHERE o.old AND o.state <> 'pending' AND d.id = o.id RETURNING 1
+  DELETE FROM deliveries d USING oldest o
+  WHERE o.old AND d.id = o.id
+    AND (o.state <> 'pending' OR NOT (SELECT w.enabled FROM webhooks w WHERE w.id = d.webhook_id))
+  RETURNING 1
 )
 SELECT (SELECT count(*) FROM gone) AS rows, count(*) AS seen, bool_and(old) AS all_old, max(id) AS last FROM oldest
 """
@@ -67,7 +71,7 @@ async def prune_events(driver: Driver, mark: int, older_than: timedelta, batch: 
 
 
 async def prune_deliveries(driver: Driver, mark: int, older_than: timedelta, batch: int) -> Pruned:
-    """Deliveries that are done and older than that; `mark` is 0 at first."""
+    """Deliveries that are older than that and done, or whose webhook is disabled; `mark` is 0 at first."""
     row = await driver.fetchrow(DELIVERIES, mark, older_than, batch)
     if row is None or row["seen"] < batch or not row["all_old"]:
         return Pruned(row["rows"] if row else 0, None)

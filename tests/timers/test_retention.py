@@ -87,6 +87,26 @@ async def test_an_event_stays_until_it_has_been_delivered(database, retention, c
     assert await run(database, "SELECT count(*) FROM deliveries") == 1
 
 
+async def test_what_waits_for_a_disabled_webhook_waits_no_longer_than_what_is_done(database, retention, calls, desk):
+    ended, _ = calls
+    await run(
+        database,
+        "INSERT INTO webhooks (id, app_id, url, types, patterns, secret, enabled)"
+        " VALUES ($1, 'app', 'x', '{}', '{}', 's', false)",
+        WEBHOOK,
+    )
+    await run(
+        database,
+        "INSERT INTO deliveries (webhook_id, stream, seq, created_at)"
+        " SELECT $1, stream, seq, now() - CASE seq WHEN 1 THEN interval '2 days' ELSE interval '4 days' END"
+        " FROM events WHERE stream = $2 ORDER BY seq DESC",
+        WEBHOOK,
+        UUID(ended),
+    )
+    await retention.run_once()
+    assert await run(database, "SELECT array_agg(seq) FROM deliveries") == [1]
+
+
 async def test_many_events_of_one_transaction_do_not_stop_the_march(database, retention, calls):
     _, going_on = calls
     await run(
