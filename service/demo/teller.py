@@ -61,5 +61,6 @@ class Teller:
 
     def _line(self, text: str, style: str | None = None) -> None:
         head = f"{self.seconds:{WIDTH}.3f} s  "
-        told = wrap(text, COLUMNS, initial_indent=head, subsequent_indent=" " * len(head), break_long_words=False)
+        columns = min(COLUMNS, self._console.width) if self._console.is_terminal else COLUMNS
+        told = wrap(text, columns, initial_indent=head, subsequent_indent=" " * len(head), break_long_words=False)
         self._console.print("\n".join(told), style=style)

@@ -25,6 +25,20 @@ async def own_url(own_postgres):
     return own_postgres.url()
 
 
+OTHERS = (
+    ("PUT", "/v1/users/{n}", {"name": "somebody"}),
+    ("PUT", "/v1/users/{n}/devices/phone", {"platform": "web"}),
+    ("GET", "/v1/users/{n}/presence", None),
+    ("POST", "/v1/tokens", {"user_id": "{n}"}),
+    ("POST", "/v1/webhooks", {"url": "http://127.0.0.1:9/hook"}),
+    ("GET", "/v1/webhooks", None),
+    ("GET", "/v1/calls", None),
+    ("GET", "/v1/app", None),
+    ("PATCH", "/v1/app", {"ring_timeout_s": 60}),
+)
+"""Everything else that a backend does; in particular what runs in transactions."""
+
+
 class Load:
     """Several backends that create calls, one after the other, and keep account of what they were answered."""
 
@@ -32,6 +46,7 @@ class Load:
         self.http = http
         self.acknowledged = []
         self.statuses = []
+        self.others = set()
         self._numbers = count()
         self._seen = asyncio.Condition()
 
@@ -50,6 +65,14 @@ class Load:
                     assert int(answer.headers["retry-after"]) >= 1
                 self._seen.notify_all()
 
+    async def run_others(self):
+        """No more than that the answers are clean: done, not found yet, or come back later."""
+        for n in count():
+            method, path, body = OTHERS[n % len(OTHERS)]
+            answer = await self.http.request(method, path.format(n=n % 50), json=body)
+            assert answer.status_code < 500 or answer.status_code == 503, answer.text
+            self.others.add(answer.status_code)
+
     async def until(self, status, times=5):
         """Wait until that status was answered so many times from now on."""
         begin = len(self.statuses)
@@ -62,6 +85,7 @@ async def test_503_meanwhile_and_serving_again_soon(own_postgres, own_url):
         load = Load(reached.http)
         async with asyncio.TaskGroup() as group:
             workers = [group.create_task(load.run()) for _ in range(4)]
+            workers += [group.create_task(load.run_others()) for _ in range(2)]
             await load.until(201, times=20)
 
             await asyncio.to_thread(own_postgres.stop)
@@ -81,6 +105,7 @@ async def test_503_meanwhile_and_serving_again_soon(own_postgres, own_url):
                 worker.cancel()
 
         assert set(load.statuses) == {201, 503}
+        assert {200, 201, 503} <= load.others
         for call in load.acknowledged:
             found = await asked(reached.http.get(f"/v1/calls/{call}"))
             assert found["state"] == "dialing"
