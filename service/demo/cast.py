@@ -8,7 +8,7 @@ from service.client import Client, Event, LiveSocket, Replaced, Ring, RingStop
 from service.demo.teller import NotAsTold
 
 T = TypeVar("T")
-PATIENCE_S = 10.0
+PATIENCE_S = 20.0
 """How long anything that happens at once may take on a slow machine."""
 
 

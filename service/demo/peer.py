@@ -82,7 +82,7 @@ class Peer:
             candidate.sdpMLineIndex = told["sdpMLineIndex"]
             await self._connection.addIceCandidate(candidate)
 
-    async def connected(self, within_s: float = 15.0) -> None:
+    async def connected(self, within_s: float = 30.0) -> None:
         """Wait until ICE and DTLS are through. Raises `NoMedia`."""
         try:
             async with asyncio.timeout(within_s):
@@ -90,7 +90,7 @@ class Peer:
         except TimeoutError:
             raise NoMedia(f"no media within {within_s:.0f} s: {self._connection.connectionState}") from None
 
-    async def heard_and_seen(self, sounds: int, pictures: int, within_s: float = 15.0) -> None:
+    async def heard_and_seen(self, sounds: int, pictures: int, within_s: float = 30.0) -> None:
         """Wait until that much has arrived altogether. Raises `NoMedia`."""
         try:
             async with asyncio.timeout(within_s), self._arrived:

@@ -22,7 +22,7 @@ async def play(stage: Stage) -> None:
     before = tell.seconds
     await server.start()
     tell.say(f"The service is started again; ready after {tell.seconds - before:.1f} s. The devices come back.")
-    heard = await cast.ana.event(call.id, "call.ended", within_s=20)
+    heard = await cast.ana.event(call.id, "call.ended", within_s=40)
     due = heard.call.ended_at
     tell.fact(
         f"The call is settled: {standing(heard.call)}, as of the moment it was due, and it says so: "

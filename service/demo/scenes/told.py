@@ -7,7 +7,7 @@ from service.client.feed import unbroken
 from service.demo.receiver import Receiver
 from service.demo.stage import Stage
 
-LAST_ONE_S = 30.0
+LAST_ONE_S = 60.0
 
 
 async def play(stage: Stage) -> None:
