@@ -23,7 +23,7 @@ async def play(stage: Stage) -> None:
     missing = await receiver.got(ids, LAST_ONE_S)
     tell.fact(
         f"Of the {len(feed)} events in the feed (GET /v1/events) every one arrived: of {calls} calls, and of "
-        f"{len(told) - calls} people (their presence and devices).",
+        f"{len(told) - calls} users (their presence and devices).",
         not missing and calls > 0,
         f"{len(missing)} missing",
     )
