@@ -64,3 +64,12 @@ class Webhooks:
         """What was sent there and how it went, newest first."""
         async for item in self._door.pages(f"/webhooks/{segment(webhook_id)}/deliveries"):
             yield shaped(item, Delivery)
+
+    async def test(self, webhook_id: str) -> Delivery:
+        """Send a `webhook.test` there; the log of deliveries says what became of it."""
+        return shaped(await self._door.ask("POST", f"/webhooks/{segment(webhook_id)}/test"), Delivery)
+
+    async def redeliver(self, webhook_id: str, delivery_id: str) -> Delivery:
+        """Send that event there once more, with the same id."""
+        path = f"/webhooks/{segment(webhook_id)}/deliveries/{segment(delivery_id)}/redeliver"
+        return shaped(await self._door.ask("POST", path), Delivery)

@@ -113,7 +113,10 @@ async def test_settings_webhooks_and_ice_servers(backend):
     assert (await backend.webhooks.change(hook.id, {"types": ["call.ended"]})).types == ["call.ended"]
     assert [(h.id, h.secret) async for h in backend.webhooks.all()] == [(hook.id, None)]
     assert (await backend.webhooks.get(hook.id)).url == "http://127.0.0.1:9999/hook"
-    assert [d async for d in backend.webhooks.deliveries(hook.id)] == []
+    tested = await backend.webhooks.test(hook.id)
+    again = await backend.webhooks.redeliver(hook.id, tested.id)
+    assert (tested.type, again.event_id) == ("webhook.test", tested.event_id)
+    assert tested.id in {delivery.id async for delivery in backend.webhooks.deliveries(hook.id)}
     await backend.webhooks.delete(hook.id)
     assert [h async for h in backend.webhooks.all()] == []
     assert await backend.ice_servers() == []
