@@ -38,9 +38,13 @@ class Tale(Story):
 
     def heard_since(self, seq=0):
         """The call and its events after `seq`, as read from the database."""
-        call = self.call.copy()
+        return self.read(self.call.copy(), self.turns, seq)
+
+    @staticmethod
+    def read(call, turns, seq):
+        """That state of the call, and what these turns told after `seq`."""
         told = []
-        for turn in self.turns:
+        for turn in turns:
             wanted = tuple(envelope for envelope in turn.envelopes if envelope.seq > seq)
             if wanted:
                 told.append(replace(turn, call=call, envelopes=wanted))

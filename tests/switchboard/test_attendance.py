@@ -146,7 +146,7 @@ async def test_a_replica_taken_for_dead_restores_its_connections(desk, here):
     await die(desk, stumbled)
     await here.run_once()
     async with desk.database.hot() as driver:
-        await driver.execute("DELETE FROM replicas WHERE id = $1", stumbled._replica_id)  # noqa: SLF001 - buried
+        await driver.execute("DELETE FROM replicas WHERE id = $1", stumbled._replica_id)  # noqa: SLF001 - buried by others
     await stumbled.run_once()
     assert {leg.state for leg in (await legs(desk, call_id)).values()} == {LegState.CONNECTED}
     assert await rows(desk) == 2
