@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from service.store.deliveries import CLAIM, DUE, RECORD
+from service.store.deliveries import CLAIM, DUE, RECORD, Result, claim, record
 
 FILL = """
 WITH hooks AS (
@@ -104,3 +104,21 @@ async def test_recording_reads_only_what_was_sent(database, crowd, mode):
         mode,
     )
     assert touched(plan) < 16 * 16
+
+
+@pytest.mark.parametrize("statement", ["claim", "record"])
+async def test_only_the_sender_s_own_transactions_do_not_wait_for_the_disk(database, crowd, statement):
+    async def run(driver):
+        if statement == "claim":
+            return await claim(driver, {crowd[0]: 1}, lease_s=25, hold_s=390)
+        return await record(driver, [Result(taken, "delivered", at=taken.until, status=200)])
+
+    async with database.hot() as driver:
+        (taken,) = (await claim(driver, {crowd[0]: 1}, lease_s=25, hold_s=390)).claims
+        await driver.execute("SET synchronous_commit = on")
+        async with driver.transaction():
+            await run(driver)
+            assert await driver.fetchval("SHOW synchronous_commit") == "off"
+        assert await driver.fetchval("SHOW synchronous_commit") == "on"
+        await run(driver)
+        assert await driver.fetchval("SHOW synchronous_commit") == "on"
