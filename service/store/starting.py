@@ -4,11 +4,10 @@ import asyncio
 from secrets import token_hex
 
 import asyncpg
-from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from service.store.database import DatabaseConfig, StoreUnavailableError, driver_dsn
-from service.store.migrating import migrate
+from service.store.migrating import NewerSchemaError, migrate
 
 HEARD_WITHIN_S = 3.0
 
@@ -35,7 +34,7 @@ async def migrate_in_words(url: str) -> None:
         await migrate(url)
     except StoreUnavailableError as error:
         raise UnusableDatabaseError(_words(error.__cause__ or error)) from error
-    except CommandError as error:
+    except NewerSchemaError as error:
         message = f"the database was made by a newer version of this service ({error})"
         raise UnusableDatabaseError(message) from error
     except (DBAPIError, asyncpg.PostgresError) as error:

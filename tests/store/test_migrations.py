@@ -7,10 +7,11 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from service.store.migrating import MIGRATIONS, migrate
+from service.store.migrating import MIGRATIONS, migrate, newest
 from service.store.tables import METADATA
 from tests.fixtures.postgres import fresh_database, value
 
@@ -87,3 +88,10 @@ async def test_every_migration_can_be_taken_back(empty_url):
         left = await catalog(connection)
     await engine.dispose()
     assert left["tables"] == set()
+
+
+def test_the_newest_file_is_the_head_of_the_history():
+    """So a start on an up-to-date database needs no more than a look at its version."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_heads() == [newest()]
