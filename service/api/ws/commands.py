@@ -7,8 +7,9 @@ from typing import Any, get_args
 from service.api import calling
 from service.api.calling import Answered, allowed
 from service.api.connections import Asker
-from service.api.errors import refused
+from service.api.errors import RefusedError, refused
 from service.core import commands as core
+from service.core.refusals import Code
 from service.core.rights import may_publish
 from service.live.relay import Relay
 from service.live.session import Session
@@ -23,6 +24,16 @@ async def create(asker: Asker, frame: frames.CallCreate) -> Answered:
     """As over REST; the frame's own members are not part of what makes two creates the same (scenario 53)."""
     body = CreateCall.model_construct(**{name: getattr(frame, name) for name in CreateCall.model_fields})
     return await calling.create(asker, body, frame.idempotency_key)
+
+
+async def join(asker: Asker, frame: frames.CallJoin) -> Answered:
+    """As over REST. The socket outlives its token, but who is not in the call needs a fresh one (scenario 55)."""
+    expires_at = asker.admitted.expires_at
+    if expires_at is not None and expires_at <= asker.deps.clock():
+        leg = (await calling.look(asker, frame.call_id)).leg(asker.principal.user_id or "")
+        if leg is None or not leg.joined:
+            raise RefusedError(Code.TOKEN_EXPIRED, "the token has expired; connect again with a fresh one")
+    return await calling.join(asker, frame.call_id, frame)
 
 
 async def signal(asker: Asker, frame: frames.CallSignal) -> Answered:
@@ -75,7 +86,7 @@ COMMANDS: Mapping[type[frames.Frame], Command] = MappingProxyType(
         frames.CallAck: _of_call(calling.ack),
         frames.CallSilence: _of_call(calling.silence),
         frames.CallInvite: _of_call(calling.invite),
-        frames.CallJoin: _of_call(calling.join),
+        frames.CallJoin: join,
         frames.CallSignal: signal,
         frames.CallUpgrade: _of_call(calling.upgrade),
         frames.MediaChanged: media_changed,

@@ -121,7 +121,15 @@ async def test_55_a_token_that_expires_cuts_nobody_off(running_service):
     await over.wait()
     assert await refusal(running_service, hello(token)) == ("token_expired", 4401)
     assert (await ann.ask("ping"))["type"] == "pong"
-    assert await ann.dial("bob")
+    call = await ann.dial("bob", "carl")
+    async with phones(running_service, "bob", "carl") as (bob, carl):
+        for phone in (bob, carl):
+            await phone.do("call.answer", call)
+        await ann.do("call.join", call)
+        await ann.do("call.hangup", call)
+        assert await ann.refused("call.join", call_id=call) == "token_expired"
+        await bob.do("call.hangup", call)
+        await bob.do("call.join", call)
     await ann.close()
 
 
