@@ -47,13 +47,14 @@ def _while_ringing(leg: Leg, plan: Script) -> Act | None:
     if ring is None or not ring.open:
         return None
     if plan.ack and (leg.state is LegState.INVITED or ring.state in UNANSWERED):
-        return Act(ring.sent_at or ring.queued_at, Ack(_self(leg), leg.user_id, TEST_DEVICE))
-    for step in plan.steps[:1]:
-        at = (ring.alerting_at or ring.queued_at) + timedelta(seconds=step.after_s)
-        if step.action is Action.ANSWER:
-            return Act(at, Answer(_self(leg), leg.user_id, TEST_DEVICE))
-        return Act(at, Decline(_self(leg), leg.user_id, TEST_DEVICE, reason=step.reason))
-    return None
+        return Act(ring.queued_at, Ack(_self(leg), leg.user_id, TEST_DEVICE))
+    if not plan.steps:
+        return None
+    step = plan.steps[0]
+    at = (ring.alerting_at or ring.queued_at) + timedelta(seconds=step.after_s)
+    if step.action is Action.ANSWER:
+        return Act(at, Answer(_self(leg), leg.user_id, TEST_DEVICE))
+    return Act(at, Decline(_self(leg), leg.user_id, TEST_DEVICE, reason=step.reason))
 
 
 def _in_the_call(call: Call, leg: Leg, steps: tuple[Step, ...]) -> Iterator[Act]:

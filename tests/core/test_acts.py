@@ -3,14 +3,19 @@
 import pytest
 
 from service.core.acts import next_act
+from service.core.calls import Actor
 from service.core.commands import Answer, Cancel, Device, HangUp, MediaConnected, MediaLost, Silence
 from service.core.robots import TEST_DEVICE
-from service.core.vocabulary import Topology
+from service.core.vocabulary import ActorType, Topology
 from tests.core.story import Story, at, nobody_home, person
 
 
 def robot(name, *devices):
     return person(name, Device(TEST_DEVICE, connected=True), *devices)
+
+
+def user(name):
+    return Actor(ActorType.USER, name)
 
 
 def seconds(act):
@@ -25,6 +30,8 @@ def play(story, *names, until=3_600):
         if not acts:
             return done
         _, name, act = min(acts, key=lambda each: each[:2])
+        command = act.command
+        assert (command.actor, command.user_id, command.device_id) == (user(name), name, TEST_DEVICE)
         assert story.command(act.command, seconds(act)) is None
         done.append((seconds(act), name, type(act.command).__name__))
     raise AssertionError(f"{names} never come to an end: {done}")
