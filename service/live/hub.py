@@ -18,11 +18,13 @@ from service.live.session import REPLACED, Session, Watch
 from service.live.turns import Turn
 from service.live.wanted import Wanted
 from service.store.hearing import Heard
+from service.telemetry.logs import logger
 from service.wire.feed import Told
 
 MOST_AHEAD = 32
 """Turns kept for a moment because an earlier one has not come yet; what is beyond comes from the database."""
 
+BROKEN = 1011
 Key = tuple[str, str]
 
 
@@ -225,8 +227,12 @@ class Hub:
         for session, leg in list(self._listeners(turn.call)):
             if session.held is not None:
                 session.held.append(turn)
-            elif not self._tell(session, leg, turn):
-                complete = False
+                continue
+            try:
+                complete = self._tell(session, leg, turn) and complete
+            except Exception:  # noqa: BLE001 - the turn is committed: the others must hear it, whatever is wrong here
+                logger("live").exception("a session failed", call_id=turn.call.id)
+                session.close(BROKEN, "internal error; connect again with resume_after")
         return complete
 
     def _tell(self, session: Session, leg: Leg, turn: Turn) -> bool:

@@ -287,3 +287,16 @@ async def test_the_backend_s_removal_ends_a_call_of_two_and_both_hear_all_of_it(
     tale.server(Remove, 3, by=API, target="bob")
     house.tell(*tale.turns)
     assert ann.seqs == bob.seqs == list(range(1, tale.call.seq + 1))
+
+
+async def test_a_session_that_fails_is_closed_and_the_others_hear_everything(house):
+    ann, bob = house.come("ann"), house.come("bob")
+
+    def broken(_frames):
+        raise ValueError("broken")
+
+    ann.outlet.write = broken
+    tale = a_whole_call()
+    house.tell(*tale.turns)
+    assert ann.outlet.code == 1011
+    assert bob.seqs == list(range(1, tale.call.seq + 1))

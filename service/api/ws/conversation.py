@@ -92,7 +92,8 @@ class Conversation(Reader):
             data = _object(message)
             frame_id = data.get("id")
             self._take(_frame(data))
-        except RefusedError as refusal:
+        except Exception as error:  # noqa: BLE001 - a fault in one frame must not cost the connection
+            refusal = refusal_of(error)
             self._say(_error(refusal, frame_id))
             if self._admitted is None:
                 self._bye(NOT_WELCOME, refusal.code.value)
