@@ -107,8 +107,7 @@ def invite(turn: Turn, command: Invite, engaged: Engaged) -> Refusal | None:
     call = turn.call
     if call.ended:
         return refuse(Code.CALL_ENDED, f"the call has ended: {call.end_reason}")
-    inviter = call.leg(command.user_id) if command.user_id else None
-    if command.user_id and (inviter is None or not inviter.joined):
+    if command.user_id is not None and not ((inviter := call.leg(command.user_id)) and inviter.joined):
         return refuse(Code.NOT_PARTICIPANT, "only somebody in the call can invite")
     people = {person.user_id: person for person in command.people}.values()
     wanted = [p for p in people if (leg := call.leg(p.user_id)) is None or not leg.live]
@@ -149,7 +148,7 @@ def rejoin(turn: Turn, command: Join, leg: Leg, engaged: tuple[Slot, ...]) -> Re
     if refusal:
         return refusal
     call.group = True
-    fresh = _next_attempt(turn, Person(leg.user_id, leg.role))
+    fresh = _next_attempt(turn, Person(leg.user_id))
     turn.tell(EventType.INVITED, leg.user_id)
     return accept(turn, command, fresh, ())
 

@@ -1,6 +1,6 @@
 """The ways out: cancel, hang up, be removed, be ended."""
 
-from service.core.calls import Actor, Leg
+from service.core.calls import Actor, Call, Leg
 from service.core.commands import Cancel, End, HangUp, Remove, Slot, UserCommand
 from service.core.ending import conclude, end_call
 from service.core.refusals import Code, Refusal
@@ -46,12 +46,16 @@ def left_before(turn: Turn, command: UserCommand, leg: Leg, _engaged: tuple[Slot
         return refuse(Code.NOT_INITIATOR, "only the initiator can cancel; use decline or hangup")
     if leg.by and leg.by.id in {leg.user_id, command.actor.id}:
         return None
-    return over(turn, command, leg, _engaged)
+    return closed(call)
 
 
 def over(turn: Turn, _command: UserCommand, _leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
     """Nothing to do any more: the call has ended, or this participant's part in it has."""
-    call = turn.call
+    return closed(turn.call)
+
+
+def closed(call: Call) -> Refusal:
+    """What somebody hears whose part is over."""
     if call.ended:
         return refuse(Code.CALL_ENDED, f"the call has ended: {call.end_reason}")
     return refuse(Code.NOT_RINGING, "you are no longer in this call; use join to come back")
@@ -67,12 +71,11 @@ def remove(turn: Turn, command: Remove) -> Refusal | None:
     if not leg.live:
         return None
     answered = turn.call.answered_at is not None or leg is not turn.call.caller
-    if not turn.call.group or not answered:
-        turn.finish_leg(leg, LegState.REMOVED, command.reason, command.actor)
-        end_call(turn, command.reason, command.actor)
-    else:
-        turn.finish_leg(leg, LegState.REMOVED, command.reason, command.actor)
+    turn.finish_leg(leg, LegState.REMOVED, command.reason, command.actor)
+    if turn.call.group and answered:
         conclude(turn, command.actor)
+    else:
+        end_call(turn, command.reason, command.actor)
     return None
 
 

@@ -50,6 +50,7 @@ from service.core.joining import (
 from service.core.leaving import (
     cancel,
     cancel_refused,
+    closed,
     end,
     hang_up,
     left_before,
@@ -87,11 +88,11 @@ def no(code: Code, detail: str) -> Rule:
     return refused
 
 
-def taken(turn: Turn, command: UserCommand, leg: Leg, engaged: tuple[Slot, ...]) -> Refusal | None:
+def taken(turn: Turn, _command: UserCommand, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
     """A canceled leg: the caller gave up (gone), or in a hunt somebody else was quicker (scenario 61)."""
     if not turn.call.ended:
         return refuse(Code.ALREADY_ANSWERED, "somebody else took the call", leg.user_id)
-    return over(turn, command, leg, engaged)
+    return closed(turn.call)
 
 
 too_late = no(Code.RING_EXPIRED, "the ring expired before that")
@@ -164,13 +165,13 @@ def decide(call: Call, command: Command, engaged: Engaged, now: datetime) -> Dec
     changed. Raises nothing: a "no" is `Decision.refusal`.
     """
     now = max(now, call.touched_at)
-    turn = Turn(call.copy(), now, Cause("command", _name(command), command.actor))
+    cause = Cause("command", NAMES[type(command)], command.actor)
+    turn = Turn(call.copy(), now, cause)
     settle(turn)
-    turn.set_time(now, Cause("command", _name(command), command.actor))
+    turn.set_time(now, cause)
     refusal = _apply(turn, command, engaged)
     restate(turn)
-    changed = bool(turn.events) or turn.call != call
-    if not changed:
+    if turn.call == call:
         return Decision(call, refusal=refusal)
     turn.call.touched_at = now
     return Decision(turn.call, tuple(turn.events), changed=True, refusal=refusal)
@@ -194,11 +195,6 @@ def _apply(turn: Turn, command: Command, engaged: Engaged) -> Refusal | None:
     if isinstance(command, End):
         return end(turn, command)
     return None
-
-
-def _name(command: Command) -> str:
-    """`HangUp` → `hang_up`: the command's name in an event's cause."""
-    return NAMES[type(command)]
 
 
 def _snake(name: str) -> str:

@@ -64,8 +64,10 @@ def media_lost(turn: Turn, command: MediaLost, leg: Leg, _engaged: tuple[Slot, .
 
 def _had_left(turn: Turn, leg: Leg, peer: str | None) -> bool:
     """Media with somebody who is gone breaks by itself; that says nothing of this leg."""
-    other = turn.call.leg(peer) if peer else None
-    return peer is not None and peer not in leg.peers and (other is None or not other.joined)
+    if peer is None or peer in leg.peers:
+        return False
+    other = turn.call.leg(peer)
+    return other is None or not other.joined
 
 
 def media_changed(turn: Turn, command: MediaChanged, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:

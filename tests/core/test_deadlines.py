@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.core.calls import Policy
+from service.core.calls import SERVER, Policy
 from service.core.commands import (
     Answer,
     Cancel,
@@ -90,6 +90,7 @@ def test_an_instant_before_nothing_happens_on_the_moment_it_does(begin, due, tim
     assert exact.changed
     assert {event.cause.name for event in exact.events} == {timer.value}
     assert {event.cause.kind for event in exact.events} == {"timer"}
+    assert {event.cause.by for event in exact.events} == {SERVER}
     assert exact.call.end_reason == end
     assert {event.late_by_ms for event in exact.events} == {0}
 

@@ -228,6 +228,15 @@ def test_a_backend_that_acts_for_a_participant_is_named(answered):
     assert story.call.ended_by == backend
 
 
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_device_that_acts_for_its_user_is_the_user(answered):
+    story = ringing()
+    if answered:
+        story.do(Answer, "ben", 2)
+    story.command(HangUp(Actor(ActorType.DEVICE, "ann-phone"), user_id="ann", device_id="ann-phone"), 3)
+    assert story.call.ended_by == Actor(ActorType.USER, "ann")
+
+
 def test_11_a_decline_after_the_timeout_changes_nothing():
     story = ringing()
     story.settle(61)
@@ -322,6 +331,12 @@ def test_41_the_caller_vanished_while_it_rang():
     assert story.state("ben") == "canceled"
     assert "call.missed ben" in story.heard
     assert story.news[-1].cause.name == "caller_lease"
+
+
+def test_41_the_lease_is_not_the_grace_of_a_running_call():
+    story = ringing(policy=Policy(caller_lease_s=20, reconnect_grace_s=5))
+    story.do(DeviceDisconnected, "ann", 10)
+    assert story.due == 30
 
 
 def test_41_the_caller_came_back_in_time():
