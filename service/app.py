@@ -162,6 +162,7 @@ class Service:
             self.presence.hear,
         )
         self._serving: asyncio.Task[None] | None = None
+        self._stopping = False
 
     def _told(self, batch: Sequence[Told]) -> None:
         for listener in self._listeners:
@@ -270,7 +271,7 @@ class Service:
 
     async def is_ready(self) -> bool:
         """Whether requests should be sent here."""
-        if self.server.should_exit:
+        if self._stopping:
             return False
         try:
             return await self.database.answers()
@@ -284,7 +285,7 @@ class Service:
 
     async def stop(self) -> None:
         """Take no more, finish what is under way, let everything go."""
-        self.server.should_exit = True
+        self._stopping = True
         with contextlib.suppress(StoreUnavailableError):
             await self.attendance.close()  # all its sockets at once, before they close one by one
             with contextlib.suppress(TimeoutError):
@@ -293,6 +294,7 @@ class Service:
         for session in self.hub.sessions():
             session.close(GOING_AWAY, "the service is stopping; come back")
         self.bell.close()
+        self.server.should_exit = True  # not before: the server would close the sockets with a code of its own
         if self._serving:
             await self._serving
         await self.metronome.stop()

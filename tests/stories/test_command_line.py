@@ -14,6 +14,8 @@ from tests.fixtures.serving import client
 from tests.house.source import ROOT
 from tests.stories.test_serving import command
 
+pytestmark = pytest.mark.timeout(180)  # starts processes, on a machine that may be busy
+
 
 async def test_an_app_made_beside_the_running_service_can_be_used_at_once(running_service):
     code, out, err = await command("apps", "create", "shop", "--json", database_url=running_service.db_url)

@@ -14,7 +14,7 @@ from tests.fixtures.sockets import phone_at, phones
 
 BACK_WITHIN_S = 5
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.fixtures.postgres import FOLDER
 from tests.fixtures.serving import client, service_process
 from tests.stories.test_serving import command
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.fixtures.sockets import phone_at, phones
 SWIFT = {"lease_s": 1, "lease_renew_s": 0.3}
 ENGAGED = "SELECT count(*) FROM engagements"
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 
 async def test_a_kill_while_it_rings(db_url):

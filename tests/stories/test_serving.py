@@ -6,12 +6,15 @@ import sys
 
 import asyncpg
 import httpx2
+import pytest
 
 from service.store.database import driver_dsn
 from tests.fixtures.deadlines import due_in
 from tests.fixtures.feeds import dial, ended
 from tests.fixtures.serving import client, environment, reached_process, service_process
 from tests.house.source import ROOT
+
+pytestmark = pytest.mark.timeout(180)  # starts processes, on a machine that may be busy
 
 
 async def command(*arguments, **settings):
@@ -26,7 +29,7 @@ async def command(*arguments, **settings):
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(process.communicate(), 30)
+    out, err = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode, out.decode(), err.decode()
 
 

@@ -9,6 +9,8 @@ from tests.fixtures.feeds import asked, dial
 from tests.fixtures.serving import reached_process
 from tests.fixtures.sockets import phones
 
+pytestmark = pytest.mark.timeout(180)  # starts processes, on a machine that may be busy
+
 GOING_AWAY = 1001
 
 

@@ -16,7 +16,7 @@ from tests.fixtures.sockets import phone_at
 
 LEASE = {"lease_s": 1, "lease_renew_s": 0.3}
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture
