@@ -14,10 +14,12 @@ from service.core.rights import (
     acting_device,
     acting_user,
     grants_of,
+    may_change_user,
     may_dial,
     may_join,
     may_moderate,
     may_publish,
+    may_read_user,
     may_see,
     may_signal,
 )
@@ -159,3 +161,46 @@ def test_who_signals_and_publishes():
     for principal in (KEY, user(), user(grants=Grants(moderate=True))):
         assert may_signal(principal) is None
         assert may_publish(principal) is None
+
+
+@pytest.mark.parametrize(
+    ("principal", "reads", "changes"),
+    [
+        (KEY, True, True),
+        (user(), True, True),
+        (user("ben"), False, False),
+        (ring("ana"), False, False),
+        (user(call_id="c1"), True, False),
+        (user(kind=TokenKind.GUEST), True, False),
+        (user("ben", kind=TokenKind.GUEST), False, False),
+    ],
+)
+def test_who_reads_and_changes_a_user(principal, reads, changes):
+    assert (may_read_user(principal, "ana") is None) is reads
+    assert (may_change_user(principal, "ana") is None) is changes
+
+
+WATCHER = user(grants=grants_of(Role.SUBSCRIBER))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said", "detail"),
+    [
+        (acting_user(user(), "ben"), "not_authorized", "this token acts for its own user only"),
+        (acting_user(KEY, None), "invalid_request", "user_id: an API key has to say for which user it acts"),
+        (acting_device(ring(), "d2"), "not_authorized", "this token acts for its own device only"),
+        (may_dial(user(call_id="c1")), "not_authorized", "this token cannot start a call"),
+        (may_moderate(user("zoe"), TWO), "not_participant", "you are not in this call"),
+        (may_moderate(user(), TWO), "not_authorized", "only a moderator of the call or an API key may do this"),
+        (may_signal(WATCHER), "not_authorized", "this token does not grant signals"),
+        (may_publish(WATCHER), "media_permission_denied", "this token does not grant publishing"),
+        (may_read_user(user(), "ben"), "not_authorized", "this token is for its own user only"),
+        (
+            may_change_user(user(call_id="c1"), "ana"),
+            "not_authorized",
+            "a token for one call, or of a guest, changes nothing of its user",
+        ),
+    ],
+)
+def test_a_no_says_why(verdict, said, detail):
+    assert verdict == Refusal(Code(said), detail)
