@@ -78,8 +78,8 @@ class _Play:
         if task := asyncio.current_task():
             loop.add_signal_handler(signal.SIGTERM, task.cancel)
         tell = Teller(self._console, loop.time)
-        tell.plain("Hookswitch rings people's devices and keeps the one true state of every call. What follows")
-        tell.plain("really happens on this machine, and every line that states a fact has been checked.")
+        tell.plain("Hookswitch rings people's devices and keeps the one true state of every call.")
+        tell.plain("What follows really happens on this machine, and every fact told is checked.")
         try:
             async with Receiver(loop.time) as receiver:
                 keys = await self._perform(tell, receiver)
