@@ -6,6 +6,7 @@ Nothing of the service is imported: whatever SQL it sends is what pgbench then r
 import re
 import subprocess
 from dataclasses import dataclass
+from functools import partial
 
 from bench.postgres import pgbench
 
@@ -70,7 +71,7 @@ def script_of(statements, call_id, users):
     lines = [r"\set k :k + 1", r"\set n :client_id * 1000000 + :k"]
     variables = {"k": "0"}
     for number, statement in enumerate(statements):
-        names = {}
+        names, casts = {}, {}
         for position, value in enumerate(statement.values, start=1):
             if not value:  # pgbench has no empty variables
                 names[position] = "NULL" if value is None else "''"
@@ -78,11 +79,18 @@ def script_of(statements, call_id, users):
             name = f"p{number}x{position}"
             variables[name] = value
             names[position] = f"(:{name})" if len(value) > LONG else renewed(f":{name}", value, call_id, users)
-            if names[position] != f"(:{name})" and not re.search(rf"\${position}\s*::", statement.sql):
-                names[position] += cast_of(value, call_id)
-        sql = MARK.sub(lambda mark, names=names: names.get(int(mark[1]), "NULL"), statement.sql)
+            if names[position] != f"(:{name})":
+                casts[position] = cast_of(value, call_id)
+        sql = MARK.sub(partial(put, names, casts), statement.sql)
         lines.append(" ".join(line.strip() for line in sql.splitlines()).rstrip(";") + ";")
     return Script("\n".join(lines) + "\n", variables)
+
+
+def put(names, casts, mark):
+    """What stands for `$n` in a script: its expression, with the type that the SQL itself does not give."""
+    position = int(mark[1])
+    typed = mark.string[mark.end() :].lstrip().startswith("::")
+    return names.get(position, "NULL") + ("" if typed else casts.get(position, ""))
 
 
 def renewed(expression, value, call_id, users):

@@ -8,24 +8,30 @@ import orjson
 
 
 class Http(asyncio.Protocol):
-    """One connection, one request at a time."""
+    """One connection, one request at a time. What the server closed while nothing was asked is opened again."""
 
-    def __init__(self, host):
-        self.host = host
+    def __init__(self, address):
+        self.address = address
+        self.host = f"{address[0]}:{address[1]}"
         self.transport = None
         self.buffer = b""
         self.waiter = None
 
     @classmethod
     async def open(cls, host, port):
-        loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(lambda: cls(f"{host}:{port}"), host, port)
+        connection = cls((host, port))
+        await connection._connect()
         return connection
+
+    async def _connect(self):
+        self.buffer = b""
+        await asyncio.get_running_loop().create_connection(lambda: self, *self.address)
 
     def connection_made(self, transport):
         self.transport = transport
 
     def connection_lost(self, exc):
+        self.transport = None
         if self.waiter and not self.waiter.done():
             self.waiter.set_exception(exc or ConnectionResetError("the server closed the connection"))
 
@@ -45,6 +51,8 @@ class Http(asyncio.Protocol):
             f"{method} {path} HTTP/1.1\r\nHost: {self.host}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(payload)}\r\n{headers}\r\n"
         )
+        if self.transport is None or self.transport.is_closing():
+            await self._connect()
         self.waiter = asyncio.get_running_loop().create_future()
         self.transport.write(head.encode() + payload)
         return await self.waiter
@@ -57,7 +65,8 @@ class Http(asyncio.Protocol):
         return orjson.loads(answer) if answer else None
 
     def close(self):
-        self.transport.close()
+        if self.transport:
+            self.transport.close()
 
 
 def take_answer(data):

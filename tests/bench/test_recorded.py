@@ -1,6 +1,6 @@
 import json
 
-from bench.recorded import parse_log, rate_of, script_of
+from bench.recorded import Statement, parse_log, rate_of, script_of
 
 CALL = "019aa000-0000-7000-8000-00000000abcd"
 SNAPSHOT = json.dumps({"id": CALL, "padding": "x" * 2000})
@@ -41,6 +41,13 @@ def test_a_script_plays_new_calls_with_the_recorded_texts():
     assert "'ann' || :client_id)" in lines[3]
     assert lines[3].endswith("::text;")
     assert script.variables["p1x2"] == SNAPSHOT
+
+
+def test_a_parameter_gets_its_type_wherever_the_sql_gives_none():
+    statement = Statement("SELECT u FROM unnest($1::text[]) u WHERE u = ANY ($1)", ("{ann}",))
+    (_, _, sql) = script_of([statement], CALL, ("ann",)).text.splitlines()
+    assert "unnest((replace(:p0x1, 'ann', 'ann' || :client_id))::text[])" in sql
+    assert sql.endswith("ANY ((replace(:p0x1, 'ann', 'ann' || :client_id))::text[]);")
 
 
 def test_the_rate_is_read_from_what_pgbench_says():
