@@ -55,6 +55,7 @@ from service.store.revocations import RevocationBook
 from service.store.starting import UnusableDatabaseError, migrate_in_words, prepare
 from service.switchboard.attendance import Attendance
 from service.switchboard.board import Switchboard
+from service.switchboard.chronicle import Chronicle
 from service.switchboard.counting import Counting
 from service.switchboard.departures import suspend
 from service.telemetry.logs import logger, set_up_logs
@@ -132,6 +133,7 @@ class Service:
         self.book = AppBook(self.database, time.monotonic)
         self.gate = Gate(self.book, RevocationBook(self.database, time.monotonic), time.time)
         self.counting = Counting(self.metrics)
+        self.chronicle = Chronicle()
         self.switchboard = Switchboard(self.database, [self._told], self.counting.command)
         self.hub = Hub(lambda: datetime.now(UTC), self._ring_token)
         self.wakes = Wakes(self.replica_id)
@@ -158,6 +160,7 @@ class Service:
             self.webhooks.wake,
             self.bell.ring,
             self.counting.told,
+            self.chronicle.told,
             self.robots.hear,
             self.presence.hear,
         )
@@ -198,7 +201,11 @@ class Service:
             gate=self.gate,
             limits=Limits(self.settings.limits()),
             clock=time.time,
-            config=ApiConfig(self.settings.public_url, allow_private_webhooks=self.settings.allow_private_webhooks),
+            config=ApiConfig(
+                self.settings.public_url,
+                allow_private_webhooks=self.settings.allow_private_webhooks,
+                cors_origins=self.settings.cors_origins,
+            ),
             ice=self.settings.ice(),
             dismiss=Farewell(self.database, self.hub, self.relay).say,
             bell=self.bell,

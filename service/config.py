@@ -60,6 +60,10 @@ class Settings(BaseSettings):
     public_url: str | None = Field(
         None, description="How clients reach the service, when a proxy stands before it: `https://calls.example.com`."
     )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Web pages that may use REST, comma-separated: `https://app.example.com`, or `*`.",
+    )
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="`json`, `console`, or `auto`: console on a terminal."
     )
@@ -89,7 +93,7 @@ class Settings(BaseSettings):
     keep_idempotency_keys_h: float = Field(24, gt=0, description="A retried create is recognised for so long.")
     shutdown_s: float = Field(10, ge=0, description="How long a stopping process waits for requests under way.")
 
-    @field_validator("roles", mode="before")
+    @field_validator("roles", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -5,8 +5,10 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from fastapi import APIRouter, FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
 
 from service.api.deps import Deps
 from service.api.door import SLASH
@@ -55,7 +57,16 @@ class Guard:
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001 - the last one to see it; it is logged and answered
-            await reply_to(error)(scope, receive, send)
+            with bound_contextvars(**context_of(scope)):
+                reply = reply_to(error)
+            await reply(scope, receive, send)
+
+
+def context_of(scope: Scope) -> dict[str, str | None]:
+    """What a log line about this request should carry; the path names the call."""
+    admitted = scope.get("admitted")
+    who = {"app_id": admitted.principal.app_id, "user_id": admitted.principal.user_id} if admitted else {}
+    return {**who, "method": scope["method"], "path": scope["path"]}
 
 
 def routable(scope: Scope) -> bool:
@@ -85,7 +96,18 @@ class FrontDoor(FastAPI):
         return self.openapi_schema
 
     def build_middleware_stack(self) -> ASGIApp:
-        return Guard(self.router)
+        guarded = Guard(self.router)
+        origins = self.deps.config.cors_origins
+        if not origins:
+            return guarded
+        # Credentials travel in a header of their own, never in cookies, so `*` gives nothing away.
+        return CORSMiddleware(
+            guarded,
+            allow_origins=origins,
+            allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
+            allow_headers=("Authorization", "Content-Type", "Idempotency-Key"),
+            expose_headers=("Retry-After",),
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

@@ -17,12 +17,13 @@ class ApiConfig:
     """How the service is seen from outside. Times in seconds.
 
     `public_url` (such as `https://calls.example.org`) is what links and `ws_url` are made of; without it the request's
-    own host is taken.
+    own host is taken. `cors_origins` are the web pages whose scripts may use REST (`*` for all).
     """
 
     public_url: str | None = None
     join_token_s: int = 300
     allow_private_webhooks: bool = False
+    cors_origins: tuple[str, ...] = ()
 
 
 async def _always() -> bool:

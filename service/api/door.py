@@ -107,7 +107,7 @@ class Plan:
         name, kind = self.ask
         request = kind(scope, receive, send)
         if isinstance(request, Ask):
-            request.admitted = await admit(request)
+            request.admitted = scope["admitted"] = await admit(request)
         values: dict[str, Any] = {name: request}
         for name, adapter in self.path:
             values[name] = path_value(name, adapter, scope["path_params"][name])
