@@ -54,7 +54,10 @@ class Case:
     def row(self):
         what = f"{self.ringing:,} ringing, {self.due:,} due within {self.within_s:.0f} s"
         goal = Goal(self.limit_ms, against="ours", unit="ms")
+        rate = Spread.of([self.due / (self.within_s + max(seconds)) for seconds in self.ours])
         note = f"p50 {spread(late(self.ours, 0.5))} ms, the bare sweep's {spread(late(self.bare, 0.5))} ms"
+        if self.within_s == 1:
+            note += f"; {spread(rate)} calls settled per second"
         beside = late(self.bare, 0.99)
         return Row("4", f"no-answer lateness p99, {what}", "ms", late(self.ours, 0.99), beside, BARE, (goal,), note)
 
