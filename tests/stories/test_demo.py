@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from rich.console import Console
@@ -36,12 +37,19 @@ def without_numbers(text):
     return re.sub(r"\s*\d+(\.\d+)?", " 0", text)
 
 
-async def started(tmp_path, *command):
+@pytest.fixture
+def folder():
+    """Stands for the machine's folder of temporary files; its name is as short as one, for PostgreSQL's socket."""
+    with TemporaryDirectory() as made:
+        yield Path(made)
+
+
+async def started(folder, *command):
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *command,
-        cwd=tmp_path,
-        env=environment() | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"},
+        cwd=folder,
+        env=environment() | {"TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
@@ -62,8 +70,8 @@ def left_behind(folder):
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-async def test_the_whole_demo_is_as_told(tmp_path):
-    demo = await started(tmp_path, "-m", "service", "demo", "--once")
+async def test_the_whole_demo_is_as_told(folder):
+    demo = await started(folder, "-m", "service", "demo", "--once")
     out = (await demo.communicate())[0].decode()
     assert demo.returncode == 0, out
     assert re.findall(r"^\d+\. (.*?)(?: \(.*\))?$", out, re.MULTILINE) == list(SCENES), out
@@ -71,15 +79,15 @@ async def test_the_whole_demo_is_as_told(tmp_path):
     assert facts >= 30, out
     assert without_numbers(PIECE.strip()) in without_numbers(out)
     assert max(len(line) for line in out.splitlines()) <= 100
-    assert left_behind(tmp_path) == []
-    assert list(tmp_path.glob("hookswitch*")) == []
+    assert left_behind(folder) == []
+    assert list(folder.glob("hookswitch-demo*")) == []
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-async def test_it_goes_on_serving_until_ctrl_c_and_its_last_lines_work(tmp_path):
+async def test_it_goes_on_serving_until_ctrl_c_and_its_last_lines_work(folder):
     play = "import sys; from service.demo.play import play; sys.exit(play(scenes=()))"
-    demo = await started(tmp_path, "-c", play)
+    demo = await started(folder, "-c", play)
     told = ""
     while "v1/calls?user_id" not in told:
         line = await asyncio.wait_for(demo.stdout.readline(), 60)
@@ -95,8 +103,8 @@ async def test_it_goes_on_serving_until_ctrl_c_and_its_last_lines_work(tmp_path)
     rest = (await asyncio.wait_for(demo.communicate(), 30))[0].decode()
     assert demo.returncode == 0, rest
     assert "Traceback" not in rest
-    assert left_behind(tmp_path) == []
-    assert list(tmp_path.glob("hookswitch*")) == []
+    assert left_behind(folder) == []
+    assert list(folder.glob("hookswitch-demo*")) == []
 
 
 def test_a_fact_that_does_not_hold_is_told_and_counted(capsys):
