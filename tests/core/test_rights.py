@@ -186,21 +186,21 @@ WATCHER = user(grants=grants_of(Role.SUBSCRIBER))
 @pytest.mark.parametrize(
     ("verdict", "said", "detail"),
     [
-        (acting_user(user(), "ben"), "not_authorized", "this token acts for its own user only"),
-        (acting_user(KEY, None), "invalid_request", "user_id: an API key has to say for which user it acts"),
-        (acting_device(ring(), "d2"), "not_authorized", "this token acts for its own device only"),
-        (may_dial(user(call_id="c1")), "not_authorized", "this token cannot start a call"),
-        (may_moderate(user("zoe"), TWO), "not_participant", "you are not in this call"),
-        (may_moderate(user(), TWO), "not_authorized", "only a moderator of the call or an API key may do this"),
-        (may_signal(WATCHER), "not_authorized", "this token does not grant signals"),
-        (may_publish(WATCHER), "media_permission_denied", "this token does not grant publishing"),
-        (may_read_user(user(), "ben"), "not_authorized", "this token is for its own user only"),
+        (lambda: acting_user(user(), "ben"), "not_authorized", "this token acts for its own user only"),
+        (lambda: acting_user(KEY, None), "invalid_request", "user_id: an API key has to say for which user it acts"),
+        (lambda: acting_device(ring(), "d2"), "not_authorized", "this token acts for its own device only"),
+        (lambda: may_dial(user(call_id="c1")), "not_authorized", "this token cannot start a call"),
+        (lambda: may_moderate(user("zoe"), TWO), "not_participant", "you are not in this call"),
+        (lambda: may_moderate(user(), TWO), "not_authorized", "only a moderator of the call or an API key may do this"),
+        (lambda: may_signal(WATCHER), "not_authorized", "this token does not grant signals"),
+        (lambda: may_publish(WATCHER), "media_permission_denied", "this token does not grant publishing"),
+        (lambda: may_read_user(user(), "ben"), "not_authorized", "this token is for its own user only"),
         (
-            may_change_user(user(call_id="c1"), "ana"),
+            lambda: may_change_user(user(call_id="c1"), "ana"),
             "not_authorized",
             "a token for one call, or of a guest, changes nothing of its user",
         ),
     ],
 )
 def test_a_no_says_why(verdict, said, detail):
-    assert verdict == Refusal(Code(said), detail)
+    assert verdict() == Refusal(Code(said), detail)
