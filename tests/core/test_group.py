@@ -570,7 +570,7 @@ def test_61_the_taken_call_is_one_of_two():
     story = Story("ben", "cem", policy=HUNT)
     connected(story, "ben", 2)
     story.do(MediaConnected, "ann", 3)
-    assert not story.call.group
+    assert story.call.group is False
     assert story.ends == ("active", None)
     story.do(HangUp, "ann", 10)
     assert story.ends == ("ended", "hangup")
