@@ -41,6 +41,7 @@ from service.core.rights import (
     may_moderate,
     may_see,
     may_signal,
+    role_given,
 )
 from service.core.robots import script
 from service.core.vocabulary import Role, Topology
@@ -134,8 +135,9 @@ def _topology(asked: str) -> Topology:
 
 
 def _wanted(asker: Asker, participants: tuple[str | Participant, ...]) -> tuple[Wanted, ...]:
-    """The people asked for. A test user whose name says nothing that exists is explained at once."""
-    people = tuple(Wanted(p) if isinstance(p, str) else Wanted(p.user_id, p.role) for p in participants)
+    """The people asked for, with their roles. A test user whose name says nothing that exists is explained at once."""
+    named = [(p, None) if isinstance(p, str) else (p.user_id, p.role) for p in participants]
+    people = tuple(Wanted(user_id, allowed(role_given(asker.principal, role))) for user_id, role in named)
     if asker.settings.sandbox:
         for wanted in people:
             robot = script(wanted.user_id)

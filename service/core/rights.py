@@ -20,6 +20,10 @@ class Credential(StrEnum):
     RING = "ring"
 
 
+RANKS = (Role.SUBSCRIBER, Role.PUBLISHER, Role.MODERATOR)
+"""Each may do all that those before it may."""
+
+
 class TokenKind(StrEnum):
     """What kind of client holds a user token."""
 
@@ -112,6 +116,21 @@ def acting_device(principal: Principal, asked: str | None) -> str | Refusal | No
     return principal.device_id
 
 
+def role_given(principal: Principal, asked: Role | None) -> Role | Refusal:
+    """The role that somebody gets whom this principal brings into a call: never above the principal's own (O-07).
+
+    API keys may give any. Where no role is asked for it is publisher, or the giver's own if that is less.
+    """
+    if principal.is_backend:
+        return asked or Role.PUBLISHER
+    most = RANKS.index(principal.role)
+    if asked is None:
+        return RANKS[min(most, RANKS.index(Role.PUBLISHER))]
+    if RANKS.index(asked) > most:
+        return Refusal(Code.NOT_AUTHORIZED, f"this token may not give the role {asked.value}; its own is less")
+    return asked
+
+
 def may_dial(principal: Principal) -> Refusal | None:
     """A token for one call cannot start another, and guests are let in, they do not dial (T-03)."""
     if principal.is_backend:
@@ -176,7 +195,10 @@ def may_read_user(principal: Principal, user_id: str) -> Refusal | None:
 
 
 def may_change_user(principal: Principal, user_id: str) -> Refusal | None:
-    """As :func:`may_read_user`; tokens for one call and guests change nothing, and cannot be rung (T-03)."""
+    """As :func:`may_read_user`; tokens for one call and guests change nothing (T-03).
+
+    So they register no device that could be woken; a socket that they hold open is alerted like any other.
+    """
     if refusal := may_read_user(principal, user_id):
         return refusal
     if principal.call_id is not None or principal.kind is TokenKind.GUEST:

@@ -21,10 +21,14 @@ IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=255, 
 
 
 class Participant(Body):
-    """Somebody to be rung, with the role they shall have in the call."""
+    """Somebody to be rung, with the role they shall have in the call.
+
+    A user token may give no role above its own (403 `not_authorized`; subscriber < publisher < moderator), an API key
+    any. Left out, the role is publisher, or the token's own if that is less.
+    """
 
     user_id: UserId
-    role: Role = Role.PUBLISHER
+    role: Role | None = None
 
 
 Participants = Annotated[tuple[UserId | Participant, ...], Field(min_length=1, max_length=MOST_PARTICIPANTS)]

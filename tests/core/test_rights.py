@@ -22,6 +22,7 @@ from service.core.rights import (
     may_read_user,
     may_see,
     may_signal,
+    role_given,
 )
 from service.core.vocabulary import ActorType, CallType, LegState, Role, Topology
 
@@ -54,6 +55,28 @@ def test_what_roles_grant():
     assert grants_of(Role.MODERATOR) == Grants(record=True, moderate=True)
     assert grants_of(Role.PUBLISHER) == Grants(True, True, True, False, False)
     assert grants_of(Role.SUBSCRIBER) == Grants(publish=False, subscribe=True, signal=False)
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "given"),
+    [
+        (Role.MODERATOR, Role.MODERATOR, Role.MODERATOR),
+        (Role.MODERATOR, None, Role.PUBLISHER),
+        (Role.PUBLISHER, Role.MODERATOR, Code.NOT_AUTHORIZED),
+        (Role.PUBLISHER, Role.PUBLISHER, Role.PUBLISHER),
+        (Role.PUBLISHER, Role.SUBSCRIBER, Role.SUBSCRIBER),
+        (Role.PUBLISHER, None, Role.PUBLISHER),
+        (Role.SUBSCRIBER, Role.PUBLISHER, Code.NOT_AUTHORIZED),
+        (Role.SUBSCRIBER, Role.SUBSCRIBER, Role.SUBSCRIBER),
+        (Role.SUBSCRIBER, None, Role.SUBSCRIBER),
+    ],
+)
+def test_nobody_gives_a_role_above_their_own(own, asked, given):
+    assert code(role_given(user(role=own), asked)) == given
+
+
+def test_a_backend_gives_any_role():
+    assert [role_given(KEY, role) for role in (*Role, None)] == [*Role, Role.PUBLISHER]
 
 
 def test_who_is_written_down():
