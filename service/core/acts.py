@@ -13,10 +13,7 @@ from datetime import datetime, timedelta
 from service.core.calls import Actor, Call, Leg
 from service.core.commands import Ack, Answer, Decline, HangUp, MediaConnected, UserCommand
 from service.core.robots import TEST_DEVICE, Action, Script, Step, script
-from service.core.vocabulary import ActorType, LegState, RingState, Topology
-
-UNANSWERED = frozenset({RingState.QUEUED, RingState.SENT, RingState.DELIVERED})
-"""Rings that the device has not acknowledged."""
+from service.core.vocabulary import UNACKNOWLEDGED_RING, ActorType, LegState, Topology
 
 
 @dataclass(slots=True, frozen=True)
@@ -46,7 +43,7 @@ def _while_ringing(leg: Leg, plan: Script) -> Act | None:
     ring = leg.ring_of(TEST_DEVICE)
     if ring is None or not ring.open:
         return None
-    if plan.ack and (leg.state is LegState.INVITED or ring.state in UNANSWERED):
+    if plan.ack and (leg.state is LegState.INVITED or ring.state in UNACKNOWLEDGED_RING):
         return Act(ring.queued_at, Ack(_self(leg), leg.user_id, TEST_DEVICE))
     if not plan.steps:
         return None

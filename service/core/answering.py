@@ -8,6 +8,7 @@ from service.core.talking import come_up
 from service.core.turn import Turn, refuse
 from service.core.vocabulary import (
     TYPE_RANK,
+    UNPROVEN_RING,
     ActorType,
     DeclineReason,
     EndReason,
@@ -16,9 +17,6 @@ from service.core.vocabulary import (
     RingState,
     StopReason,
 )
-
-UNPROVEN_RING = frozenset({RingState.QUEUED, RingState.SENT, RingState.DELIVERED, RingState.FAILED})
-"""No acknowledgement yet. One that comes in spite of a provider's error proves the error wrong."""
 
 
 def acknowledge(turn: Turn, command: Ack, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from service.core.calls import Call, Leg
-from service.core.vocabulary import OPEN_RING, Platform, RingState
+from service.core.vocabulary import TAKEN_RING, Platform
 
 
 class State(StrEnum):
@@ -49,8 +49,6 @@ class DeviceState(StrEnum):
 SERVICE = "service"
 STATES = (State.BUSY, State.ONLINE, State.OFFLINE)
 ACTIVITIES = tuple(Activity)
-ALERTED = OPEN_RING - {RingState.QUEUED}
-"""The socket or the push provider took the alert, at least."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -232,7 +230,7 @@ def _outside_claims(outside: Iterable[External]) -> Iterator[_Claim]:
 
 def _activity(call: Call, leg: Leg) -> tuple[Activity, datetime | None]:
     if leg.pending:
-        rung = leg.ringing_at is not None or any(ring.state in ALERTED for ring in leg.open_rings())
+        rung = leg.ringing_at is not None or any(ring.state in TAKEN_RING for ring in leg.open_rings())
         return (Activity.RINGING, leg.ringing_at or leg.invited_at) if rung else (Activity.IDLE, None)
     if call.answered_at is None:
         return Activity.DIALING, leg.answered_at
@@ -263,7 +261,7 @@ def _device(device: KnownDevice, engagements: list[tuple[Call, Leg]]) -> DeviceP
         ring = leg.ring_of(device.device_id)
         if leg.joined and leg.device_id == device.device_id:
             state, call_id = DeviceState.BUSY, call.id
-        elif state is not DeviceState.BUSY and ring and ring.state in ALERTED:
+        elif state is not DeviceState.BUSY and ring and ring.state in TAKEN_RING:
             state, call_id = DeviceState.RINGING, call.id
     return DevicePresence(device.device_id, device.platform, state, call_id, device.app_version, device.last_seen_at)
 

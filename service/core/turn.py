@@ -14,6 +14,7 @@ from service.core.calls import SERVER, Actor, Call, Leg, Ring
 from service.core.commands import Device
 from service.core.refusals import Code, Refusal
 from service.core.vocabulary import (
+    UNTOLD_RING,
     DeclineReason,
     EndReason,
     EventType,
@@ -116,7 +117,7 @@ class Turn:
                     via="push",
                 )
                 leg.rings.append(ring)
-            if device.connected and ring.state in {RingState.QUEUED, RingState.FAILED}:
+            if device.connected and ring.state in UNTOLD_RING:
                 ring.state, ring.via, ring.sent_at = RingState.SENT, "socket", self.at
 
     def stop_rings(

@@ -177,6 +177,16 @@ OPEN_RING = frozenset(
     {RingState.QUEUED, RingState.SENT, RingState.DELIVERED, RingState.ALERTING, RingState.SILENCED},
 )
 """Alerts that still need their one stop or answer (invariant 5)."""
+UNTOLD_RING = frozenset({RingState.QUEUED, RingState.FAILED})
+"""Alerts that have not reached the device on any way."""
+TAKEN_RING = OPEN_RING - UNTOLD_RING
+"""Open alerts that the socket or the push provider took, at least."""
+SOUNDING_RING = TAKEN_RING - {RingState.SILENCED}
+"""Alerts that a device on a socket is told of."""
+UNACKNOWLEDGED_RING = frozenset({RingState.QUEUED, RingState.SENT, RingState.DELIVERED})
+"""Open alerts of which the device has said nothing yet."""
+UNPROVEN_RING = UNACKNOWLEDGED_RING | UNTOLD_RING
+"""No acknowledgement yet. One that comes in spite of a provider's error proves the error wrong."""
 
 TYPE_RANK: Mapping[CallType, int] = MappingProxyType(
     {CallType.AUDIO_ONLY: 0, CallType.AUDIO_UPGRADABLE: 1, CallType.AUDIO_VIDEO: 2},

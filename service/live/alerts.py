@@ -5,13 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from service.core.calls import Call, Leg, Ring
-from service.core.vocabulary import RingState
+from service.core.vocabulary import SOUNDING_RING, UNTOLD_RING
 from service.live.framing import json_frame, replaced, ring_body, ring_stop
 from service.live.session import Session, Watch
-
-ALERTED = frozenset({RingState.SENT, RingState.DELIVERED, RingState.ALERTING})
-UNTOLD = frozenset({RingState.QUEUED, RingState.FAILED})
-"""Alerts that have not reached the device on any other way."""
 
 
 class Alerts:
@@ -60,12 +56,12 @@ class Alerts:
 
     @staticmethod
     def _rings(leg: Leg, ring: Ring) -> bool:
-        return leg.pending and ring.attempt == leg.attempt and ring.state in ALERTED
+        return leg.pending and ring.attempt == leg.attempt and ring.state in SOUNDING_RING
 
     @staticmethod
     def _ask(session: Session, call: Call, leg: Leg, watch: Watch) -> None:
         """The device came online while the call was being dialled, so the dial knew nothing of it (scenario 18)."""
         ring = leg.ring_of(session.connection.device_id)
-        if ring is None or ring.state in UNTOLD:
+        if ring is None or ring.state in UNTOLD_RING:
             watch.asked = leg.attempt
             session.ring_me(call.id)
