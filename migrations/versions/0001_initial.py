@@ -51,7 +51,15 @@ def upgrade() -> None:
         sa.Column("app_id", sa.Text(), nullable=False),
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("only_for", sa.ARRAY(sa.Text())),
-        sa.Column("tx", Xid8(), server_default=sa.text("pg_current_xact_id()"), nullable=False),
+        sa.Column(
+            "tx",
+            Xid8(),
+            server_default=sa.text(
+                "GREATEST(pg_current_xact_id(), (pg_snapshot_xmax(pg_current_sn"
+                "apshot())::text::bigint - 1)::text::xid8)"
+            ),
+            nullable=False,
+        ),
         sa.Column(
             "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),

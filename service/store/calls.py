@@ -14,6 +14,7 @@ import msgspec
 from service.core.calls import Call, engaged_slots
 from service.core.deadlines import deadline
 from service.store.database import ConflictError, Driver, faults
+from service.store.tables import FEED_PLACE
 from service.wire.feed import Envelope
 
 _decoder = msgspec.json.Decoder(Call)
@@ -74,9 +75,12 @@ LOAD_MANY = "SELECT id, body, version, clock_timestamp() AS now FROM calls WHERE
 
 POSTPONE = "UPDATE calls SET deadline_at = clock_timestamp() + make_interval(secs => $2) WHERE id = $1"
 
-# Parameters 1 to 19; the tail is shared by both statements. `saved` is the guard: every other part joins it.
+# Parameters 1 to 22; the tail is shared by both statements. `saved` is the guard: every other part joins it.
 TAIL = """
-, told AS (
+, fresh AS (
+  INSERT INTO idempotency_keys (app_id, principal, key, fingerprint, call_id)
+  SELECT s.app_id, $20::text, $21::text, $22::bytea, s.id FROM saved s WHERE $21::text IS NOT NULL
+), told AS (
   INSERT INTO events (stream, seq, event_id, app_id, type, only_for, text)
   SELECT e.stream, e.seq, e.event_id, s.app_id, e.type, string_to_array(e.only_for, chr(10)), e.text
   FROM unnest($7::uuid[], $8::int[], $9::uuid[], $10::text[], $11::text[], $12::text[])
@@ -119,21 +123,20 @@ WITH changed AS (
   FROM changed c WHERE calls.id = c.id AND calls.version = c.version
   RETURNING calls.id, calls.app_id
 ){TAIL}
-SELECT id, pg_current_xact_id()::text AS tx, (SELECT array_agg(DISTINCT webhook_id) FROM queued) AS webhooks FROM saved
+SELECT id, ({FEED_PLACE})::text AS tx,
+       (SELECT array_agg(DISTINCT webhook_id) FROM queued) AS webhooks FROM saved
 """  # noqa: S608 - both parts are constants of this module
 
 INSERT = f"""
-WITH fresh AS (
-  INSERT INTO idempotency_keys (app_id, principal, key, fingerprint, call_id)
-  SELECT $20::text, $21::text, $22::text, $23::bytea, ($1::uuid[])[1] WHERE $22::text IS NOT NULL
-), saved AS (
+WITH saved AS (
   INSERT INTO calls (id, app_id, version, state, deadline_at, ended_at, body)
-  SELECT c.id, $20::text, c.version + 1, c.state, c.deadline_at, c.ended_at, c.body
+  SELECT c.id, $23::text, c.version + 1, c.state, c.deadline_at, c.ended_at, c.body
   FROM unnest($1::uuid[], $2::int[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[])
     AS c(id, version, state, deadline_at, ended_at, body)
   RETURNING id, app_id
 ){TAIL}
-SELECT id, pg_current_xact_id()::text AS tx, (SELECT array_agg(DISTINCT webhook_id) FROM queued) AS webhooks FROM saved
+SELECT id, ({FEED_PLACE})::text AS tx,
+       (SELECT array_agg(DISTINCT webhook_id) FROM queued) AS webhooks FROM saved
 """  # noqa: S608 - both parts are constants of this module
 
 
@@ -176,23 +179,20 @@ async def postpone(driver: Driver, call_id: UUID, seconds: int) -> None:
     await driver.fetch(POSTPONE, call_id, seconds)
 
 
-async def save(driver: Driver, changes: list[Change]) -> list[Written]:
+async def save(driver: Driver, changes: list[Change], idempotency: Idempotency | None = None) -> list[Written]:
     """Write turns of existing calls; a call that somebody else changed meanwhile is left out of the answer.
 
-    Raises :class:`ConflictError` when a slot was taken meanwhile: then nothing of the batch is written.
+    Raises :class:`ConflictError` when a slot or the key was taken meanwhile: then nothing of the batch is written.
     """
     with faults():
-        rows = await driver.fetch(UPDATE, *_columns(changes))
+        rows = await driver.fetch(UPDATE, *_columns(changes), *_key(idempotency))
     return [_written(row) for row in rows]
 
 
 async def insert(driver: Driver, change: Change, idempotency: Idempotency | None) -> Written:
     """Write a new call. Raises :class:`ConflictError` when a slot or the idempotency key was taken meanwhile."""
-    extra: tuple[object, ...] = (None, None, None)
-    if idempotency:
-        extra = (idempotency.principal, idempotency.key, idempotency.fingerprint)
     with faults():
-        rows = await driver.fetch(INSERT, *_columns([change]), change.call.app_id, *extra)
+        rows = await driver.fetch(INSERT, *_columns([change]), *_key(idempotency), change.call.app_id)
     if not rows:
         message = "the call was not written"
         raise ConflictError(message)
@@ -227,6 +227,11 @@ def encode(call: Call) -> str:
 
 def _written(row: asyncpg.Record) -> Written:
     return Written(row["id"], int(row["tx"]), tuple(row["webhooks"] or ()))
+
+
+def _key(idempotency: Idempotency | None) -> tuple[str | None, str | None, bytes | None]:
+    """`$20` to `$22`."""
+    return (idempotency.principal, idempotency.key, idempotency.fingerprint) if idempotency else (None, None, None)
 
 
 def _columns(changes: list[Change]) -> tuple[list[object], ...]:

@@ -32,6 +32,10 @@ class Xid8(UserDefinedType[int]):
         return "xid8"
 
 
+FEED_PLACE = "GREATEST(pg_current_xact_id(), (pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1)::text::xid8)"
+"""A turn's place in the feed: not below its own transaction (no gaps), and not below any that had committed when the
+statement began, because whoever waited for a row may have an older id than the call's turn before (order)."""
+
 METADATA = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -187,7 +191,12 @@ events = Table(
     Column("app_id", Text, nullable=False),
     Column("type", Text, nullable=False),
     Column("only_for", ARRAY(Text)),
-    Column("tx", Xid8, nullable=False, server_default=text("pg_current_xact_id()")),
+    Column(
+        "tx",
+        Xid8,
+        nullable=False,
+        server_default=text(FEED_PLACE),
+    ),
     Column("created_at", Timestamp, nullable=False, server_default=func.clock_timestamp()),
     Column("text", Text, nullable=False),
     Index("ix_events_feed", "app_id", "tx", "stream", "seq"),

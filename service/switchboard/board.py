@@ -15,7 +15,7 @@ from service.core.settings import AppSettings
 from service.core.turn import Decision
 from service.core.vocabulary import EndReason
 from service.store import calls as store
-from service.store.calls import Change, Claimed, Stored
+from service.store.calls import Change, Claimed, Idempotency, Stored
 from service.store.database import ConflictError, Database, Driver
 from service.store.directory import Directory, ensure_users, look_up
 from service.switchboard.people import (
@@ -41,13 +41,15 @@ class Outcome:
     """What became of a command: the call as it is now, and the "no" if there was one.
 
     `call` is `None` when there is no such call, or when a dial made none. `created` is true for a call that this
-    command made; `merged` when a dial was merged into the other side's call (scenario 1).
+    command made; `merged` when a dial was merged into the other side's call (scenario 1). `changed` is false for a
+    repeated command, which tells nobody anything.
     """
 
     call: Call | None
     refusal: Refusal | None = None
     created: bool = False
     merged: bool = False
+    changed: bool = False
 
     @property
     def code(self) -> str:
@@ -96,11 +98,18 @@ class Switchboard:
         commands that bring new people in. Raises `StoreUnavailableError` when PostgreSQL is away, `ConflictError`
         when the call is fought over beyond reason.
         """
-        outcome = await self._do(app_id, call_id, command, settings or AppSettings())
+        return await self._do(app_id, call_id, command, settings or AppSettings())
+
+    async def _do(
+        self, app_id: str, call_id: UUID, command: Command, settings: AppSettings, key: Idempotency | None = None
+    ) -> Outcome:
+        outcome = await self._carried_out(app_id, call_id, command, settings, key)
         self._counted(NAMES[type(command)], outcome.code)
         return outcome
 
-    async def _do(self, app_id: str, call_id: UUID, command: Command, settings: AppSettings) -> Outcome:
+    async def _carried_out(
+        self, app_id: str, call_id: UUID, command: Command, settings: AppSettings, key: Idempotency | None
+    ) -> Outcome:
         for _ in range(RETRIES):
             async with self._database.hot() as driver:
                 loaded = await store.load(driver, call_id)
@@ -116,8 +125,8 @@ class Switchboard:
                         return Outcome(decision.call, decision.refusal)
                     if directory and (new := newcomers(directory, settings)):
                         await ensure_users(driver, app_id, new)
-                    if await self._save(driver, [(loaded.call, decision)]):
-                        return Outcome(decision.call, decision.refusal)
+                    if await self._save(driver, [(loaded.call, decision)], key):
+                        return Outcome(decision.call, decision.refusal, changed=True)
         raise ConflictError(f"call {call_id} is fought over")
 
     async def dial(self, request: DialRequest) -> Outcome:
@@ -144,7 +153,7 @@ class Switchboard:
                     continue
                 outcome = await self._dial(driver, request, directory)
             if isinstance(outcome, Instead):
-                outcome = await self._instead(request.app_id, outcome)
+                outcome = await self._instead(request, outcome)
             if outcome:
                 return outcome
         raise ConflictError("these users are fought over")
@@ -170,7 +179,7 @@ class Switchboard:
         except ConflictError:
             return None
         self._tell([Told(decision.call, tuple(change.envelopes), written.tx, written.webhooks)])
-        return Outcome(decision.call, created=True)
+        return Outcome(decision.call, created=True, changed=True)
 
     async def _in_the_way(
         self,
@@ -195,10 +204,16 @@ class Switchboard:
                 return Instead(UUID(call.id), answer, merged=True)
         return None
 
-    async def _instead(self, app_id: str, instead: Instead) -> Outcome | None:
-        """Do what stood in the way; `None` means: now dial again."""
-        outcome = await self.do(app_id, instead.call_id, instead.command)
-        return Outcome(outcome.call, merged=True) if instead.merged and not outcome.refusal else None
+    async def _instead(self, request: DialRequest, instead: Instead) -> Outcome | None:
+        """Do what stood in the way; `None` means: now dial again.
+
+        A merged dial leaves its idempotency key with the answer, in the same statement.
+        """
+        key = request.idempotency if instead.merged else None
+        outcome = await self._do(request.app_id, instead.call_id, instead.command, request.settings, key)
+        if not instead.merged or outcome.refusal:
+            return None
+        return Outcome(outcome.call, merged=True, changed=outcome.changed)
 
     async def _same_again(self, driver: Driver, request: DialRequest, before: tuple[bytes, UUID]) -> Outcome:
         """The create was retried: the same call, or a conflict (scenario 53)."""
@@ -211,7 +226,8 @@ class Switchboard:
         loaded = await store.load(driver, call_id)
         if loaded is None:
             return Outcome(None, Refusal(Code.NOT_FOUND, "the call made with this key is gone"))
-        return Outcome(loaded.call, created=True)
+        merged = loaded.call.initiator != request.initiator
+        return Outcome(loaded.call, created=not merged, merged=merged)
 
     async def settle_due(self, limit: int) -> list[float]:
         """Settle the most overdue calls, at most `limit`; returns by how many seconds each was late.
@@ -266,23 +282,25 @@ class Switchboard:
                 turns.append((call, decision))
         return turns
 
-    async def _save(self, driver: Driver, turns: list[tuple[Call, Decision]]) -> bool:
+    async def _save(self, driver: Driver, turns: list[tuple[Call, Decision]], key: Idempotency | None = None) -> bool:
         """Write and tell; false when nothing was written because somebody else was quicker."""
         try:
-            told = await self._write(driver, turns)
+            told = await self._write(driver, turns, key)
         except ConflictError:
             return False
         self._tell(told)
         return bool(told)
 
-    async def _write(self, driver: Driver, turns: list[tuple[Call, Decision]]) -> list[Told]:
+    async def _write(
+        self, driver: Driver, turns: list[tuple[Call, Decision]], key: Idempotency | None = None
+    ) -> list[Told]:
         """Write these turns; what somebody else changed meanwhile is left out. Raises `ConflictError`."""
         changes = [
             Change(decision.call, before, envelopes(decision.call, decision.events)) for before, decision in turns
         ]
         if not changes:
             return []
-        written = {row.call_id: row for row in await store.save(driver, changes)}
+        written = {row.call_id: row for row in await store.save(driver, changes, key)}
         return [
             Told(change.call, tuple(change.envelopes), row.tx, row.webhooks)
             for change in changes

@@ -132,3 +132,40 @@ async def test_a_call_of_another_app_is_not_found(desk):
     outcome = await desk.board.do("other", UUID(call.id), Settle(user("a")))
     assert outcome.call is None
     assert outcome.refusal.code is Code.NOT_FOUND
+
+
+async def test_53_a_merged_create_keeps_its_key(desk):
+    """Scenarios 1 and 53: the key goes with the answer; later it still names the merged call and no other."""
+    first = (await desk.dial("b", "a")).call
+    merged = await desk.dial("a", "b", key="mk", body=b"one")
+    assert (merged.merged, merged.changed) == (True, True)
+    other = await desk.dial("a", "b", key="mk", body=b"two")
+    assert other.refusal.code is Code.IDEMPOTENCY_CONFLICT
+    await desk.hang_up(first.id, "b")
+    again = await desk.dial("a", "b", key="mk", body=b"one")
+    assert (again.call.id, again.merged, again.created) == (first.id, True, False)
+    assert await desk.engaged() == {}
+
+
+async def test_a_repeated_command_says_that_it_changed_nothing(desk):
+    call = (await desk.dial("a", "b")).call
+    assert (await desk.answer(call.id, "b")).changed
+    assert not (await desk.answer(call.id, "b")).changed
+
+
+async def test_a_turn_that_waited_for_its_row_is_told_after_the_turn_before(desk):
+    """The feed keeps a call's events in order, also when the later turn has the older transaction."""
+    call = (await desk.dial("a", "b")).call
+    async with desk.database.hot() as waiting, desk.database.hot() as reader:
+        async with waiting.transaction():
+            await waiting.execute("SELECT pg_current_xact_id()")
+            await desk.ack(call.id, "b")
+            await waiting.execute(
+                "INSERT INTO events (stream, seq, event_id, app_id, type, text) "
+                "SELECT stream, max(seq) + 1, gen_random_uuid(), 'app', 'call.ended', '{}' FROM events GROUP BY stream"
+            )
+        rows = await reader.fetch("SELECT seq FROM events ORDER BY tx, stream, seq")
+        # Whatever else runs on this server: below what the next transaction will get.
+        readable = await reader.fetchval("SELECT max(tx) < pg_snapshot_xmax(pg_current_snapshot()) FROM events")
+    assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
+    assert readable, "and nothing has to happen before the last one can be read"
