@@ -1,9 +1,11 @@
 """The switchboard for calls that ring people's devices."""
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from datetime import datetime
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,30 +28,35 @@ AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON, for scri
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code; every foreseen fault is one sentence on stderr and exit code 1."""
-    from service.app import FORESEEN
-
     try:
         code = command_line()(arguments, standalone_mode=False)
-    except FORESEEN as error:
-        complain(str(error))
-        return 1
     except typer.Exit as done:
         return done.exit_code
     except typer.Abort:
         return 130
     except Exception as error:
-        # A wrong option knows how to show itself; anything else is a bug.
-        show = getattr(error, "show", None)
-        if show is None:
+        # A wrong option knows how to show itself.
+        if show := getattr(error, "show", None):
+            show()
+            return 2
+        if not foreseen(error):
             raise
-        show()
-        return 2
+        complain(str(error))
+        return 1
     return code if isinstance(code, int) else 0
+
+
+def foreseen(error: Exception) -> bool:
+    """Whether it is a fault of the surroundings; else it is a bug."""
+    from service.app import FORESEEN  # here, because it is most of the time that `--help` would take
+
+    return isinstance(error, FORESEEN)
 
 
 def command_line() -> typer.Typer:
     """The commands. Made when needed, because nothing mutable stands at module level."""
     line = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    line.callback()(about)
     apps = typer.Typer(help="The apps of this service, and their keys.", no_args_is_help=True)
     tokens = typer.Typer(help="Tokens for users, to try things out.", no_args_is_help=True)
     line.add_typer(apps, name="apps")
@@ -62,6 +69,21 @@ def command_line() -> typer.Typer:
     apps.command("resume")(apps_resume)
     tokens.command("create")(tokens_create)
     return line
+
+
+def tell_version(asked: bool) -> None:
+    """Print the version and end, when asked."""
+    if asked:
+        answer(f"hookswitch {metadata.version('hookswitch')}")
+        raise typer.Exit
+
+
+def about(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", callback=tell_version, is_eager=True)
+    ] = False,
+) -> None:
+    """The switchboard for calls that ring people's devices."""
 
 
 def say(sentence: str) -> None:
@@ -93,9 +115,12 @@ def serve(
     roles: Annotated[str | None, typer.Option(help="What to do. [default: api,dispatch,timers]")] = None,
 ) -> None:
     """Run the service until it is told to stop."""
+    from service.config import refuse_unknown
+
+    refuse_unknown(os.environ)
+    settings = settings_from(host=host, port=port, data_dir=data_dir, roles=roles)
     from service.app import serve as run
 
-    settings = settings_from(host=host, port=port, data_dir=data_dir, roles=roles)
     run(settings, say, lambda base_url: answer(f"ready {base_url}"))
 
 
@@ -208,7 +233,7 @@ def doctor(
 
     findings = examine(settings_from(data_dir=data_dir, host=host, port=port))
     for finding in findings:
-        answer(f"{'WRONG' if finding.fault else 'ok   '}  {finding.text}")
+        answer(f"{finding.mark:<5}  {finding.text}")
     return int(any(finding.fault for finding in findings))
 
 

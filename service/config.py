@@ -1,12 +1,18 @@
 """Every setting of the service: environment `HOOKSWITCH_*` over a TOML file, and what each room gets of it."""
 
+import json
 import os
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -25,6 +31,29 @@ from service.wire.ice import IceConfig, IceServer
 PREFIX = "HOOKSWITCH_"
 FILE_VARIABLE = "HOOKSWITCH_CONFIG"
 DEFAULT_FILE = "hookswitch.toml"
+
+OTHER_VARIABLES = frozenset({FILE_VARIABLE, "HOOKSWITCH_URL", "HOOKSWITCH_API_KEY", "HOOKSWITCH_NO_SKIPS"})
+"""Read by the command line's `call` and by the tests."""
+FROM_KUBERNETES = ("HOOKSWITCH_SERVICE_", "HOOKSWITCH_PORT_")
+"""What Kubernetes adds to the environment where a Service is called `hookswitch`."""
+
+IN_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "extra_forbidden": "there is no such setting",
+        "int_parsing": "must be a whole number",
+        "int_from_float": "must be a whole number",
+        "float_parsing": "must be a number",
+        "bool_parsing": "must be true or false",
+        "enum": "each must be {expected}",
+        "literal_error": "must be {expected}",
+        "greater_than": "must be more than {gt:g}",
+        "greater_than_equal": "must be at least {ge:g}",
+        "less_than": "must be less than {lt:g}",
+        "less_than_equal": "must be at most {le:g}",
+        "value_error": "{error}",
+    }
+)
+"""What is wrong with a value, by pydantic's kind of error."""
 
 
 class Role(StrEnum):
@@ -72,7 +101,7 @@ class Settings(BaseSettings):
     allow_private_webhooks: bool = Field(
         default=False, description="Development only: webhooks to private and loopback addresses."
     )
-    ice_servers: tuple[IceServer, ...] = Field(
+    ice_servers: Annotated[tuple[IceServer, ...], NoDecode] = Field(
         (), description='STUN and TURN servers for clients, as JSON: `[{"urls": ["stun:stun.example.com:3478"]}]`.'
     )
     ice_ttl_s: int = Field(3600, ge=60, description="Clients ask for the ICE servers again after so long.")
@@ -97,6 +126,15 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("ice_servers", mode="before")
+    @classmethod
+    def _parse(cls, value: Any) -> Any:
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            message = "must be a list in JSON"
+            raise ValueError(message) from None
 
     @field_validator("roles")
     @classmethod
@@ -166,14 +204,32 @@ def load_settings(**given: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
-        faults = (
-            f"{PREFIX}{str(fault['loc'][0]).upper()}: {fault['msg'].removeprefix('Value error, ')}"
-            for fault in error.errors()
-        )
-        raise SettingsError("; ".join(faults)) from None
+        options = {name for name, value in given.items() if value is not None}
+        raise SettingsError("; ".join(_in_words(fault, options) for fault in error.errors())) from None
     except ValueError as error:  # the TOML file
         message = f"the settings file cannot be read: {error}"
         raise SettingsError(message) from None
+
+
+def _in_words(fault: ErrorDetails, options: AbstractSet[str]) -> str:
+    """One fault as a sentence; what was given as an option is named as one."""
+    name, *inside = (str(part) for part in fault["loc"])
+    place = f"--{name.replace('_', '-')}" if name in options else f"{PREFIX}{name.upper()}"
+    where = f"{place}: {'.'.join(inside)}: " if inside and name != "roles" else f"{place}: "
+    words = IN_WORDS.get(fault["type"])
+    return where + (words.format_map(fault.get("ctx", {})) if words else fault["msg"])
+
+
+def refuse_unknown(environment: Mapping[str, str]) -> None:
+    """A misspelt variable would be ignored in silence. Raises :class:`SettingsError` that names it."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | OTHER_VARIABLES
+    given = {name for name in environment if name.startswith(PREFIX) and not name.startswith(FROM_KUBERNETES)}
+    if strange := sorted(given - known):
+        names = [name.removeprefix(PREFIX) for name in sorted(known)]
+        meant = get_close_matches(strange[0].removeprefix(PREFIX), names, n=1)
+        hint = f" (perhaps {PREFIX}{meant[0]} is meant)" if meant else ""
+        message = f"{', '.join(strange)}: there is no such setting{hint}"
+        raise SettingsError(message)
 
 
 def settings_table() -> str:

@@ -22,10 +22,21 @@ SELECT current_setting('server_version_num')::int / 10000 AS version,
 
 @dataclass(slots=True, frozen=True)
 class Finding:
-    """One sentence for the operator; `fault` is true when the service cannot do its work like this."""
+    """One sentence for the operator.
+
+    `fault` is true when the service cannot do its work like this, `note` when it can, with something left out.
+    """
 
     text: str
     fault: bool = False
+    note: bool = False
+
+    @property
+    def mark(self) -> str:
+        """FAULT, note or ok."""
+        if self.fault:
+            return "FAULT"
+        return "note" if self.note else "ok"
 
 
 async def examine(database: Database, clock: Callable[[], float], wanted_connections: int) -> list[Finding]:

@@ -3,12 +3,13 @@
 import json
 import os
 import re
+from importlib.metadata import version
 
 import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from service.config import Settings, SettingsError, load_settings, settings_table
+from service.config import Settings, SettingsError, load_settings, refuse_unknown, settings_table
 from tests.fixtures.feeds import asked
 from tests.fixtures.serving import client
 from tests.house.source import ROOT
@@ -73,7 +74,8 @@ async def test_a_call_that_is_refused_is_told_in_one_sentence(running_service):
 async def test_the_doctor_is_content_with_a_sound_database(db_url, tmp_path):
     code, out, _ = await command("doctor", "--port", "0", database_url=db_url, data_dir=tmp_path)
     assert code == 0, out
-    assert "WRONG" not in out
+    assert "FAULT" not in out
+    assert re.search(r"^ok +PostgreSQL", out, re.MULTILINE)
     assert "PostgreSQL 18 answers" in out
     assert "clock" in out
     assert "no TURN server" in out
@@ -83,8 +85,19 @@ async def test_the_doctor_names_what_is_wrong(tmp_path):
     url = "postgresql://me:hunter2@127.0.0.1:1/x"
     code, out, _ = await command("doctor", "--port", "0", database_url=url, data_dir=tmp_path)
     assert code == 1
-    assert re.search(r"^WRONG +PostgreSQL does not answer", out, re.MULTILINE)
+    assert re.search(r"^FAULT +PostgreSQL does not answer", out, re.MULTILINE)
     assert "hunter2" not in out
+
+
+async def test_a_misspelt_variable_is_refused_by_its_name():
+    code, out, err = await command("serve", "--port", "0", prot="1")
+    assert (code, out) == (1, "")
+    assert err == "hookswitch: HOOKSWITCH_PROT: there is no such setting (perhaps HOOKSWITCH_PORT is meant)\n"
+
+
+async def test_it_tells_its_version():
+    code, out, err = await command("--version")
+    assert (code, out, err) == (0, f"hookswitch {version('hookswitch')}\n", "")
 
 
 async def test_an_unknown_option_is_told_with_the_way_to_help():
@@ -119,6 +132,49 @@ def test_a_wrong_value_is_named_and_not_repeated(no_settings, monkeypatch, name,
     with pytest.raises(SettingsError, match=f"HOOKSWITCH_{name}") as raised:
         load_settings()
     assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"port": 99_999}, "--port: must be at most 65535"),
+        ({"roles": "foo"}, "--roles: each must be 'api', 'dispatch' or 'timers'"),
+        ({"lease_s": 0}, "--lease-s: must be more than 0"),
+    ],
+)
+def test_a_wrong_option_is_told_in_plain_words(no_settings, given, sentence):
+    with pytest.raises(SettingsError) as raised:
+        load_settings(**given)
+    assert str(raised.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("PORT", "x", "must be a whole number"),
+        ("LEASE_S", "x", "must be a number"),
+        ("LOG_LEVEL", "loud", "must be 'debug', 'info', 'warning' or 'error'"),
+        ("ALLOW_PRIVATE_WEBHOOKS", "perhaps", "must be true or false"),
+        ("ICE_SERVERS", "[", "must be a list in JSON"),
+        ("ROLES", ",", "name at least one of api, dispatch, timers"),
+    ],
+)
+def test_a_wrong_variable_is_told_in_plain_words(no_settings, monkeypatch, name, value, sentence):
+    monkeypatch.setenv(f"HOOKSWITCH_{name}", value)
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    assert str(raised.value) == f"HOOKSWITCH_{name}: {sentence}"
+
+
+def test_ice_servers_are_read_from_the_environment_and_from_the_file(no_settings, monkeypatch):
+    (no_settings / "hookswitch.toml").write_text('ice_servers = [{urls = ["stun:a.example.com"]}]\n')
+    assert load_settings().ice_servers[0].urls == ("stun:a.example.com",)
+    monkeypatch.setenv("HOOKSWITCH_ICE_SERVERS", '[{"urls": ["stun:b.example.com"]}]')
+    assert load_settings().ice_servers[0].urls == ("stun:b.example.com",)
+
+
+def test_what_kubernetes_adds_to_the_environment_is_no_misspelt_setting():
+    refuse_unknown({"HOOKSWITCH_SERVICE_HOST": "10.0.0.1", "HOOKSWITCH_PORT_8080_TCP": "x", "HOOKSWITCH_PORT": "1"})
 
 
 def test_a_database_address_is_taken_in_the_usual_forms(no_settings):
