@@ -68,11 +68,12 @@ class Gate:
         verified = known[1] if known else verify(token, TokenKey(kid, key.app.id, key.secret))
         verified.check(self._clock())
         principal = verified.principal
-        await self._check_revocation(principal, verified.issued_at)
+        await self._check_revocation(principal)
         self._remember(token, kid, verified)
         return Admitted(principal, key.app, verified.expires_at, verified.data)
 
-    async def _check_revocation(self, principal: Principal, issued_at: float | None) -> None:
+    async def _check_revocation(self, principal: Principal) -> None:
+        issued_at = principal.issued_at
         valid_from = await self._revocations.valid_from(principal.app_id, principal.user_id or "")
         if valid_from is not None and (issued_at is None or issued_at < valid_from):
             raise TokenError("the token was revoked", Code.TOKEN_REVOKED)

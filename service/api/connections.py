@@ -16,7 +16,7 @@ from service.core.rights import Principal, grants_of
 from service.core.settings import AppSettings
 from service.core.vocabulary import Role
 from service.wire.canonical import rfc3339
-from service.wire.tokens import TokenKey, UserClaims, mint_user
+from service.wire.tokens import TokenKey, UserClaims, end_of, mint_user
 
 WS_PATH = "/v1/ws"
 
@@ -60,7 +60,7 @@ async def connection_of(asker: Asker, call: Call, user_id: str, device_id: str |
         "topology": call.topology.value,
         "call_id": call.id,
         "token": mint_user(key, _claims(asker, call, user_id, device_id), now=now, ttl_s=ttl_s),
-        "expires_at": rfc3339(datetime.fromtimestamp(now + ttl_s, UTC)),
+        "expires_at": rfc3339(datetime.fromtimestamp(end_of(now, ttl_s), UTC)),
         "ws_url": asker.ws_url,
         "ice_servers": [server.model_dump(exclude_none=True) for server in deps.ice.servers],
     }

@@ -59,6 +59,7 @@ class Principal:
     """Whoever asks. `id` is the API key's id, the user's id or the ring's id.
 
     `call_id` limits a user token to one call; a ring token always has `user_id`, `device_id` and `call_id`.
+    `issued_at` is the token's, in seconds since the epoch.
     """
 
     credential: Credential
@@ -71,6 +72,7 @@ class Principal:
     role: Role = Role.PUBLISHER
     grants: Grants = field(default_factory=Grants)
     kind: TokenKind = TokenKind.STANDARD
+    issued_at: float | None = None
 
     @property
     def is_backend(self) -> bool:

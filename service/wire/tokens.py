@@ -3,11 +3,16 @@
 Two kinds, told apart by `aud`: user tokens (`hookswitch`) and ring action tokens (`hookswitch.ring`). A backend may
 mint user tokens itself with its signing secret; `aud` may then be left out, and `iss` names whoever minted it (it is
 not compared: the key says whom to trust). The algorithm is never taken from the token (RFC 8725, 3.1).
+
+Times are whole seconds. `iat_us` is `iat` in microseconds: with it a token that was minted right after a revocation is
+told from one that was minted right before, in the same second. Without it the second's beginning counts, and the token
+is taken for the older one.
 """
 
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -32,6 +37,7 @@ SKEW_S = 60.0
 """How far a backend's clock may be ahead when it mints tokens itself."""
 LATEST = 253_402_300_800
 """The end of the year 9999, in seconds since the epoch."""
+MICROSECONDS = 1_000_000
 RING_GRACE_S = 60.0
 """A ring token outlives its ring a little, so that a woken phone can still ask what became of it (scenario 19)."""
 
@@ -85,7 +91,6 @@ class Verified:
     principal: Principal
     expires_at: float
     not_before: float
-    issued_at: float | None
     data: Mapping[str, Any] | None = None
 
     def check(self, now: float) -> None:
@@ -96,8 +101,13 @@ class Verified:
             raise TokenError("the token is not valid yet")
 
 
+def end_of(now: float, ttl_s: float) -> int:
+    """When a user token minted now expires, in whole seconds since the epoch: never before its time is over."""
+    return ceil(now + ttl_s)
+
+
 def mint_user(key: TokenKey, claims: UserClaims, *, now: float, ttl_s: float) -> str:
-    """A user token, valid from now for `ttl_s` seconds. `now` is in seconds since the epoch."""
+    """A user token, valid from now until :func:`end_of`. `now` is in seconds since the epoch."""
     return _mint(
         key,
         {
@@ -112,7 +122,7 @@ def mint_user(key: TokenKey, claims: UserClaims, *, now: float, ttl_s: float) ->
             "data": dict(claims.data) if claims.data else None,
         },
         now,
-        now + ttl_s,
+        end_of(now, ttl_s),
     )
 
 
@@ -133,14 +143,13 @@ def mint_ring(key: TokenKey, claims: RingClaims, *, now: float, ring_deadline: f
 
 
 def _mint(key: TokenKey, claims: Mapping[str, Any], now: float, expires_at: float) -> str:
-    # `iat` keeps milliseconds, so that a token minted right after a revocation is not taken for an older one.
-    issued_at = round(now, 3)
     body = {
         "iss": ISSUER,
         "jti": new_id().hex,
-        "iat": issued_at,
+        "iat": int(now),
+        "iat_us": round(now * MICROSECONDS),
         "nbf": int(now),
-        "exp": round(expires_at, 3),
+        "exp": ceil(expires_at),
         "app": key.app_id,
         **{name: value for name, value in claims.items() if value is not None},
     }
@@ -188,6 +197,11 @@ def _sane(value: float) -> float:
 Moment = Annotated[StrictInt | StrictFloat, AfterValidator(_sane)]
 
 
+def _sane_us(value: int) -> int:
+    _sane(value / MICROSECONDS)
+    return value
+
+
 class _Body(BaseModel):
     """What both kinds of token say; claims that are not known are let be."""
 
@@ -197,6 +211,7 @@ class _Body(BaseModel):
     exp: Moment
     nbf: Moment = 0
     iat: Moment | None = None
+    iat_us: Annotated[StrictInt, AfterValidator(_sane_us)] | None = None
     app: str | None = None
 
 
@@ -261,4 +276,5 @@ def _ring(key: TokenKey, body: _RingBody) -> Verified:
 def _verified(key: TokenKey, body: _Body, principal: Principal, data: dict[str, Any] | None = None) -> Verified:
     if body.app is not None and body.app != key.app_id:
         raise TokenError("the token is for another app")
-    return Verified(principal, body.exp, body.nbf, body.iat, data)
+    issued_at = body.iat if body.iat_us is None else body.iat_us / MICROSECONDS
+    return Verified(replace(principal, issued_at=issued_at), body.exp, body.nbf, data)

@@ -34,6 +34,15 @@ async def test_what_opens_no_door(front, header):
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
+async def test_a_revocation_parts_the_tokens_of_one_second(front):
+    await front.http.put("/v1/users/ana", json={})
+    before = front.user("ana")
+    await front.http.delete("/v1/users/ana")
+    after = front.user("ana")
+    problem(await before.get("/v1/calls"), 401, "token_revoked")
+    assert (await after.get("/v1/calls")).status_code == 200
+
+
 async def test_the_scheme_is_of_any_case(front):
     headers = {"authorization": f"bEARER {front.credentials.api_key}"}
     assert (await front.client("").get("/v1/calls", headers=headers)).status_code == 200

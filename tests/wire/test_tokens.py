@@ -63,7 +63,7 @@ def test_a_user_token_says_what_it_was_minted_with():
     assert (principal.call_id, principal.device_id) == (CALL, "tv")
     assert principal.grants == Grants(publish=False, record=True, moderate=True)
     assert verified.data == {"team": 1}
-    assert (verified.issued_at, verified.expires_at) == (NOW, NOW + 60)
+    assert (principal.issued_at, verified.expires_at) == (NOW, int(NOW) + 61)
 
 
 def test_a_user_token_is_what_others_read():
@@ -76,9 +76,10 @@ def test_a_user_token_is_what_others_read():
         "app": "app_1",
         "role": "publisher",
         "kind": "standard",
-        "iat": NOW,
+        "iat": int(NOW),
+        "iat_us": 1_800_000_000_500_000,
         "nbf": int(NOW),
-        "exp": NOW + 60,
+        "exp": int(NOW) + 61,
         "jti": 0,
     }
 
@@ -89,7 +90,7 @@ def test_a_ring_token_is_of_one_ring():
     principal = verified.principal
     assert (principal.credential, principal.id, principal.call_id) == (Credential.RING, RING, CALL)
     assert (principal.user_id, principal.device_id) == ("ben", "ben-1")
-    assert verified.expires_at == NOW + 90
+    assert verified.expires_at == int(NOW) + 91
 
 
 @pytest.mark.parametrize(
@@ -222,12 +223,21 @@ def test_times_are_checked_at_every_use():
     verified.check(NOW)
     verified.check(NOW + 59.9)
     with pytest.raises(TokenError) as refused:
-        verified.check(NOW + 60)
+        verified.check(NOW + 60.5)
     assert refused.value.code is Code.TOKEN_EXPIRED
     verified.check(NOW - 59)
     with pytest.raises(TokenError) as refused:
         verified.check(NOW - 61)
     assert refused.value.code is Code.NOT_AUTHENTICATED
+
+
+def test_the_moment_of_issue_is_the_second_s_beginning_unless_it_is_told_exactly():
+    assert verify(signed(PLAIN), KEY).principal.issued_at is None
+    assert verify(signed({**PLAIN, "iat": 7}), KEY).principal.issued_at == 7
+    assert verify(signed({**PLAIN, "iat": 7, "iat_us": 7_250_000}), KEY).principal.issued_at == 7.25
+    for bad in ("7", 7.5, 10**30, True):
+        with pytest.raises(TokenError):
+            verify(signed({**PLAIN, "iat_us": bad}), KEY)
 
 
 def test_a_key_does_not_show_its_secret():

@@ -13,7 +13,7 @@ from service.api.pages import one
 from service.core.refusals import Code
 from service.store.calls import load
 from service.wire.minting import TokenBody, TokenView
-from service.wire.tokens import TokenKey, UserClaims, mint_user
+from service.wire.tokens import TokenKey, UserClaims, end_of, mint_user
 
 routes = APIRouter(route_class=Door, tags=["tokens"])
 
@@ -45,7 +45,7 @@ async def create_token(ask: KeyAsk, body: TokenBody) -> Response:
     )
     now = ask.deps.clock()
     token = mint_user(TokenKey(signer.kid, ask.app_id, signer.secret), claims, now=now, ttl_s=body.ttl_s)
-    expires_at = datetime.fromtimestamp(now + body.ttl_s, UTC)
+    expires_at = datetime.fromtimestamp(end_of(now, body.ttl_s), UTC)
     return one(TokenView(token=token, user_id=body.user_id, expires_at=expires_at), 201)
 
 
