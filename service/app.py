@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -48,6 +47,7 @@ from service.live.relay import Relay
 from service.live.wakes import Wakes
 from service.store.apps import FRESH_S, AppBook, list_apps, suspend_app
 from service.store.checkup import Finding, examine
+from service.store.clock import DatabaseClock
 from service.store.database import Database, StoreUnavailableError
 from service.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from service.store.orphans import live_calls
@@ -75,6 +75,7 @@ HEARTBEAT_S = 15.0
 BACKLOG = 4096
 LEAST_FREE_GIB = 0.5
 GOING_AWAY = 1001
+CLOCK_S = 10
 RETENTION_S = 600.0
 ORPHANS_S = 60.0
 GAUGE_S = 15.0
@@ -130,12 +131,13 @@ class Service:
         self.metrics = Metrics()
         self.database = Database(settings.database(place.url))
         self.metrics.watch_pool(self.database.connections)
+        self.clock = DatabaseClock(self.database, time.time)
         self.book = AppBook(self.database, time.monotonic)
-        self.gate = Gate(self.book, RevocationBook(self.database, time.monotonic), time.time)
+        self.gate = Gate(self.book, RevocationBook(self.database, time.monotonic), self.clock)
         self.counting = Counting(self.metrics)
         self.chronicle = Chronicle()
         self.switchboard = Switchboard(self.database, [self._told], self.counting.command)
-        self.hub = Hub(lambda: datetime.now(UTC), self._ring_token)
+        self.hub = Hub(self.clock.utc, self._ring_token)
         self.wakes = Wakes(self.replica_id)
         self.relay = Relay(self.database, self.hub, self.wakes)
         self.bus = Bus(self.database, self.hub, self.relay, self.wakes, BusConfig())
@@ -185,7 +187,7 @@ class Service:
             return None
         claims = RingClaims(ring.id, call.id, leg.user_id, ring.device_id)
         deadline = leg.ring_deadline.timestamp()
-        return mint_ring(TokenKey(key.kid, key.app.id, key.secret), claims, now=time.time(), ring_deadline=deadline)
+        return mint_ring(TokenKey(key.kid, key.app.id, key.secret), claims, now=self.clock(), ring_deadline=deadline)
 
     def _webhook_sender(self) -> WebhookSender:
         private = self.settings.allow_private_webhooks
@@ -200,7 +202,7 @@ class Service:
             book=self.book,
             gate=self.gate,
             limits=Limits(self.settings.limits()),
-            clock=time.time,
+            clock=self.clock,
             config=ApiConfig(
                 self.settings.public_url,
                 allow_private_webhooks=self.settings.allow_private_webhooks,
@@ -236,6 +238,7 @@ class Service:
 
     async def start(self, listener: socket.socket) -> str:
         """Begin to serve on a bound socket; returns the base URL once `/readyz` is 200."""
+        await self.clock.run_once()
         await self.attendance.open()
         self._start_tasks()
         self._serving = asyncio.create_task(self.server.serve(sockets=[listener]), name="server")
@@ -249,6 +252,7 @@ class Service:
     def _start_tasks(self) -> None:
         every, keep = self.metronome.every, self.supervisor.start
         every(self.settings.lease_renew_s, "leases", self.attendance.run_once)
+        every(CLOCK_S, "clock", self.clock.run_once)
         keep("bus.listen", self.bus.listen)
         keep("bus.poll", self.bus.poll)
         keep("relay", self.relay.run)
