@@ -4,6 +4,9 @@ A robot behaves as a device would: it acknowledges its ring at once, plays the s
 it is in the call it reports media with everybody who is in, as soon as they are. It has no media of its own; with its
 report its own leg is `connected`, and the call becomes `active` when the human side has reported, too. A robot that is
 the initiator has nothing to answer: its media and its hang-up count from the moment when it was answered.
+
+No robot stays in a call for itself: it hangs up when the last person has left, and a call that never had a person in
+it ends some time after the last of it was played.
 """
 
 from collections.abc import Iterator
@@ -34,9 +37,15 @@ def next_act(call: Call, user_id: str) -> Act | None:
         return None
     if leg.pending:
         return _while_ringing(leg, plan)
-    if leg.joined and leg.device_id in {None, TEST_DEVICE} and plan.steps:
-        return min(_in_the_call(call, leg, plan.steps), key=lambda act: act.at, default=None)
+    if leg.joined and _played(leg):
+        acts = [*_in_the_call(call, leg, plan.steps), *_left_over(call, leg)]
+        return min(acts, key=lambda act: act.at, default=None)
     return None
+
+
+def _played(leg: Leg) -> bool:
+    """Whether this is a test user's leg, and not one that another device of that user took over."""
+    return script(leg.user_id) is not None and leg.device_id in {None, TEST_DEVICE}
 
 
 def _while_ringing(leg: Leg, plan: Script) -> Act | None:
@@ -55,7 +64,7 @@ def _while_ringing(leg: Leg, plan: Script) -> Act | None:
 
 
 def _in_the_call(call: Call, leg: Leg, steps: tuple[Step, ...]) -> Iterator[Act]:
-    if call.answered_at is None or steps[0].action is not Action.ANSWER:
+    if call.answered_at is None or not steps or steps[0].action is not Action.ANSWER:
         return
     since = max(call.answered_at, leg.answered_at or call.answered_at)
     if call.topology is Topology.RELAYED:
@@ -65,6 +74,32 @@ def _in_the_call(call: Call, leg: Leg, steps: tuple[Step, ...]) -> Iterator[Act]
                 yield Act(max(since, other.answered_at or since), command)
     for step in steps[1:]:
         yield Act(since + timedelta(seconds=step.after_s), HangUp(_self(leg), leg.user_id, TEST_DEVICE))
+
+
+def _left_over(call: Call, leg: Leg) -> Iterator[Act]:
+    """The hang-up of a robot that is among its like: nothing else would ever end the call."""
+    people = [other for other in call.legs if not _played(other)]
+    if call.answered_at is None or any(person.live for person in people):
+        return
+    if people:
+        at = max(person.ended_at or call.answered_at for person in people)
+    elif call.pending() or any(_will_hang_up(other) for other in call.joined()):
+        return
+    else:
+        grace = timedelta(seconds=call.policy.alone_grace_s)
+        at = max(_played_out(other) or call.answered_at for other in call.legs) + grace
+    since = max(call.answered_at, leg.answered_at or call.answered_at)
+    yield Act(max(at, since), HangUp(_self(leg), leg.user_id, TEST_DEVICE))
+
+
+def _played_out(leg: Leg) -> datetime | None:
+    """When the last step of a robot's script was done, its leg having answered or ended."""
+    return leg.ended_at if _will_hang_up(leg) or not leg.answered_at else leg.answered_at
+
+
+def _will_hang_up(leg: Leg) -> bool:
+    plan = script(leg.user_id)
+    return plan is not None and len(plan.steps) > 1
 
 
 def _self(leg: Leg) -> Actor:

@@ -207,6 +207,80 @@ def test_two_robots_have_a_whole_call_by_themselves():
     assert story.call.talk_ms == 5_000
 
 
+def test_they_hang_up_when_the_last_person_has_left():
+    names = ("test:answer", "test:answer@1s")
+    story = Story(*map(robot, names), caller="zoe")
+    play(story, *names)
+    for name in names:
+        story.do(MediaConnected, "zoe", 2, peer=name)
+    assert next_act(story.call, names[0]) is None
+    story.do(HangUp, "zoe", 5)
+    assert play(story, *names) == [(5, "test:answer", "HangUp"), (5, "test:answer@1s", "HangUp")]
+    assert story.ends == ("ended", "last_left")
+
+
+def test_one_that_answers_after_the_last_person_left_leaves_at_once():
+    names = ("test:answer", "test:answer@4s")
+    story = Story(*map(robot, names), caller="zoe")
+    play(story, *names, until=3)
+    story.do(HangUp, "zoe", 3)
+    assert [(s, who, what) for s, who, what in play(story, *names) if what != "MediaConnected"] == [
+        (3, "test:answer", "HangUp"),
+        (4, "test:answer@4s", "Answer"),
+        (4, "test:answer@4s", "HangUp"),
+    ]
+    assert story.ends == ("ended", "last_left")
+
+
+def test_they_stay_while_somebody_is_still_asked():
+    story = Story(robot("test:answer"), robot("test:answer@1s"), "ben", caller="zoe")
+    play(story, "test:answer", "test:answer@1s")
+    story.do(HangUp, "zoe", 5)
+    assert next_act(story.call, "test:answer") is None
+    story.settle(60)
+    assert play(story, "test:answer", "test:answer@1s")[0] == (60, "test:answer", "HangUp")
+    assert story.ends == ("ended", "last_left")
+
+
+@pytest.mark.parametrize("name", ["test:silent", "test:nobody"])
+def test_a_caller_of_another_kind_leaves_with_the_last_person_too(name):
+    story = Story(robot("test:answer"), "ben", caller=name, device=None)
+    play(story, name, "test:answer")
+    story.do(Answer, "ben", 5)
+    play(story, name, "test:answer")
+    story.do(HangUp, "ben", 7)
+    assert play(story, name, "test:answer") == [(7, "test:answer", "HangUp"), (7, name, "HangUp")]
+    assert story.ends == ("ended", "last_left")
+
+
+def test_a_user_who_took_over_with_a_device_of_their_own_is_a_person():
+    name = "test:answer@5s"
+    story = Story(robot(name, Device("phone", connected=True)), robot("test:answer"), caller="zoe")
+    play(story, name, "test:answer", until=1)
+    story.do(Answer, name, 2, device="phone")
+    story.do(HangUp, "zoe", 3)
+    play(story, name, "test:answer")
+    assert story.state("test:answer") == "connected"
+    story.do(HangUp, name, 9, device="phone")
+    assert play(story, name, "test:answer") == [(9, "test:answer", "HangUp")]
+
+
+def test_a_call_between_robots_ends_some_time_after_the_last_was_played():
+    caller, callees = "test:answer", ("test:answer@1s", "test:answer@3s")
+    story = Story(*map(robot, callees), caller=caller, device=None)
+    done = [(s, what) for s, _, what in play(story, caller, *callees) if what != "MediaConnected"]
+    assert done == [*[(0, "Ack")] * 2, (1, "Answer"), (3, "Answer"), *[(13, "HangUp")] * 3]
+    assert story.ends == ("ended", "last_left")
+
+
+def test_robots_wait_for_one_that_is_going_to_hang_up():
+    caller, callees = "test:answer", ("test:answer@1s:hangup@30s", "test:answer@2s")
+    story = Story(*map(robot, callees), caller=caller, device=None)
+    done = [(s, who) for s, who, what in play(story, caller, *callees) if what == "HangUp"]
+    assert done == [(31, callees[0]), (41, caller), (41, callees[1])]
+    assert story.ends == ("ended", "last_left")
+
+
 def test_in_a_routed_call_the_worker_reports_the_media():
     story = Story(robot("test:answer"), topology=Topology.ROUTED)
     assert [what for _, _, what in play(story, "test:answer")] == ["Ack", "Answer"]

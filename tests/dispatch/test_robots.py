@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from service.core.commands import MediaConnected
+from service.core.commands import HangUp, MediaConnected
 from service.dispatch.robots import Robots, RobotsConfig
 from service.store.apps import AppBook
 from tests.dispatch.office import HeardDesk
@@ -104,6 +104,19 @@ async def test_the_call_becomes_active_when_the_human_reports_media(theatre):
     assert theatre.call.state == "connecting"
     await theatre.desk.do(call.id, MediaConnected(user("ann"), "ann", "ann-1", peer="test:answer"))
     assert theatre.call.state == "active"
+
+
+async def test_no_call_goes_on_between_test_users_when_the_person_has_left(theatre):
+    names = ("test:answer", "test:answer@1s")
+    call = (await theatre.desk.dial("zoe", *names)).call
+    await theatre.play(seconds=2)
+    for name in names:
+        await theatre.desk.do(call.id, MediaConnected(user("zoe"), "zoe", "zoe-1", peer=name))
+    assert theatre.call.state == "active"
+    assert await theatre.play(hours=1) == 0
+    await theatre.desk.do(call.id, HangUp(user("zoe"), "zoe", "zoe-1"))
+    await theatre.play()
+    assert (theatre.call.state, theatre.call.end_reason) == ("ended", "last_left")
 
 
 async def test_nothing_is_done_before_its_time(theatre):
