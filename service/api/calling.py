@@ -11,6 +11,7 @@ from uuid import UUID
 import orjson
 
 from service.api.connections import Asker, connection_of
+from service.api.deps import Deps
 from service.api.errors import RefusedError, refused
 from service.core.calls import SERVER, Call
 from service.core.commands import (
@@ -34,8 +35,11 @@ from service.core.commands import (
 from service.core.deadlines import deadline
 from service.core.refusals import Code, Refusal
 from service.core.rights import (
+    Credential,
+    Principal,
     acting_device,
     acting_user,
+    is_revoked,
     may_dial,
     may_join,
     may_moderate,
@@ -63,6 +67,7 @@ from service.wire.requests import (
     UpgradeCall,
 )
 from service.wire.snapshots import call_snapshot
+from service.wire.tokens import TokenError
 
 T = TypeVar("T")
 Answered = dict[str, Any]
@@ -147,11 +152,14 @@ def _wanted(asker: Asker, participants: tuple[str | Participant, ...]) -> tuple[
 
 
 async def look(asker: Asker, call_id: UUID) -> Call:
-    """The call as it stands; what is overdue is settled first (scenario 12)."""
+    """The call as it stands; what is overdue is settled first (scenario 12). Raises `TokenError`, too."""
     async with asker.deps.database.hot() as driver:
         loaded = await store.load(driver, call_id)
     if loaded is None or not may_see(asker.principal, loaded.call):
         raise _nowhere()
+    # A ring's token outlives its ring, so that a woken phone can ask what became of it.
+    if asker.principal.credential is Credential.USER:
+        check_token(asker.principal, loaded.call)
     due = deadline(loaded.call)
     if due is None or due > loaded.now:
         return loaded.call
@@ -159,9 +167,27 @@ async def look(asker: Asker, call_id: UUID) -> Call:
     return outcome.call or loaded.call
 
 
+def check_token(principal: Principal, call: Call) -> None:
+    """Raises `TokenError` (`token_revoked`) for a token for this call from before its user was removed."""
+    if is_revoked(principal, call):
+        raise TokenError("the token was revoked: its user was removed from the call", Code.TOKEN_REVOKED)
+
+
+async def check_token_of_call(deps: Deps, principal: Principal) -> None:
+    """As :func:`check_token`, for the call that the token is for; other tokens cost no look."""
+    if principal.call_id is None:
+        return
+    async with deps.database.hot() as driver:
+        loaded = await store.load(driver, UUID(principal.call_id))
+    if loaded is not None:
+        check_token(principal, loaded.call)
+
+
 async def do(asker: Asker, call_id: UUID, command: Command) -> Call:
-    """Let the machine decide. Whoever may not see the call is told that there is none."""
+    """Let the machine decide. Whoever may not see the call is told that there is none. Raises `TokenError`, too."""
     principal = asker.principal
+    if principal.call_id == str(call_id):
+        await check_token_of_call(asker.deps, principal)
     outcome = await asker.deps.switchboard.do(principal.app_id, call_id, command, asker.settings)
     may = may_join if isinstance(command, Join) else may_see
     if outcome.call is None or not may(principal, outcome.call):

@@ -83,7 +83,10 @@ class Ring:
 
 @dataclass(slots=True)
 class Leg:
-    """One participant of a call. `attempt` counts invitations and rejoins, from 1."""
+    """One participant of a call. `attempt` counts invitations and rejoins, from 1.
+
+    Tokens for this call that were issued before `tokens_from` are revoked (scenario 38).
+    """
 
     user_id: str
     role: Role
@@ -110,6 +113,7 @@ class Leg:
     held: bool = False
     lost_at: datetime | None = None
     media_lost: bool = False
+    tokens_from: datetime | None = None
     peers: list[str] = field(default_factory=list)
     rings: list[Ring] = field(default_factory=list)
 

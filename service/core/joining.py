@@ -41,7 +41,7 @@ def ring_person(turn: Turn, person: Person, engaged: tuple[Slot, ...]) -> None:
     leg = _next_attempt(turn, person)
     turn.tell(EventType.INVITED, person.user_id)
     policy = turn.call.policy
-    if not person.known:
+    if not person.known or person.wrong:
         turn.finish_leg(leg, LegState.UNREACHABLE, EndReason.UNREACHABLE)
     elif person.forbidden:
         turn.finish_leg(leg, LegState.FAILED, EndReason.FORBIDDEN)
@@ -53,7 +53,7 @@ def ring_person(turn: Turn, person: Person, engaged: tuple[Slot, ...]) -> None:
             decline=DeclineReason.DO_NOT_DISTURB,
             missed=True,
         )
-    elif engaged and not policy.notify_only and not can_wait(turn.call, engaged):
+    elif not policy.notify_only and (person.busy or (engaged and not can_wait(turn.call, engaged))):
         turn.finish_leg(leg, LegState.BUSY, EndReason.BUSY, missed=True)
     else:
         leg.ring_deadline = turn.at + timedelta(seconds=policy.ring_timeout_s)
@@ -94,6 +94,7 @@ def _next_attempt(turn: Turn, person: Person) -> Leg:
             rings=leg.rings,
             muted_audio=leg.muted_audio,
             muted_video=leg.muted_video,
+            tokens_from=leg.tokens_from,
         )
         call.legs[call.legs.index(leg)] = fresh
         leg = fresh

@@ -62,7 +62,10 @@ def closed(call: Call) -> Refusal:
 
 
 def remove(turn: Turn, command: Remove) -> Refusal | None:
-    """Take a participant out; a one-to-one call cannot go on without (scenarios 38, 60)."""
+    """Take a participant out; a one-to-one call cannot go on without (scenarios 38, 60).
+
+    The tokens it has for this call are worth nothing from now on, even when it is invited again.
+    """
     leg = turn.call.leg(command.target)
     if leg is None:
         return refuse(Code.NOT_PARTICIPANT, "no such participant in this call", command.target)
@@ -70,6 +73,7 @@ def remove(turn: Turn, command: Remove) -> Refusal | None:
         return refuse(Code.CALL_ENDED, f"the call has ended: {turn.call.end_reason}")
     if not leg.live:
         return None
+    leg.tokens_from = turn.at
     answered = turn.call.answered_at is not None or leg is not turn.call.caller
     turn.finish_leg(leg, LegState.REMOVED, command.reason, command.actor)
     if turn.call.group and answered:

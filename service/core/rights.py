@@ -156,6 +156,15 @@ def may_see(principal: Principal, call: Call) -> bool:
     return principal.user_id is not None and call.leg(principal.user_id) is not None
 
 
+def is_revoked(principal: Principal, call: Call) -> bool:
+    """Whether the token is for this call and was issued before its user was removed from it (scenario 38)."""
+    if principal.call_id != call.id:
+        return False
+    leg = call.leg(principal.user_id or "")
+    since = leg.tokens_from if leg else None
+    return since is not None and (principal.issued_at is None or principal.issued_at < since.timestamp())
+
+
 def may_join(principal: Principal, call: Call) -> bool:
     """Whether somebody without a part in the call may come in: backends, and holders of a token for this call."""
     if call.app_id != principal.app_id:

@@ -14,6 +14,7 @@ from service.core.rights import (
     acting_device,
     acting_user,
     grants_of,
+    is_revoked,
     may_change_user,
     may_dial,
     may_join,
@@ -77,6 +78,19 @@ def test_nobody_gives_a_role_above_their_own(own, asked, given):
 
 def test_a_backend_gives_any_role():
     assert [role_given(KEY, role) for role in (*Role, None)] == [*Role, Role.PUBLISHER]
+
+
+def test_38_tokens_from_before_a_removal_are_revoked():
+    made = call(("ana", Role.PUBLISHER, LegState.REMOVED), ("ben", Role.PUBLISHER, LegState.ANSWERED))
+    made.leg("ana").tokens_from = AT
+    before, after = AT.timestamp() - 0.001, AT.timestamp()
+    assert is_revoked(user(call_id="c1", issued_at=before), made)
+    assert is_revoked(user(call_id="c1"), made)
+    assert not is_revoked(user(call_id="c1", issued_at=after), made)
+    assert not is_revoked(user(call_id="c2", issued_at=before), made)
+    assert not is_revoked(user(issued_at=before), made)
+    assert not is_revoked(user("ben", call_id="c1", issued_at=before), made)
+    assert not is_revoked(KEY, made)
 
 
 def test_who_is_written_down():

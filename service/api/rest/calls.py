@@ -94,6 +94,8 @@ async def list_calls(ask: Ask, query: Annotated[ListCalls, Query()]) -> Response
         calls = await history(driver, wanted, query.limit + 1)
     more = len(calls) > query.limit
     page = calls[: query.limit]
+    for call in page:
+        calling.check_token(principal, call)
     next_cursor = cursor_of(page[-1].id) if more else None
     return Reply({"items": [call_snapshot(call) for call in page], "next_cursor": next_cursor})
 

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
+from service.api import calling
 from service.api.auth import Admitted
 from service.api.connections import Asker
 from service.api.errors import RefusedError, invalid, rate_limited, refusal_of
@@ -193,6 +194,7 @@ class Conversation(Reader):
         if principal.device_id not in {None, hello.device_id}:
             raise RefusedError(Code.NOT_AUTHORIZED, "this token acts for its own device only")
         self._deps.api.limits.count(principal)
+        await calling.check_token_of_call(self._deps.api, principal)
         return replace(admitted, principal=replace(principal, device_id=hello.device_id))
 
     async def _enter(self, hello: Hello, admitted: Admitted) -> None:

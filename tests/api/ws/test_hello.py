@@ -148,3 +148,17 @@ async def test_a_token_for_one_call_hears_of_that_call_alone(running_service):
         assert stranger.events == []
         for phone in (guest, stranger):
             await phone.close()
+
+
+async def test_38_a_token_from_before_a_removal_opens_no_socket(running_service):
+    async with phones(running_service, "ann") as (ann,):
+        call = await ann.dial("bob", "carl")
+        old = running_service.token("bob", call_id=call)
+        for again in (False, True):
+            await running_service.http.post(f"/v1/calls/{call}/participants/bob/remove", json={})
+            assert await refusal(running_service, hello(old)) == ("token_revoked", 4401), again
+            await running_service.http.post(f"/v1/calls/{call}/invite", json={"participants": ["bob"]})
+        fresh = await phone_at(running_service, "bob", token=running_service.token("bob", call_id=call))
+        assert fresh.welcome["calls"][0]["id"] == call
+        await fresh.close()
+        await ann.do("call.cancel", call)
