@@ -17,6 +17,7 @@ def call_snapshot(call: Call, *, merged: bool | None = None, legs: orjson.Fragme
     custom: Any = call.custom
     if custom and not is_plain(custom):
         custom = orjson.Fragment(canonical(custom))
+    sip, cause = SIP_Q850[call.end_reason] if call.end_reason else (None, None)
     snapshot: dict[str, Any] = {
         "id": call.id,
         "state": call.state.value,
@@ -29,6 +30,8 @@ def call_snapshot(call: Call, *, merged: bool | None = None, legs: orjson.Fragme
         "active_at": rfc3339_or_none(call.active_at),
         "ended_at": rfc3339_or_none(call.ended_at),
         "end_reason": call.end_reason,
+        "sip_status": sip,
+        "q850_cause": cause,
         "ended_by": {"type": call.ended_by.type.value, "id": call.ended_by.id} if call.ended_by else None,
         "ring_deadline": _ring_deadline(call),
         "custom": custom,
@@ -37,9 +40,6 @@ def call_snapshot(call: Call, *, merged: bool | None = None, legs: orjson.Fragme
         "seq": call.seq,
         "legs": legs or [leg_snapshot(leg) for leg in call.legs],
     }
-    if call.end_reason:
-        sip, cause = SIP_Q850[call.end_reason]
-        snapshot["sip_status"], snapshot["q850_cause"] = sip, cause
     if merged is not None:
         snapshot["merged"] = merged
     return snapshot
@@ -47,7 +47,7 @@ def call_snapshot(call: Call, *, merged: bool | None = None, legs: orjson.Fragme
 
 def leg_snapshot(leg: Leg) -> dict[str, Any]:
     """The public shape of one participant."""
-    snapshot: dict[str, Any] = {
+    return {
         "user_id": leg.user_id,
         "name": leg.name,
         "role": leg.role.value,
@@ -65,10 +65,8 @@ def leg_snapshot(leg: Leg) -> dict[str, Any]:
         "ring_deadline": rfc3339_or_none(leg.ring_deadline),
         "media": {"audio": leg.media.audio, "video": leg.media.video, "screen": leg.media.screen},
         "held": leg.held,
+        "by": {"type": leg.by.type.value, "id": leg.by.id} if leg.by else None,
     }
-    if leg.by:
-        snapshot["by"] = {"type": leg.by.type.value, "id": leg.by.id}
-    return snapshot
 
 
 def _ring_deadline(call: Call) -> str | None:
