@@ -30,10 +30,10 @@ async def play(stage: Stage) -> None:
 
 async def _ring(stage: Stage) -> Call:
     tell, cast = stage.tell, stage.cast
+    tell.say("Ana's laptop says call.create over its socket.")
     began = tell.seconds
     placed = await cast.ana.socket.call(["ben"], call_type="audio_video")
     call = placed.call
-    tell.say("Ana's laptop says call.create over its socket.")
     await asyncio.gather(cast.ben_phone.ring(call.id), cast.ben_tablet.ring(call.id))
     took = (tell.seconds - began) * 1000
     connection = placed.connection
