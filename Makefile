@@ -57,7 +57,7 @@ simulate: setup ## A whole switchboard with crashes and late timers, STEPS=10000
 	@$(BIN)/python -m tests.core.simulation --steps $(STEPS) --seed $(SEED) $(ARGS)
 
 .PHONY: mutants
-mutants: setup ## Break core/ in every small way and list what no test noticed
+mutants: setup ## Break core/ in every small way and list what no test noticed (tests/core/SURVIVORS.md explains)
 	@rm -rf mutants
 	@$(BIN)/mutmut run $(ARGS)
 	@$(BIN)/mutmut results
