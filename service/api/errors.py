@@ -14,6 +14,7 @@ from service.core.calls import Call
 from service.core.refusals import Code, Refusal
 from service.store.database import ConflictError, StoreUnavailableError
 from service.wire.problems import CONTENT_TYPE, problem, refusal_extra
+from service.wire.texts import TOO_LARGE
 from service.wire.tokens import TokenError
 
 LOG = logging.getLogger(__name__)
@@ -110,10 +111,17 @@ def refusal_of(error: Exception) -> RefusedError:
 
 
 def invalid(error: ValidationError, where: str = "") -> RefusedError:
-    """A body, query or header that does not fit its shape. Nothing of what was sent is repeated but plain names."""
+    """A body, query or header that does not fit its shape: 422, or 413 where content is larger than allowed.
+
+    Nothing of what was sent is repeated but plain names.
+    """
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    large = next((fault for fault in found if fault["type"] == TOO_LARGE), None)
+    if large:
+        return RefusedError(Code.PAYLOAD_TOO_LARGE, f"{_where(where, large['loc'])}: {large['msg']}")
     faults = [
         {"where": _where(where, fault["loc"]), "what": _what(fault["type"], fault["msg"])}
-        for fault in error.errors(include_url=False, include_context=False, include_input=False)[:SHOWN_FAULTS]
+        for fault in found[:SHOWN_FAULTS]
     ]
     first = faults[0]
     detail = f"{first['where']}: {first['what']}" if first["where"] else first["what"]

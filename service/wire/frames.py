@@ -19,7 +19,7 @@ from service.wire.requests import (
     UpgradeCall,
 )
 from service.wire.shapes import Body, Flag, Whole
-from service.wire.texts import NO_NUL, ONE_LINE, DeviceId, Line, SignalData, UserId
+from service.wire.texts import NO_NUL, ONE_LINE, DeviceId, Line, SignalData, UserId, too_large
 
 LONGEST_SDP = 64 * 1_024
 MOST_CANDIDATES = 100
@@ -31,11 +31,16 @@ FrameId = Annotated[str, StringConstraints(max_length=128)] | Whole
 
 def _short_enough(sdp: str) -> str:
     if len(sdp.encode()) > LONGEST_SDP:
-        raise ValueError(f"larger than {LONGEST_SDP} bytes")
+        raise too_large(LONGEST_SDP, "bytes")
     return sdp
 
 
-Sdp = Annotated[str, StringConstraints(max_length=LONGEST_SDP, pattern=NO_NUL), AfterValidator(_short_enough)]
+Sdp = Annotated[
+    str,
+    StringConstraints(pattern=NO_NUL),
+    AfterValidator(_short_enough),
+    Field(json_schema_extra={"maxLength": LONGEST_SDP}),
+]
 
 
 class Frame(Body):
@@ -78,7 +83,7 @@ class CallCreate(CreateCall, Frame):
 
 
 class CallAnswer(AnswerCall, OfCall):
-    """As `POST …/answer`. The device is this socket's, unless another one is named."""
+    """As `POST …/answer`. The device is this socket's; another one is refused (403 `not_authorized`)."""
 
     type: Literal["call.answer"]
 
@@ -126,7 +131,10 @@ class CallJoin(JoinCall, OfCall):
 
 
 class CallSignal(Act, OfCall):
-    """As `POST …/signal`; the signal's own type is `signal_type`, because `type` is the frame's."""
+    """As `POST …/signal`, but for one name: the signal's own type is `signal_type`, because `type` names the frame.
+
+    In the `signal.sent` event it is `data.signal.type` again, whichever way it was sent.
+    """
 
     type: Literal["call.signal"]
     signal_type: SignalType

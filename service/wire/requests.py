@@ -96,7 +96,10 @@ class MuteParticipant(Body):
 
 
 class SendSignal(Act):
-    """An in-call message. `to` names the only addressees; left out, everybody in the call gets it."""
+    """An in-call message. `to` names the only addressees, who must be in the call; left out, everybody in it gets it.
+
+    On the socket `type` names the frame, so there this field is called `signal_type`.
+    """
 
     type: Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=ONE_LINE)]
     data: SignalData = None
@@ -140,7 +143,10 @@ class ReadFeed(Body):
 
 
 class RingOf(Body):
-    """Which call the ring belongs to. A ring's action token says so itself; everybody else has to."""
+    """Which call the ring belongs to: `call_id` is required with an API key and with a user token.
+
+    A ring's action token carries it; there it may be left out.
+    """
 
     call_id: UUID | None = None
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import orjson
 from pydantic import AfterValidator, StringConstraints
+from pydantic_core import PydanticCustomError
 
 ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
 """No control characters (C0, DEL, C1) and no line separators."""
@@ -21,6 +22,8 @@ LONGEST_CUSTOM = 8 * 1_024
 LONGEST_SIGNAL = 8 * 1_024
 LONGEST_TOKEN_DATA = 1_024
 DEEPEST = 32
+TOO_LARGE = "payload_too_large"
+"""The type of that fault among pydantic's."""
 SAFE_INTEGER = 2**53 - 1
 
 UserId = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID, pattern=ONE_LINE)]
@@ -70,10 +73,15 @@ def _sound(value: Any) -> Any:
     return value
 
 
+def too_large(limit: int, unit: str) -> PydanticCustomError:
+    """What a validator raises for content beyond its size: 413 and not 422."""
+    return PydanticCustomError(TOO_LARGE, "is larger than {limit} {unit}", {"limit": limit, "unit": unit})
+
+
 def _no_larger(limit: int) -> AfterValidator:
     def check(value: Any) -> Any:
         if value and len(orjson.dumps(value)) > limit:
-            raise ValueError(f"larger than {limit} bytes of JSON")
+            raise too_large(limit, "bytes of JSON")
         return value
 
     return AfterValidator(check)

@@ -221,7 +221,7 @@ async def join_call(ask: Ask, call_id: UUID, body: JoinCall) -> Response:
     responses=refusals(*LATE),
 )
 async def signal_call(ask: Ask, call_id: UUID, body: SendSignal) -> Response:
-    """At most 8 KB of JSON to everybody in the call, or to some."""
+    """At most 8 KB of JSON (413 `payload_too_large`) to everybody in the call, or to some."""
     return Reply(await calling.signal(ask.asker, call_id, body))
 
 

@@ -98,7 +98,10 @@ def ring_of(ask: RingAsk, found: Found) -> dict[str, Any]:
     ),
 )
 async def get_ring(ask: RingAsk, ring_id: UUID, query: Annotated[RingOf, Query()]) -> Response:
-    """200: keep ringing. 201: show a missed call. 410: stop; the problem carries `ring` and `call`, too."""
+    """200: keep ringing. 201: show a missed call. 410: stop; the problem carries `ring` and `call`, too.
+
+    With an API key or a user token, `call_id` is required.
+    """
     found = await find(ask, ring_id, query)
     answer = {"ring": ring_of(ask, found), "call": call_snapshot(found.call)}
     status = verdict(found)
@@ -114,7 +117,7 @@ async def get_ring(ask: RingAsk, ring_id: UUID, query: Annotated[RingOf, Query()
     responses=refusals(*LATE),
 )
 async def ack_ring(ask: RingAsk, ring_id: UUID, query: Annotated[RingOf, Query()], body: Empty) -> Response:
-    """The device alerts its user; nothing else proves that."""
+    """The device alerts its user; nothing else proves that. With an API key or a user token, `call_id` is required."""
     del body
     found = await find(ask, ring_id, query)
     act = Act(user_id=found.leg.user_id, device_id=found.ring.device_id)
@@ -128,7 +131,10 @@ async def ack_ring(ask: RingAsk, ring_id: UUID, query: Annotated[RingOf, Query()
     responses=refusals(*LATE),
 )
 async def silence_ring(ask: RingAsk, ring_id: UUID, query: Annotated[RingOf, Query()], body: Empty) -> Response:
-    """All devices of the user stop; the caller hears ringing until the deadline (scenario 8)."""
+    """All devices of the user stop; the caller hears ringing until the deadline (scenario 8).
+
+    With an API key or a user token, `call_id` is required.
+    """
     del body
     found = await find(ask, ring_id, query)
     act = Act(user_id=found.leg.user_id, device_id=found.ring.device_id)
@@ -142,7 +148,7 @@ async def silence_ring(ask: RingAsk, ring_id: UUID, query: Annotated[RingOf, Que
     responses=refusals(*LATE),
 )
 async def decline_ring(ask: RingAsk, ring_id: UUID, query: Annotated[RingOf, Query()], body: DeclineRing) -> Response:
-    """By plain HTTP and without a login (C-09)."""
+    """By plain HTTP and without a login (C-09). With an API key or a user token, `call_id` is required."""
     found = await find(ask, ring_id, query)
     decline = DeclineCall(
         user_id=found.leg.user_id, device_id=found.ring.device_id, reason=body.reason, message=body.message
@@ -157,7 +163,7 @@ async def decline_ring(ask: RingAsk, ring_id: UUID, query: Annotated[RingOf, Que
     responses=refusals(*LATE, Code.ALREADY_DECLINED, Code.INITIATOR_BUSY),
 )
 async def answer_ring(ask: RingAsk, ring_id: UUID, query: Annotated[RingOf, Query()], body: AnswerRing) -> Response:
-    """On the ring's device."""
+    """On the ring's device. With an API key or a user token, `call_id` is required."""
     found = await find(ask, ring_id, query)
     answer = AnswerCall(user_id=found.leg.user_id, device_id=found.ring.device_id, call_waiting=body.call_waiting)
     return Reply(await calling.answer(ask.asker, UUID(found.call.id), answer))

@@ -52,6 +52,20 @@ async def test_malformed_frames_are_refused_and_the_socket_stays(pair):
         assert detail in problem["detail"], message
 
 
+async def test_content_beyond_its_size_is_refused_and_the_socket_stays(pair):
+    ann, _ = pair
+    large = {"text": "x" * 8_192}
+    offer = {"type": "offer", "sdp": "ü" * 32_769}
+    for kind, fields in (
+        ("call.create", {"participants": ["bob"], "custom": large}),
+        ("call.signal", {"call_id": NOWHERE, "signal_type": "chat", "data": large}),
+        ("rtc.description", {"call_id": NOWHERE, "to": "bob", "description": offer}),
+    ):
+        answer = await ann.ask(kind, **fields)
+        assert (answer["problem"]["code"], answer["problem"]["status"]) == ("payload_too_large", 413), kind
+    assert answer["problem"]["detail"] == "description.sdp: is larger than 65536 bytes"
+
+
 async def test_binary_frames_are_refused_and_the_socket_stays(pair):
     ann, _ = pair
     await ann.socket.send(b'{"type":"ping"}')
