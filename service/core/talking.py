@@ -119,14 +119,18 @@ def hold(turn: Turn, command: Hold, leg: Leg, _engaged: tuple[Slot, ...]) -> Ref
 
 
 def signal(turn: Turn, command: Signal, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
-    """An in-call message to all, or to some of the participants (B-02, B-04, O-10)."""
-    strangers = [user for user in command.to if turn.call.leg(user) is None]
+    """An in-call message to all, or to some of the participants (B-02, B-04, O-10).
+
+    Whoever has declined or left hears that something was said, so that their `seq` has no gap, but not what.
+    """
+    live = tuple(other.user_id for other in turn.call.legs if other.live)
+    strangers = [user for user in command.to if user not in live]
     if strangers:
         return refuse(Code.NOT_PARTICIPANT, "the addressee is not in the call", *strangers)
     turn.tell(
         EventType.SIGNAL_SENT,
         leg.user_id,
-        only_for=command.to,
+        only_for=command.to or (live if len(live) < len(turn.call.legs) else ()),
         signal={"type": command.type, "data": command.data, "to": list(command.to)},
     )
     return None

@@ -1,4 +1,4 @@
-"""Signals addressed to some are heard by all, so that nobody's `seq` has a gap; their content is for the addressed."""
+"""Signals are heard by all, so that nobody's `seq` has a gap; their content is for the addressed who are in the call."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Scenario 38: who was removed comes back only by an invitation, and with a fresh token."""
+"""Who is out of the call: no token from before (scenario 38), and nothing of what is said."""
 
 from service.core.rights import TokenKind
 from tests.api.front import problem
@@ -41,3 +41,17 @@ async def test_38_a_ring_s_token_from_before_answers_no_later_ring(front):
     await front.post(f"{path}/invite", {"participants": ["dora"]})
     problem(await phone.get(f"/v1/rings/{ring}"), 410, "ring_expired")
     problem(await front.post(f"/rings/{ring}/answer", by=phone), 401, "token_revoked")
+
+
+async def test_who_left_does_not_read_what_is_said(front):
+    path, _ = await group(front)
+    await front.post(f"{path}/hangup", {"user_id": "cleo"})
+    said = {"user_id": "ana", "type": "chat", "data": {"text": "gone at last"}}
+    assert (await front.post(f"{path}/signal", said)).status_code == 200
+    problem(await front.post(f"{path}/signal", {**said, "to": ["cleo"]}), 403, "not_participant")
+    heard = {}
+    for user in ("ben", "cleo"):
+        events = (await front.user(user).get(f"/v1{path}/events")).json()["items"]
+        heard[user] = events[-1]["data"]
+    assert heard["ben"]["signal"]["data"] == {"text": "gone at last"}
+    assert (heard["cleo"]["signal"]["data"], heard["cleo"]["redacted"]) == (None, True)

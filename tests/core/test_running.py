@@ -279,3 +279,15 @@ def test_a_call_may_be_ended_for_everybody():
     assert story.ends == ("ended", "terminated")
     assert [story.state(user) for user in ("ann", "ben", "cem", "dan")] == ["left", "left", "left", "canceled"]
     assert {leg.end_reason.value for leg in story.call.legs} == {"terminated"}
+
+
+def test_a_signal_is_for_those_who_are_in_the_call():
+    story = talking("ben", "cleo")
+    story.do(Signal, "ann", 4, type="chat", data="to all")
+    assert story.news[0].only_for == ()
+    story.do(HangUp, "cleo", 5)
+    story.do(Signal, "ann", 6, type="chat", data="behind her back")
+    assert story.news[0].only_for == ("ann", "ben")
+    assert story.news[0].details["signal"]["to"] == []
+    assert story.do(Signal, "ann", 7, type="chat", to=("ben", "cleo")) == "not_participant"
+    assert not story.changed

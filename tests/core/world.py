@@ -123,7 +123,7 @@ class World:
         engaged = {}
         if concerned := self._concerns(before, command):
             self.settle_overdue(concerned)
-            before = self.calls.get(call_id) or self.over[call_id]
+            before = self.calls.get(call_id) or self.over.get(call_id, before)
             engaged = self.elsewhere(concerned, call_id)
         copy = deepcopy(before) if self.deep else None
         decision = self.machine(before, command, engaged, self.now)
