@@ -20,13 +20,18 @@ from service.core.vocabulary import (
 
 
 def acknowledge(turn: Turn, command: Ack, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
-    """A device alerts: the only thing that makes a leg and a call `ringing`."""
+    """A device alerts: the only thing that makes a leg and a call `ringing`.
+
+    A device that nobody had rung has found the call by itself: from now on it is one that rings (invariant 5).
+    """
     ring = leg.ring_of(command.device_id)
     if ring and ring.state in UNPROVEN_RING:
         ring.state, ring.alerting_at = RingState.ALERTING, turn.at
         ring.sent_at = ring.sent_at or turn.at
     elif ring and not ring.open:
-        return refuse(Code.NOT_RINGING, "this device's ring has already stopped")
+        return refuse(Code.NOT_RINGING, "this device's ring has already stopped", leg.user_id)
+    elif ring is None and command.device_id is not None and not turn.call.policy.notify_only:
+        turn.record_ring(leg, command.device_id)
     if leg.state is LegState.INVITED:
         leg.state, leg.ringing_at = LegState.RINGING, turn.at
         turn.tell(EventType.RINGING, leg.user_id, device_id=command.device_id)
@@ -46,6 +51,8 @@ def accept(turn: Turn, command: UserCommand, leg: Leg, engaged: tuple[Slot, ...]
     if call.policy.notify_only and engaged:
         return refuse(Code.INITIATOR_BUSY, "you are in another call", leg.user_id)
     ring = leg.ring_of(command.device_id)
+    if ring and ring.state is RingState.STOPPED:
+        return refuse(Code.NOT_RINGING, "this device's ring has already stopped", leg.user_id)
     if ring and ring.open:
         ring.state, ring.ended_at = RingState.ANSWERED, turn.at
     turn.stop_rings(leg, StopReason.ANSWERED_ELSEWHERE)

@@ -108,17 +108,28 @@ class Turn:
         for device in devices:
             ring = leg.ring_of(device.id)
             if ring is None:
-                ring = Ring(
-                    id=str(uuid5(UUID(self.call.id), f"{leg.user_id}\0{device.id}\0{leg.attempt}")),
-                    device_id=device.id,
-                    attempt=leg.attempt,
-                    state=RingState.QUEUED,
-                    queued_at=self.at,
-                    via="push",
-                )
-                leg.rings.append(ring)
+                ring = self._new_ring(leg, device.id)
             if device.connected and ring.state in UNTOLD_RING:
                 ring.state, ring.via, ring.sent_at = RingState.SENT, "socket", self.at
+
+    def record_ring(self, leg: Leg, device_id: str) -> None:
+        """Note an alert that a device began by itself; it is silent where the user has silenced the others."""
+        silenced = any(ring.state is RingState.SILENCED for ring in leg.open_rings())
+        ring = self._new_ring(leg, device_id)
+        ring.state, ring.via = RingState.SILENCED if silenced else RingState.ALERTING, "socket"
+        ring.sent_at = ring.alerting_at = self.at
+
+    def _new_ring(self, leg: Leg, device_id: str) -> Ring:
+        ring = Ring(
+            id=str(uuid5(UUID(self.call.id), f"{leg.user_id}\0{device_id}\0{leg.attempt}")),
+            device_id=device_id,
+            attempt=leg.attempt,
+            state=RingState.QUEUED,
+            queued_at=self.at,
+            via="push",
+        )
+        leg.rings.append(ring)
+        return ring
 
     def stop_rings(
         self, leg: Leg, reason: StopReason, here: str | None = None, here_reason: StopReason | None = None

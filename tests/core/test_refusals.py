@@ -253,7 +253,7 @@ def test_a_stopped_ring_says_so():
     story = Story(person("ben"), "cem")
     story.leg("ben").rings[0].state = story.leg("ben").rings[0].state.STOPPED
     assert story.do(Ack, "ben", 2) == "not_ringing"
-    assert (story.refusal.detail, story.refusal.users) == ("this device's ring has already stopped", ())
+    assert (story.refusal.detail, story.refusal.users) == ("this device's ring has already stopped", ("ben",))
 
 
 def test_a_backend_is_refused_like_anybody():

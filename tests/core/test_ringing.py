@@ -15,10 +15,12 @@ from service.core.commands import (
     End,
     HangUp,
     Hold,
+    Join,
     MediaConnected,
     Signal,
     Silence,
 )
+from service.core.refusals import Code, Refusal
 from service.core.vocabulary import ActorType, DeclineReason, EndReason, RingState
 from tests.core.story import API, NOON, Story, at, nobody_home, person, talking, two_devices
 
@@ -63,6 +65,79 @@ def test_a_device_whose_ring_has_stopped_does_not_ring():
     story = ringing()
     story.do(Decline, "ben", 2, reason=DeclineReason.BUSY)
     assert story.do(Ack, "ben", 3) == "not_ringing"
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [
+        lambda story: story.do(Decline, "ben", 2, reason=DeclineReason.NOT_SUPPORTED),
+        lambda story: story.do(Decline, "ben", 2, reason=DeclineReason.BUSY),
+        lambda story: story.do(DeviceRemoved, "ben", 2),
+    ],
+    ids=["not supported", "busy", "unregistered"],
+)
+@pytest.mark.parametrize("kind", [Answer, Join])
+def test_a_device_whose_ring_has_stopped_does_not_answer_and_the_others_may(kind, stop):
+    story = ringing()
+    stop(story)
+    assert story.do(kind, "ben", 3) == "not_ringing"
+    assert story.refusal == Refusal(Code.NOT_RINGING, "this device's ring has already stopped", ("ben",))
+    assert not story.changed
+    assert story.do(kind, "ben", 4, device="ben-tablet") is None
+    assert story.leg("ben").device_id == "ben-tablet"
+
+
+def test_a_device_that_was_never_rung_or_could_not_be_reached_may_answer():
+    story = ringing()
+    assert story.do(Answer, "ben", 2, device="ben-car") is None
+    assert story.leg("ben").device_id == "ben-car"
+    story = ringing()
+    story.leg("ben").rings[1].state = RingState.FAILED
+    assert story.do(Answer, "ben", 2, device="ben-tablet") is None
+    assert story.leg("ben").device_id == "ben-tablet"
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_device_that_rings_by_itself_is_one_of_those_that_ring(before):
+    """Invariant 5: it gets its one stop or answer, too."""
+    story = ringing() if before else Story(nobody_home("ben"))
+    assert story.do(Ack, "ben", 2, device="ben-car") is None
+    ring = story.leg("ben").rings[-1]
+    assert (ring.device_id, ring.state, ring.via, ring.attempt) == ("ben-car", RingState.ALERTING, "socket", 1)
+    assert (ring.queued_at, ring.sent_at, ring.alerting_at) == (at(2), at(2), at(2))
+    assert story.state("ben") == "ringing"
+    story.do(Ack, "ben", 3, device="ben-car")
+    assert not story.changed
+    story.do(Answer, "ben", 4)
+    assert story.rings("ben")["ben-car"] == "answered_elsewhere"
+
+
+def test_a_ring_that_a_device_began_is_the_one_that_it_would_have_been_given():
+    began, given = Story(nobody_home("ben")), Story(nobody_home("ben"))
+    began.do(Ack, "ben", 2)
+    given.do(DeviceConnected, "ben", 2)
+    assert began.leg("ben").rings[0].id == given.leg("ben").rings[0].id
+
+
+def test_08_a_device_that_rings_by_itself_is_silenced_with_the_others():
+    story = ringing()
+    story.do(Silence, "ben", 2)
+    assert story.do(Ack, "ben", 3, device="ben-car") is None
+    ring = story.leg("ben").rings[-1]
+    assert (ring.device_id, ring.state, ring.alerting_at) == ("ben-car", RingState.SILENCED, at(3))
+
+
+def test_a_device_of_a_notified_user_records_no_alert():
+    story = Story("ben", policy=Policy(notify_only=True))
+    assert story.do(Ack, "ben", 2) is None
+    assert story.rings("ben") == {}
+
+
+def test_an_acknowledgement_without_a_device_makes_it_ring_and_records_no_alert():
+    story = Story(nobody_home("ben"))
+    assert story.do(Ack, "ben", 2, device=None) is None
+    assert story.state("ben") == "ringing"
+    assert story.rings("ben") == {}
 
 
 def test_04_two_devices_answer_together_one_wins():
