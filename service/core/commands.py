@@ -18,7 +18,10 @@ class Device:
 
 @dataclass(slots=True, frozen=True)
 class Person:
-    """What the directory knows of a user at the moment of dialling."""
+    """What the directory knows of a user at the moment of dialling.
+
+    `busy`: takes no ring at all. `wrong` says why nobody can have such a name. Only test users are either.
+    """
 
     user_id: str
     role: Role = Role.PUBLISHER
@@ -27,6 +30,8 @@ class Person:
     avatar_url: str | None = None
     do_not_disturb: bool = False
     forbidden: bool = False
+    busy: bool = False
+    wrong: str | None = None
     devices: tuple[Device, ...] = ()
 
 

@@ -93,6 +93,8 @@ def _refusal(command: Dial, callees: list[Person], call: Call, slots: tuple[Slot
 
 def _one_to_one_refusal(callee: Person) -> Refusal | None:
     """With a single callee the dial itself is refused; in a group only that leg is (scenario 26)."""
+    if callee.wrong:
+        return refuse(Code.INVALID_REQUEST, callee.wrong, callee.user_id)
     if not callee.known:
         return refuse(Code.INVALID_USERS, "there is no such user", callee.user_id)
     if callee.forbidden:

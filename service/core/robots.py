@@ -42,12 +42,13 @@ class Step:
 class Script:
     """How a test user behaves.
 
-    `offline`: it has no device at all. `ack`: its device acknowledges the ring at once. `error`: the name
-    begins with `test:` but says nothing that exists; whoever dials it is told this sentence.
+    `offline`: it has no device at all. `busy`: it is not rung. `ack`: its device acknowledges the ring at once.
+    `error`: the name begins with `test:` but says nothing that exists; whoever dials it is told this sentence.
     """
 
     steps: tuple[Step, ...] = ()
     offline: bool = False
+    busy: bool = False
     ack: bool = True
     error: str | None = None
 
@@ -88,6 +89,8 @@ def _read(user_id: str, first: _Part, second: _Part | None) -> Script:
         return _decline(user_id, after_s, second)
     if second is not None:
         return _wrong(f"{user_id!r}: {first.verb} takes no {second.verb}")
+    if first.verb == "busy" and first.after_s is None:
+        return Script(busy=True)
     if first.verb == "busy":
         return Script((Step(Action.DECLINE, after_s, DeclineReason.BUSY),))
     if first.verb in {"silent", "offline"} and first.after_s is None:

@@ -47,7 +47,7 @@ class DialRequest:
 
 
 def person_of(directory: Directory, wanted: Wanted, settings: AppSettings) -> Person:
-    """One person as the machine sees them. A magic test user of a sandbox app has a device of its own."""
+    """One person as the machine sees them. A magic test user of a sandbox app needs not be known, and has a device."""
     entry = directory.people[wanted.user_id]
     devices = tuple(entry.devices.values())
     known = entry.known or settings.auto_create_users
@@ -64,6 +64,8 @@ def person_of(directory: Directory, wanted: Wanted, settings: AppSettings) -> Pe
         avatar_url=entry.avatar_url,
         do_not_disturb=entry.do_not_disturb,
         forbidden=entry.blocked,
+        busy=robot is not None and robot.busy,
+        wrong=robot.error if robot else None,
         devices=devices,
     )
 

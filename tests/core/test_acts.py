@@ -74,7 +74,7 @@ def test_it_hangs_up_after_it_answered():
         ("test:decline@500ms:error", 0.5, "declined", "error"),
         ("test:decline:no_answer", 0, "no_answer", "no_answer"),
         ("test:decline:not_supported", 0, "not_supported", "not_supported"),
-        ("test:busy", 0, "busy", "busy"),
+        ("test:busy@0s", 0, "busy", "busy"),
         ("test:busy@2s", 2, "busy", "busy"),
     ],
 )
@@ -136,9 +136,9 @@ def test_it_keeps_its_hands_off_when_another_device_of_the_user_took_the_call():
 
 
 def test_one_that_is_busy_on_its_device_leaves_the_others_ringing():
-    story = Story(robot("test:busy", Device("phone", connected=True)))
-    assert [what for _, _, what in play(story, "test:busy")] == ["Ack", "Decline"]
-    assert story.rings("test:busy") == {TEST_DEVICE: "declined_here", "phone": "sent"}
+    story = Story(robot("test:busy@1s", Device("phone", connected=True)))
+    assert [what for _, _, what in play(story, "test:busy@1s")] == ["Ack", "Decline"]
+    assert story.rings("test:busy@1s") == {TEST_DEVICE: "declined_here", "phone": "sent"}
 
 
 def test_after_the_end_there_is_nothing_to_do():

@@ -5,7 +5,7 @@ import pytest
 from service.core.calls import Policy, engaged_slots
 from service.core.commands import Ack, Answer, Decline, Device, DeviceDisconnected, Hold, MediaConnected, Person, Slot
 from service.core.dialing import common_type, dial, merges_into, replaces
-from service.core.refusals import Refusal
+from service.core.refusals import Code, Refusal
 from service.core.vocabulary import CallType, Role
 from tests.core.story import (
     CALL_ID,
@@ -176,6 +176,16 @@ def test_20_a_busy_callee_is_not_rung_and_gets_a_missed_call():
     assert story.due is None
 
 
+def test_20_whoever_takes_no_ring_at_all_is_busy_at_once():
+    story = Story(person("ben", busy=True))
+    assert story.ends == ("ended", "busy")
+    assert (story.state("ben"), story.rings("ben")) == ("busy", {})
+    assert "call.missed ben" in story.heard
+    waiting = Story(person("ben", busy=True), policy=Policy(call_waiting=True))
+    assert waiting.ends == ("ended", "busy")
+    assert Story(person("ben", busy=True), policy=Policy(notify_only=True)).state("ben") == "invited"
+
+
 def test_20_in_a_group_the_others_ring_on():
     story = Story("ben", "cem", engaged={"ben": BUSY_ELSEWHERE})
     assert story.ends == ("dialing", None)
@@ -257,6 +267,14 @@ def test_26_an_unknown_or_blocked_callee_refuses_a_one_to_one_dial():
     assert refused(person("ben", forbidden=True)) == "forbidden_by_policy"
     answer = dial(dialing(person("ben", known=False)), {}, NOON)
     assert answer.users == ("ben",)
+
+
+def test_a_name_that_nobody_can_have_refuses_a_one_to_one_dial_with_what_is_wrong():
+    answer = dial(dialing(person("test:juggle", wrong="no such kind")), {}, NOON)
+    assert answer == Refusal(Code.INVALID_REQUEST, "no such kind", ("test:juggle",))
+    story = Story(person("test:juggle", wrong="no such kind"), "ben")
+    assert (story.state("test:juggle"), story.rings("test:juggle")) == ("unreachable", {})
+    assert story.ends == ("dialing", None)
 
 
 def test_26_in_a_group_only_that_leg_ends():

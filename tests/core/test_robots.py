@@ -33,13 +33,17 @@ def declines(after_s, reason=DeclineReason.NONE):
         ("test:decline@2s", (declines(2),)),
         ("test:decline:do_not_disturb", (declines(0, DeclineReason.DO_NOT_DISTURB),)),
         ("test:decline@500ms:no_answer", (declines(0.5, DeclineReason.NO_ANSWER),)),
-        ("test:busy", (declines(0, DeclineReason.BUSY),)),
+        ("test:busy@0s", (declines(0, DeclineReason.BUSY),)),
         ("test:busy@1s", (declines(1, DeclineReason.BUSY),)),
         ("test:silent", ()),
     ],
 )
 def test_a_name_is_a_script_for_a_device_that_rings(name, steps):
     assert script(name) == Script(steps, offline=False, ack=True, error=None)
+
+
+def test_busy_is_not_rung_at_all():
+    assert script("test:busy") == Script((), busy=True, ack=True, error=None)
 
 
 def test_offline_has_no_device_and_acknowledges_nothing():

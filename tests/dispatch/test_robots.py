@@ -84,9 +84,9 @@ async def theatre(database):
         ("test:decline", "declined", "declined"),
         ("test:decline:do_not_disturb", "declined", "declined"),
         ("test:busy", "busy", "busy"),
+        ("test:busy@2s", "busy", "busy"),
         ("test:silent", "ringing", None),
         ("test:offline", "invited", None),
-        ("test:juggle", "invited", None),
     ],
 )
 async def test_each_name_behaves_as_it_says(theatre, name, state, end):
@@ -96,6 +96,23 @@ async def test_each_name_behaves_as_it_says(theatre, name, state, end):
     assert theatre.call.leg(name).state == state
     assert theatre.call.end_reason == end
     assert await theatre.play(hours=1) == 0
+
+
+async def test_20_the_busy_one_is_busy_at_once_and_never_rings(theatre):
+    await theatre.desk.dial("ann", "test:busy")
+    assert (theatre.call.state, theatre.call.end_reason) == ("ended", "busy")
+    assert theatre.told("participant.ringing") == 0
+    assert theatre.call.leg("test:busy").rings == []
+    assert await theatre.play(hours=1) == 0
+
+
+async def test_a_misspelt_name_is_refused_with_what_is_wrong(theatre):
+    refusal = (await theatre.desk.dial("ann", "test:juggle")).refusal
+    assert refusal.code == "invalid_request"
+    assert refusal.detail == "'test:juggle': there is no test user of that kind"
+    await theatre.desk.dial("ann", "test:juggle", "test:answer")
+    assert theatre.call.leg("test:juggle").state == "unreachable"
+    assert theatre.call.leg("test:answer").state == "invited"
 
 
 async def test_the_call_becomes_active_when_the_human_reports_media(theatre):
@@ -170,7 +187,7 @@ async def test_what_another_process_left_undone_is_taken_up_when_it_is_late(thea
     theatre.desk.listeners = ()
     ended = theatre.hear_of("ended")
     theatre.start(theatre.company(look_s=0.05, late_s=0.2))
-    await theatre.desk.dial("ann", "test:busy")
+    await theatre.desk.dial("ann", "test:busy@1ms")
     async with asyncio.timeout(10):
         await ended.wait()
     assert theatre.call.end_reason == "busy"

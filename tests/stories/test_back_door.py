@@ -71,7 +71,7 @@ async def test_an_integrator_tries_a_call_without_phones(running_service):
 
 async def test_a_process_of_the_api_alone_is_enough_for_test_users(db_url):
     async with service_in_loop(db_url, roles="api") as reached, phones(reached, "ann") as (ann,):
-        await ann.dial("test:busy")
+        await ann.dial("test:busy@10ms")
         assert (await ann.hears("call.ended"))["call"]["end_reason"] == "busy"
 
 
