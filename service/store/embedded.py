@@ -7,7 +7,9 @@ The last one out stops the server; a killed service leaves it running for the ne
 import fcntl
 import os
 import signal
+import stat
 import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -87,7 +89,8 @@ class EmbeddedPostgres:
             return False
         with self._alone():
             _forget_stranger(self.folder)
-            self._server.start()
+            with _only_passed_through(self.folder):
+                self._server.start()
         return True
 
     def stop(self) -> None:
@@ -133,10 +136,11 @@ class EmbeddedPostgres:
         get_server = _library()
         server = get_server(self.folder, cleanup_mode=None, start=False)
         _forget_stranger(self.folder)
-        server.ensure_pgdata_inited()
-        self.folder.chmod(0o700)
-        self._configure()
-        server.start()
+        with _only_passed_through(self.folder):
+            server.ensure_pgdata_inited()
+            self.folder.chmod(0o700)
+            self._configure()
+            server.start()
         return server
 
     def _configure(self) -> None:
@@ -186,6 +190,20 @@ def _runtime_folder() -> Iterator[None]:
         yield
     finally:
         del os.environ[XDG]
+
+
+@contextmanager
+def _only_passed_through(folder: Path) -> Iterator[None]:
+    """For root, whose server runs as another user, the library opens the folders above to everybody's eyes.
+
+    That user has to get through them; nobody has to list them.
+    """
+    above = {*folder.parents, *Path(sys.prefix).resolve().parents} if os.geteuid() == 0 else set()
+    before = {parent: parent.stat().st_mode for parent in above}
+    yield
+    for parent, mode in before.items():
+        if parent.stat().st_mode != mode:
+            parent.chmod(mode | stat.S_IXGRP | stat.S_IXOTH)
 
 
 def _shut_down(server: "PostgresServer") -> None:

@@ -36,6 +36,7 @@ async def app_in(data_dir):
 
 async def test_a_folder_is_all_it_needs_and_an_app_is_made_beside_it(data_dir):
     async with service_process(None, "--data-dir", str(data_dir)) as process:
+        assert data_dir.stat().st_mode & 0o066 == 0, "nobody else lists it"
         app = await app_in(data_dir)
         async with client(process.base_url, app["api_key"]) as http:
             call = await dial(http, "ann", "bob")
