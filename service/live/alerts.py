@@ -1,11 +1,14 @@
-"""Which alerts a session's device has been told of: compared with the call each time, so nothing is told twice."""
+"""Which alerts a session's device has been told of: compared with the call each time, so nothing is told twice.
+
+Each alert that was told gets one stop when it ends; one that is silenced before gets `silenced` first.
+"""
 
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from service.core.calls import Call, Leg, Ring
-from service.core.vocabulary import SOUNDING_RING, UNTOLD_RING
+from service.core.vocabulary import SOUNDING_RING, UNTOLD_RING, RingState
 from service.live.framing import json_frame, replaced, ring_body, ring_stop
 from service.live.session import Session, Watch
 
@@ -25,6 +28,10 @@ class Alerts:
         rings = [ring for ring in leg.rings if ring.device_id == device_id and self._rings(leg, ring)]
         for ring in rings:
             session.rings[ring.id] = call.id
+        for ring in leg.rings:
+            if ring.device_id == device_id and ring.state is RingState.SILENCED:
+                session.rings[ring.id] = call.id
+                session.silenced.add(ring.id)
         return rings
 
     def body(self, call: Call, leg: Leg, ring: Ring) -> dict[str, Any]:
@@ -42,8 +49,8 @@ class Alerts:
                 if ring.id not in session.rings:
                     session.rings[ring.id] = call.id
                     frames.append({"type": "ring", "ring": self.body(call, leg, ring)})
-            elif session.rings.pop(ring.id, None):
-                frames.append(ring_stop(call, ring))
+            elif ring.id in session.rings:
+                frames += self._stops(session, call, ring)
         if leg.joined and leg.device_id == device_id:
             session.active.add(call.id)
         elif call.id in session.active:
@@ -53,6 +60,18 @@ class Alerts:
         if leg.pending and watch.asked != leg.attempt and not call.policy.notify_only:
             self._ask(session, call, leg, watch)
         return b"".join(map(json_frame, frames))
+
+    @staticmethod
+    def _stops(session: Session, call: Call, ring: Ring) -> list[dict[str, Any]]:
+        """Silence stops the noise at once; what still shows the call is stopped when the alert really ends."""
+        if ring.state is not RingState.SILENCED:
+            del session.rings[ring.id]
+            session.silenced.discard(ring.id)
+        elif ring.id in session.silenced:
+            return []
+        else:
+            session.silenced.add(ring.id)
+        return [ring_stop(call, ring)]
 
     @staticmethod
     def _rings(leg: Leg, ring: Ring) -> bool:

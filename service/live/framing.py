@@ -58,7 +58,7 @@ def ring_body(call: Call, leg: Leg, ring: Ring, server_time: datetime, action_to
 
 
 def ring_stop(call: Call, ring: Ring) -> dict[str, Any]:
-    """The one stop of an alert; a silenced one says so, an answered one was answered here."""
+    """The stop of an alert; a silenced one says so, an answered one was answered here."""
     reasons = {RingState.SILENCED: "silenced", RingState.ANSWERED: "answered_here", RingState.FAILED: "error"}
     reason = reasons.get(ring.state) or (ring.stop_reason or "canceled")
     return {"type": "ring.stop", "ring_id": ring.id, "call_id": call.id, "stop_reason": str(reason)}

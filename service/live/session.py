@@ -72,6 +72,7 @@ class Session:
         "only_call",
         "ring_me",
         "rings",
+        "silenced",
         "watches",
     )
 
@@ -89,6 +90,7 @@ class Session:
         self.ring_me = ring_me
         self.watches: dict[str, Watch] = {}
         self.rings: dict[str, str] = {}
+        self.silenced: set[str] = set()
         self.active: set[str] = set()
         self.held: list[Turn] | None = []
         self.closed = False

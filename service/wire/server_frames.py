@@ -86,7 +86,10 @@ class RingFrame(Shape):
 
 
 class RingStop(Shape):
-    """Stop ringing: exactly one for every ring that was told."""
+    """Take the call off the screen: exactly one for every ring that was told.
+
+    With `silenced` stop the noise only: the ring goes on without a sound, and its other stop comes when it ends.
+    """
 
     type: Literal["ring.stop"]
     ring_id: UUID

@@ -48,15 +48,38 @@ async def test_07_declined_on_one_device_the_other_stops(house):
     assert tablet.alerts == ["ring bob-tablet", "ring.stop declined_elsewhere"]
 
 
-async def test_08_silenced_devices_stop_once_and_the_answer_elsewhere_says_nothing_more(house):
+async def test_08_silenced_devices_stop_the_noise_at_once_and_the_rest_when_the_ring_ends(house):
     phone, tablet = house.come("bob"), house.come("bob", "bob-tablet")
     tale = Tale(with_two("bob"))
     tale.do(Silence, "bob", 1)
     assert tale.last.envelopes == ()
     tale.do(Answer, "bob", 2)
     house.tell(*tale.turns)
+    assert phone.alerts == ["ring bob-phone", "ring.stop silenced", "ring.stop answered_here"]
+    assert tablet.alerts == ["ring bob-tablet", "ring.stop silenced", "ring.stop answered_elsewhere"]
+    assert house.hub.ringing() == []
+
+
+async def test_08_a_silenced_ring_that_goes_on_says_nothing_more(house):
+    phone = house.come("bob")
+    tale = Tale(with_two("bob"))
+    tale.do(Silence, "bob", 1)
+    tale.do(Ack, "bob", 2)
+    house.tell(*tale.turns)
     assert phone.alerts == ["ring bob-phone", "ring.stop silenced"]
-    assert tablet.alerts == ["ring bob-tablet", "ring.stop silenced"]
+    tale.settle(61)
+    house.tell(tale.last)
+    assert phone.alerts == ["ring bob-phone", "ring.stop silenced", "ring.stop timed_out"]
+
+
+async def test_08_who_comes_back_to_a_silenced_ring_is_told_when_it_ends(house):
+    tale = Tale("bob")
+    tale.do(Silence, "bob", 1)
+    phone = house.come("bob", standing=[tale.heard_since()])
+    assert phone.rings == []
+    tale.do(Cancel, "ann", 2)
+    house.tell(tale.last)
+    assert phone.alerts == ["ring.stop canceled"]
 
 
 async def test_09_a_canceled_call_stops(house):

@@ -91,7 +91,10 @@ async def test_08_silenced_everywhere_and_the_caller_hears_it_ring(crowd):
         await device.gets("ring.stop", stop_reason="silenced")
     assert [kind for kind, _ in ann.events][-1] == "call.ringing"
     await phone.do("call.answer", call)
-    assert tablet.rings == phone.rings == ["ring", "silenced"]
+    await phone.gets("ring.stop", stop_reason="answered_here")
+    await tablet.gets("ring.stop", stop_reason="answered_elsewhere")
+    assert (phone.rings[:2], tablet.rings[:2]) == (["ring", "silenced"], ["ring", "silenced"])
+    assert len(phone.rings) == len(tablet.rings) == 3
 
 
 async def test_10_canceled_after_one_ring(crowd):
