@@ -21,21 +21,24 @@ def _is(app_id: str, user_id: str) -> ColumnElement[bool]:
 
 
 async def put_user(connection: AsyncConnection, app_id: str, user_id: str, body: UserBody) -> tuple[UserView, bool]:
-    """Make the user, or replace all that is known of it; true when it is new."""
-    said = body.model_dump()
-    changed = await connection.execute(
-        update(users).where(_is(app_id, user_id)).values(**said, updated_at=NOW).returning(*TOLD),
-    )
-    if row := changed.one_or_none():
+    """Make the user, or change what the body says of it; true when it is new."""
+    said = {**body.said(), "updated_at": NOW}
+    change = update(users).where(_is(app_id, user_id)).values(**said).returning(*TOLD)
+    if row := (await connection.execute(change)).one_or_none():
         return _view(row), False
-    fresh = {**said, "created_at": NOW, "updated_at": NOW, "deleted_at": None, "last_seen_at": None}
+    fresh = {**UserBody().model_dump(), **said, "created_at": NOW, "deleted_at": None, "last_seen_at": None}
     made = await connection.execute(
         insert(users)
         .values(app_id=app_id, id=user_id, **fresh)
-        .on_conflict_do_update(index_elements=[users.c.app_id, users.c.id], set_=fresh)
+        .on_conflict_do_update(
+            index_elements=[users.c.app_id, users.c.id], set_=fresh, where=users.c.deleted_at.is_not(None)
+        )
         .returning(*TOLD),
     )
-    return _view(made.one()), True
+    if row := made.one_or_none():
+        return _view(row), True
+    # Somebody else made the user between the two statements.
+    return _view((await connection.execute(change)).one()), False
 
 
 async def get_user(connection: AsyncConnection, app_id: str, user_id: str) -> UserView | None:

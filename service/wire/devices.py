@@ -52,7 +52,7 @@ class PushBody(Body):
         return self
 
     def kept(self) -> dict[str, Any] | None:
-        """What is remembered; nothing for `none`, which means the same as no push at all."""
+        """What is remembered; nothing for `none`, which means the same as no push at all and reads back as `none`."""
         return None if self.provider == "none" else self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
@@ -69,7 +69,10 @@ class DeviceBody(Body):
 
 
 class PushView(View):
-    """How the device is woken; of the token or the endpoint only enough to tell two apart."""
+    """How the device is woken; of the token or the endpoint only enough to tell two apart.
+
+    `provider` is `none` for a device that cannot be woken.
+    """
 
     provider: str
     token: str | None = None
@@ -84,7 +87,7 @@ class DeviceView(View):
     device_id: str
     user_id: str
     platform: Platform
-    push: PushView | None
+    push: PushView
     hardware_id: str | None
     app_version: str | None
     last_seen_at: Moment | None
@@ -92,10 +95,10 @@ class DeviceView(View):
     updated_at: Moment
 
 
-def push_view(kept: Mapping[str, Any] | None) -> PushView | None:
-    """What may be told of remembered push credentials."""
+def push_view(kept: Mapping[str, Any] | None) -> PushView:
+    """What may be told of remembered push credentials; `none` where there are none."""
     if kept is None:
-        return None
+        return PushView(provider="none")
     endpoint = kept.get("subscription", {}).get("endpoint")
     return PushView(
         provider=kept["provider"],

@@ -1,4 +1,7 @@
-"""Signals are heard by all, so that nobody's `seq` has a gap; their content is for the addressed who are in the call."""
+"""Signals are heard by all, so that nobody's `seq` has a gap; their content is for the addressed.
+
+Those are the ones it names, or all who were in the call when it was said.
+"""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,6 @@
 """People as a backend keeps them and as they see themselves."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
@@ -16,11 +16,16 @@ Phone = Annotated[str, StringConstraints(max_length=64, pattern=r"^[0-9A-Za-z+*#
 Email = Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$")]
 
 
+OWN_FIELDS = frozenset({"name", "avatar_url", "locale", "can_video", "do_not_disturb", "blocked_users"})
+"""What users may say of themselves; where they can be reached outside is their backend's to say."""
+
+
 class UserBody(Body):
-    """A user as it shall be from now on: what is left out goes back to its default.
+    """What shall be known of a user from now on: what is left out stays as it is, null goes back to the default.
 
     `blocked_users` cannot ring this user (403 `forbidden_by_policy`). `can_video: false` says that the user's clients
-    have no camera. `do_not_disturb` declines every ring at once (scenario 27).
+    have no camera. `do_not_disturb` declines every ring at once (scenario 27). Only an API key may give `email` and
+    `phone`.
     """
 
     name: Name | None = None
@@ -28,9 +33,17 @@ class UserBody(Body):
     email: Email | None = None
     phone: Phone | None = None
     locale: Locale | None = None
-    can_video: Flag = True
-    do_not_disturb: Flag = False
-    blocked_users: Annotated[tuple[UserId, ...], Field(max_length=MOST_BLOCKED)] = ()
+    can_video: Flag | None = True
+    do_not_disturb: Flag | None = False
+    blocked_users: Annotated[tuple[UserId, ...], Field(max_length=MOST_BLOCKED)] | None = ()
+
+    def said(self) -> dict[str, Any]:
+        """The fields that were given, null as the default it stands for."""
+        return {
+            name: field.default if (value := getattr(self, name)) is None else value
+            for name, field in type(self).model_fields.items()
+            if name in self.model_fields_set
+        }
 
 
 class UserView(View):

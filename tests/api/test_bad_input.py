@@ -100,7 +100,7 @@ async def test_nothing_that_was_sent_is_repeated(front):
         {"custom": {marker: "x" * 9_000}},
     ):
         answer = await front.http.post("/v1/calls", json=body)
-        assert answer.status_code == 422
+        assert answer.status_code == (413 if "x" * 9_000 in str(body) else 422)
         assert marker not in answer.text
 
 

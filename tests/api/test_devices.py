@@ -24,7 +24,8 @@ async def test_a_put_registers_and_then_replaces(front):
     assert (await front.http.get(f"{URL}/phone")).json() == body
     again = await front.http.put(f"{URL}/phone", json={"platform": "android"})
     assert again.status_code == 200
-    assert (again.json()["platform"], again.json()["push"], again.json()["app_version"]) == ("android", None, None)
+    body = again.json()
+    assert (body["platform"], body["push"]["provider"], body["app_version"]) == ("android", "none", None)
     assert (await front.http.get(URL)).json() == {"items": [again.json()], "next_cursor": None}
 
 
@@ -84,10 +85,11 @@ async def test_a_registration_that_does_not_fit_is_refused_and_not_repeated(fron
     problem(await front.http.get(f"{URL}/phone"), 404, "not_found")
 
 
-async def test_none_is_no_push_at_all(front):
-    assert (await front.http.put(f"{URL}/pc", json={"platform": "desktop", "push": {"provider": "none"}})).json()[
-        "push"
-    ] is None
+async def test_none_reads_back_as_none_and_is_what_is_left_out(front):
+    for body in ({"platform": "desktop", "push": {"provider": "none"}}, {"platform": "desktop"}):
+        told = (await front.http.put(f"{URL}/pc", json=body)).json()
+        assert {name: value for name, value in told["push"].items() if value is not None} == {"provider": "none"}
+        assert (await front.http.get(f"{URL}/pc")).json()["push"] == told["push"]
 
 
 async def test_devices_come_in_pages(front):

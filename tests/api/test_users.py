@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from service.core.rights import TokenKind
@@ -15,18 +17,40 @@ ANNA = {
 }
 
 
-async def test_a_put_makes_the_user_and_then_replaces_it(front):
+async def test_a_put_makes_the_user_and_then_changes_it(front):
     made = await front.http.put("/v1/users/anna", json=ANNA)
     assert made.status_code == 201
     assert made.json() | ANNA == made.json()
     assert made.json()["user_id"] == "anna"
-    again = await front.http.put("/v1/users/anna", json={"name": "Anna B."})
+    again = await front.http.put("/v1/users/anna", json={"name": "Anna B.", "email": None})
     assert again.status_code == 200
     body = again.json()
-    assert (body["name"], body["email"], body["can_video"], body["do_not_disturb"]) == ("Anna B.", None, True, False)
-    assert body["created_at"] == made.json()["created_at"]
+    assert body == made.json() | {"name": "Anna B.", "email": None, "updated_at": body["updated_at"]}
     assert body["created_at"].endswith("Z")
     assert (await front.http.get("/v1/users/anna")).json() == body
+
+
+async def test_what_is_left_out_stays_and_null_goes_back_to_the_default(front):
+    await front.http.put("/v1/users/anna", json=ANNA)
+    kept = (await front.http.put("/v1/users/anna", json={})).json()
+    assert kept | ANNA == kept
+    cleared = (await front.http.put("/v1/users/anna", json=dict.fromkeys(ANNA))).json()
+    assert {name: cleared[name] for name in ANNA} == dict.fromkeys(ANNA) | {
+        "can_video": True,
+        "do_not_disturb": False,
+        "blocked_users": [],
+    }
+
+
+async def test_a_user_changes_what_is_its_own_and_wipes_nothing(front):
+    await front.http.put("/v1/users/anna", json=ANNA)
+    anna = front.user("anna")
+    quiet = (await anna.put("/v1/users/anna", json={"do_not_disturb": False, "blocked_users": ["carl"]})).json()
+    assert quiet | ANNA == quiet | {"do_not_disturb": True, "blocked_users": ["ben"]}
+    assert (quiet["do_not_disturb"], quiet["blocked_users"]) == (False, ["carl"])
+    for field in ("email", "phone"):
+        problem(await anna.put("/v1/users/anna", json={field: None}), 403, "not_authorized")
+    assert (await front.http.get("/v1/users/anna")).json() == quiet
 
 
 async def test_any_id_has_an_address(front):
@@ -49,7 +73,6 @@ BAD_BODIES = (
     {"name": "a\nb"},
     {"name": "a\x00"},
     {"can_video": "yes"},
-    {"can_video": None},
     {"do_not_disturb": 1},
     {"email": "anna"},
     {"phone": "<script>"},
@@ -142,3 +165,21 @@ async def test_60_a_deleted_user_is_gone_and_its_tokens_are_revoked(front):
     assert (await front.http.put("/v1/users/anna", json={})).status_code == 201
     problem(await anna.get("/v1/users/anna"), 401, "token_revoked")
     assert (await front.user("anna").get("/v1/users/anna")).json()["name"] is None
+
+
+async def test_revoked_tokens_are_refused_and_the_user_stays(front):
+    await front.http.put("/v1/users/anna", json=ANNA)
+    dismissed = []
+
+    async def dismiss(app_id, user_id):
+        dismissed.append((app_id, user_id))
+
+    front.app.deps = replace(front.deps, dismiss=dismiss)
+    anna = front.user("anna")
+    problem(await front.post("/users/anna/revoke-tokens", by=anna), 403, "not_authorized")
+    problem(await front.post("/users/nobody/revoke-tokens"), 404, "not_found")
+    revoked = await front.post("/users/anna/revoke-tokens")
+    assert (revoked.status_code, revoked.content) == (204, b"")
+    assert dismissed == [(front.credentials.app_id, "anna")]
+    problem(await anna.get("/v1/users/anna"), 401, "token_revoked")
+    assert (await front.user("anna").get("/v1/users/anna")).json()["name"] == "Anna"

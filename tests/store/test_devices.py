@@ -58,7 +58,12 @@ async def test_a_device_is_registered_then_replaced(connection):
     assert (made.app_version, made.last_seen_at) == ("1.2", None)
     again, before = await put_device(connection, "a", "anna", "phone", DeviceBody(platform="android"))
     assert before == made
-    assert (again.platform, again.push, again.hardware_id, again.app_version) == ("android", None, None, None)
+    assert (again.platform, again.push.provider, again.hardware_id, again.app_version) == (
+        "android",
+        "none",
+        None,
+        None,
+    )
     assert again.created_at == made.created_at
     assert await get_device(connection, "a", "anna", "phone") == again
 
@@ -94,7 +99,7 @@ async def test_a_device_without_push_is_not_rung_by_push(database, apps):
         await put_user(connection, "a", "anna", UserBody())
         for name, push in (("one", None), ("two", {"provider": "none"})):
             body = DeviceBody.model_validate({"platform": "desktop", "push": push})
-            assert (await put_device(connection, "a", "anna", name, body))[0].push is None
+            assert (await put_device(connection, "a", "anna", name, body))[0].push.provider == "none"
     async with database.hot() as driver:
         assert (await look_up(driver, "a", ["anna"])).people["anna"].devices == {}
 

@@ -15,9 +15,10 @@ from service.core.refusals import Code
 from service.core.rights import may_change_user, may_read_user
 from service.store import users as store
 from service.switchboard.departures import delete_user as take_leave
+from service.wire.requests import Empty
 from service.wire.shapes import Page, PageQuery
 from service.wire.texts import UserId
-from service.wire.users import UserBody, UserView
+from service.wire.users import OWN_FIELDS, UserBody, UserView
 
 routes = APIRouter(route_class=Door, tags=["users"])
 
@@ -29,13 +30,19 @@ def no_such_user() -> RefusedError:
 
 @routes.put(
     "/v1/users/{user_id}",
-    summary="Make a user, or replace one",
+    summary="Make a user, or change one",
     response_model=UserView,
     responses=refusals(also=(201, UserView, "The user is new.")),
 )
 async def put_user(ask: Ask, user_id: UserId, body: UserBody) -> Response:
-    """The body is the whole user: what it leaves out goes back to its default. A user token may put its own user."""
+    """What the body leaves out stays as it is; null clears it.
+
+    A user token may change its own user: all but `email` and `phone` (403 `not_authorized`).
+    """
     allowed(may_change_user(ask.principal, user_id))
+    foreign = sorted(body.model_fields_set - OWN_FIELDS)
+    if foreign and not ask.principal.is_backend:
+        raise RefusedError(Code.NOT_AUTHORIZED, f"only an API key may change: {', '.join(foreign)}")
     async with ask.deps.database.begin() as connection:
         user, created = await store.put_user(connection, ask.app_id, user_id, body)
     ask.deps.moved(ask.app_id, user_id)
@@ -59,6 +66,29 @@ async def list_users(ask: KeyAsk, query: Annotated[PageQuery, Query()]) -> Respo
     async with ask.deps.database.begin() as connection:
         users = await store.list_users(connection, ask.app_id, query.cursor, query.limit + 1)
     return page(users, query.limit, lambda user: user.user_id)
+
+
+@routes.post(
+    "/v1/users/{user_id}/revoke-tokens",
+    summary="Revoke a user's tokens",
+    status_code=204,
+    response_model=None,
+    responses=refusals(Code.NOT_FOUND),
+)
+async def revoke_tokens(ask: KeyAsk, user_id: UserId, body: Empty) -> Response:
+    """Every token issued before this moment is refused (401 `token_revoked`), and the user's sockets are closed.
+
+    The user, its devices and its calls stay; a fresh token works at once.
+    """
+    del body
+    deps = ask.deps
+    async with deps.database.begin() as connection:
+        known = await store.revoke_tokens(connection, ask.app_id, user_id)
+    if not known:
+        raise no_such_user()
+    deps.gate.forget(ask.app_id, user_id)
+    await deps.dismiss(ask.app_id, user_id)
+    return nothing()
 
 
 @routes.delete(
