@@ -10,7 +10,7 @@ No connection is held while a request is under way: claim, give the connection b
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -78,7 +78,7 @@ class WebhookSender:
         for turn in told:
             self.look_after(turn.webhooks)
 
-    def look_after(self, webhooks: Sequence[UUID]) -> None:
+    def look_after(self, webhooks: Collection[UUID]) -> None:
         """These webhooks have something due."""
         if webhooks:
             self._due.update(dict.fromkeys(webhooks))
@@ -242,7 +242,7 @@ class WebhookSender:
         if failing or well:
             await store.note_health(driver, failing, well)
         if gone := [r.claim.webhook_id for r in done if r.status == GONE]:
-            await store.disable(driver, gone, "it answered 410 Gone")
+            self.look_after(await store.disable(driver, gone, "it answered 410 Gone"))
             self._log.warning("webhooks disabled", webhook_ids=[str(webhook) for webhook in gone], reason="410 Gone")
 
     async def _stop(self) -> None:

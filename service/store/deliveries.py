@@ -17,6 +17,7 @@ from typing import Literal
 from uuid import UUID
 
 from service.store.database import Driver
+from service.wire.webhook_events import DISABLED, webhook_event
 
 PENDING: Literal["pending"] = "pending"
 DELIVERED: Literal["delivered"] = "delivered"
@@ -168,7 +169,22 @@ UPDATE webhooks SET failing_since = CASE WHEN id = ANY ($1) THEN coalesce(failin
 WHERE id = ANY ($1) OR id = ANY ($2)
 """
 
-DISABLE = "UPDATE webhooks SET enabled = false, disabled_reason = $2 WHERE id = ANY ($1) AND enabled"
+DISABLE = """
+UPDATE webhooks SET enabled = false, disabled_reason = $2 WHERE id = ANY ($1) AND enabled
+RETURNING id, app_id, url, clock_timestamp() AS now
+"""
+
+TELL_DISABLED = """
+WITH told AS (
+  INSERT INTO events (stream, seq, event_id, app_id, type, text)
+  SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::text[], $5::text[], $6::text[])
+  RETURNING stream, seq, app_id, type
+)
+INSERT INTO deliveries (webhook_id, stream, seq)
+SELECT w.id, t.stream, t.seq
+FROM told t JOIN webhooks w ON w.app_id = t.app_id AND w.enabled AND t.type LIKE ANY (w.patterns)
+RETURNING webhook_id
+"""
 
 
 async def claim(
@@ -209,6 +225,19 @@ async def note_health(driver: Driver, failing: list[UUID], well: list[UUID]) -> 
     await driver.fetch(HEALTH, failing, well)
 
 
-async def disable(driver: Driver, webhook_ids: list[UUID], reason: str) -> None:
-    """Send these nothing more until somebody enables them again; what is pending waits."""
-    await driver.fetch(DISABLE, webhook_ids, reason)
+async def disable(driver: Driver, webhook_ids: list[UUID], reason: str) -> frozenset[UUID]:
+    """Send these nothing more until somebody enables them again; what is pending waits (scenario 56).
+
+    Tells `webhook.disabled` of each that was enabled. Returns the app's other webhooks that have it to deliver now.
+    """
+    async with driver.transaction():
+        off = await driver.fetch(DISABLE, webhook_ids, reason)
+        if not off:
+            return frozenset()
+        news = [
+            (row["app_id"], webhook_event(DISABLED, row["id"], row["now"], url=row["url"], reason=reason))
+            for row in off
+        ]
+        columns = zip(*((one.stream, one.seq, one.event_id, app, one.type, one.text) for app, one in news), strict=True)
+        rows = await driver.fetch(TELL_DISABLED, *map(list, columns))
+    return frozenset(row["webhook_id"] for row in rows)

@@ -4,21 +4,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
 from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.store.tables import deliveries, events, webhooks
-from service.wire.canonical import rfc3339
 from service.wire.event_types import like_patterns
 from service.wire.feed import new_id
 from service.wire.signatures import new_secret
+from service.wire.webhook_events import TEST, webhook_event
 from service.wire.webhooks import DeliveryView, NewWebhookView, WebhookBody, WebhookView
 
 NOW = func.clock_timestamp()
 MOST_WEBHOOKS = 100
 """Endpoints of one app."""
-TEST = "webhook.test"
 
 
 class TooManyWebhooksError(Exception):
@@ -144,14 +142,13 @@ async def redeliver(connection: AsyncConnection, webhook_id: UUID, delivery_id: 
 async def send_test(connection: AsyncConnection, app_id: str, webhook_id: UUID) -> DeliveryView:
     """Tell this endpoint, and no other, a `webhook.test` event in a stream of its own. The endpoint must exist."""
     now: datetime = (await connection.execute(select(NOW))).scalar_one()
-    event_id, stream = new_id(), new_id()
-    data = {"event_id": str(event_id), "webhook_id": str(webhook_id), "seq": 1, "occurred_at": rfc3339(now)}
-    text = orjson.dumps({"type": TEST, "timestamp": rfc3339(now), "data": data}).decode()
+    told = webhook_event(TEST, webhook_id, now)
+    place = {"stream": told.stream, "seq": told.seq}
     await connection.execute(
-        insert(events).values(stream=stream, seq=1, event_id=event_id, app_id=app_id, type=TEST, text=text),
+        insert(events).values(**place, event_id=told.event_id, app_id=app_id, type=told.type, text=told.text),
     )
     made = await connection.execute(
-        insert(deliveries).values(webhook_id=webhook_id, stream=stream, seq=1).returning(deliveries.c.id),
+        insert(deliveries).values(webhook_id=webhook_id, **place).returning(deliveries.c.id),
     )
     return _delivery((await connection.execute(_logged().where(deliveries.c.id == made.scalar_one()))).one())
 

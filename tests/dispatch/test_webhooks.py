@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+import orjson
 import pytest
 import standardwebhooks
 import svix.webhooks
@@ -142,6 +143,46 @@ async def test_410_disables_the_webhook_and_keeps_what_waits(office):
         await office.rows("UPDATE webhooks SET enabled = true")
         await sender.run_once(await office.later(days=1))
         assert seqs(receiver.requests) == [1, 2, 3]
+
+
+async def test_56_the_others_are_told_that_one_was_disabled(office):
+    """One of them wants nothing of the kind; the one that is gone hears nothing any more."""
+    async with listening(otherwise=status(410)) as dead, listening() as well, listening() as deaf:
+        gone, _ = await office.hook(dead)
+        hook, secret = await office.hook(well, "webhook.*")
+        await office.hook(deaf, "call.*")
+        await office.queue(gone, count=2)
+        sender = office.sender()
+        await sender.run_once()
+        (request,) = well.requests
+        assert deaf.requests == []
+        assert len(dead.requests) == 1
+        told = orjson.loads(request.body)
+        (event,) = await office.rows("SELECT event_id, app_id, seq, text FROM events WHERE type = 'webhook.disabled'")
+    verified(request, secret, await office.now())
+    assert (request.id, request.body.decode()) == (str(event["event_id"]), event["text"])
+    assert (event["app_id"], event["seq"], told["type"]) == ("app", 1, "webhook.disabled")
+    assert told["data"] == {
+        "event_id": request.id,
+        "webhook_id": str(gone),
+        "seq": 1,
+        "occurred_at": told["timestamp"],
+        "url": dead.url,
+        "reason": "it answered 410 Gone",
+    }
+    assert await office.states(hook) == [(1, "delivered", 1)]
+
+
+async def test_56_that_a_webhook_was_disabled_is_told_once_each_time(office):
+    async with listening(otherwise=status(410)) as receiver:
+        hook, _ = await office.hook(receiver)
+        for times in (1, 2):
+            await office.queue(hook)
+            await office.queue(hook)
+            await office.sender().run_once(await office.later(days=1))
+            told = await office.rows("SELECT text FROM events WHERE type = 'webhook.disabled'")
+            assert len(told) == times
+            await office.rows("UPDATE webhooks SET enabled = true")
 
 
 async def test_an_event_that_was_pruned_is_not_tried_for_ever(office):
