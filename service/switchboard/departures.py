@@ -1,8 +1,11 @@
 """What becomes of calls when somebody goes away: a user, a whole app (scenario 60).
 
 What goes is taken out of the directory first, so that nothing new can begin; then the calls hear of it one by one,
-through the same door as every command. All of it can be repeated: whoever was interrupted does it again.
+through the same door as every command. All of it can be repeated: whoever was interrupted does it again. Nothing here
+goes on for ever: calls that cannot be ended are left, and logged.
 """
+
+from uuid import UUID
 
 from service.core.calls import Actor
 from service.core.commands import End, Remove
@@ -13,6 +16,7 @@ from service.store.directory import engaged_in
 from service.store.unfinished import unfinished_of_app, unfinished_of_user
 from service.store.users import forget_user
 from service.switchboard.board import Switchboard
+from service.telemetry.logs import logger
 
 BATCH = 200
 LATECOMERS = 3
@@ -33,6 +37,8 @@ async def delete_user(database: Database, board: Switchboard, app_id: str, user_
             await board.do(app_id, call_id, Remove(actor, user_id, reason=EndReason.TERMINATED))
         async with database.hot() as driver:
             calls = await engaged_in(driver, app_id, user_id)
+    if calls:
+        logger("departures").warning("a deleted user is still in calls", app_id=app_id, user_id=user_id, calls=calls)
     return known
 
 
@@ -44,10 +50,17 @@ async def suspend(database: Database, board: Switchboard, app_id: str, actor: Ac
     """
     async with database.begin() as connection:
         known = await suspend_app(connection, app_id, suspended=True)
-    while True:
-        async with database.hot() as driver:
-            calls = await unfinished_of_app(driver, app_id, BATCH)
-        if not calls:
-            return known
+    tried: set[UUID] = set()
+    while calls := await _unfinished(database, app_id):
+        if tried.issuperset(calls):
+            logger("departures").warning("a suspended app still has calls", app_id=app_id, calls=len(calls))
+            break
         for call_id in calls:
             await board.do(app_id, call_id, End(actor, reason=EndReason.TERMINATED))
+        tried.update(calls)
+    return known
+
+
+async def _unfinished(database: Database, app_id: str) -> list[UUID]:
+    async with database.hot() as driver:
+        return await unfinished_of_app(driver, app_id, BATCH)

@@ -1,4 +1,7 @@
+from uuid import UUID
+
 import pytest
+from structlog.testing import capture_logs
 
 from service.core.calls import Actor
 from service.core.vocabulary import ActorType, EndReason, LegState, RingState, StopReason
@@ -145,3 +148,23 @@ async def test_what_is_told_of_a_departure_names_who_did_it(everybody):
     removed = [e for told in desk.told for e in told.envelopes if e.type == "participant.removed"]
     assert len(removed) == 1
     assert '"id":"key_1"' in removed[0].text
+
+
+class Deaf:
+    """A board that ends no call."""
+
+    async def do(self, *_command):
+        return None
+
+
+async def test_calls_that_cannot_be_ended_are_left_and_logged(everybody):
+    desk = everybody
+    call = (await desk.dial("anna", "ben")).call
+    with capture_logs() as logs:
+        assert await suspend(desk.database, Deaf(), APP, KEY)
+        await delete_user(desk.database, Deaf(), APP, "ben", KEY)
+    assert [(line["log_level"], line["event"]) for line in logs] == [
+        ("warning", "a suspended app still has calls"),
+        ("warning", "a deleted user is still in calls"),
+    ]
+    assert (logs[0]["calls"], logs[1]["calls"]) == (1, [UUID(call.id)])
