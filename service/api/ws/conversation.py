@@ -124,6 +124,8 @@ class Conversation(Reader):
             self._do(partial(self._hello, message))
         elif self._inbox is None or len(self._inbox) < self._deps.config.pending_commands:
             self._do(partial(self._later, message))
+        else:
+            self._say(_error(rate_limited(RETRY_AFTER_S), _id_of(message)))
 
     def _take(self, frame: Frame) -> None:
         if isinstance(frame, Ping):
@@ -149,7 +151,7 @@ class Conversation(Reader):
     async def _command(self, frame: Frame) -> None:
         session = self._session
         if session is None:
-            return
+            raise RuntimeError("a command without a session")
         session.corked = True  # what the command tells this client goes out with its result
         try:
             answer = await self._answer(frame, session)
@@ -164,7 +166,7 @@ class Conversation(Reader):
     async def _answer(self, frame: Frame, session: Session) -> dict[str, Any]:
         admitted = self._admitted
         if admitted is None:
-            return {}
+            raise RuntimeError("a command before the welcome")
         if isinstance(frame, RtcDescription | RtcCandidates):
             return await relay(self._deps.relay, session, frame)
         app = await self._deps.api.book.app(admitted.principal.app_id)
@@ -289,6 +291,14 @@ def _object(message: bytes) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise RefusedError(Code.INVALID_REQUEST, "a frame is a JSON object")
     return data
+
+
+def _id_of(message: bytes) -> object:
+    """The `id` of a frame that is not looked at any further."""
+    try:
+        return _object(message).get("id")
+    except RefusedError:
+        return None
 
 
 def _frame(data: dict[str, Any]) -> Frame:

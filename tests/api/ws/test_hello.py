@@ -113,6 +113,20 @@ async def test_frames_behind_the_hello_are_answered_behind_the_welcome(running_s
         assert orjson.loads(await socket.recv())["id"] == 1
 
 
+async def test_every_frame_behind_the_hello_is_answered_also_when_there_are_too_many(running_service):
+    numbers = range(200)
+    async with raw_socket(running_service.ws_url) as socket:
+        await socket.send(orjson.dumps(hello(running_service.token("ann"))).decode())
+        for number in numbers:
+            await socket.send(orjson.dumps({"type": "ping", "id": number}).decode())
+        answers = [orjson.loads(await socket.recv()) for _ in range(len(numbers) + 1)]
+    assert sum(answer["type"] == "welcome" for answer in answers) == 1
+    assert sorted(answer["id"] for answer in answers if "id" in answer) == list(numbers)
+    refused = [answer["problem"] for answer in answers if answer["type"] == "error"]
+    assert {problem["code"] for problem in refused} == {"rate_limited"}
+    assert refused[0]["retry_after_s"] == 1
+
+
 async def test_55_a_token_that_expires_cuts_nobody_off(running_service):
     token = running_service.token("ann", ttl_s=1)
     ann = await phone_at(running_service, "ann", token=token)
