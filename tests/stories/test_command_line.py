@@ -9,6 +9,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
+from service.cli import main
 from service.config import Settings, SettingsError, load_settings, refuse_unknown, settings_table
 from tests.fixtures.feeds import asked
 from tests.fixtures.serving import client
@@ -89,23 +90,6 @@ async def test_the_doctor_names_what_is_wrong(tmp_path):
     assert "hunter2" not in out
 
 
-async def test_a_misspelt_variable_is_refused_by_its_name():
-    code, out, err = await command("serve", "--port", "0", prot="1")
-    assert (code, out) == (1, "")
-    assert err == "hookswitch: HOOKSWITCH_PROT: there is no such setting (perhaps HOOKSWITCH_PORT is meant)\n"
-
-
-async def test_it_tells_its_version():
-    code, out, err = await command("--version")
-    assert (code, out, err) == (0, f"hookswitch {version('hookswitch')}\n", "")
-
-
-async def test_an_unknown_option_is_told_with_the_way_to_help():
-    code, _, err = await command("serve", "--prot", "1")
-    assert code == 2
-    assert "No such option" in err
-
-
 @pytest.fixture
 def no_settings(monkeypatch, tmp_path):
     for name in os.environ:
@@ -113,6 +97,24 @@ def no_settings(monkeypatch, tmp_path):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_a_misspelt_variable_is_refused_by_its_name(no_settings, monkeypatch, capsys):
+    monkeypatch.setenv("HOOKSWITCH_PROT", "1")
+    assert main(["serve", "--port", "0"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "hookswitch: HOOKSWITCH_PROT: there is no such setting (perhaps HOOKSWITCH_PORT is meant)\n"
+
+
+def test_it_tells_its_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"hookswitch {version('hookswitch')}\n"
+
+
+def test_an_unknown_option_is_told_with_the_way_to_help(capsys):
+    assert main(["serve", "--prot", "1"]) == 2
+    assert "No such option" in capsys.readouterr().err
 
 
 def test_the_command_line_goes_over_the_environment_over_the_file(no_settings, monkeypatch):
