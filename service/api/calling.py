@@ -111,7 +111,7 @@ async def create(asker: Asker, body: CreateCall, key: str | None = None) -> Answ
     )
     outcome = await asker.deps.switchboard.dial(request)
     call = _call_of(outcome)
-    if not call.ended:
+    if outcome.changed and not call.ended:
         await make_room(
             asker.deps.database, asker.deps.switchboard, call, initiator, principal.actor, body.call_waiting
         )
@@ -185,6 +185,10 @@ async def check_token_of_call(deps: Deps, principal: Principal) -> None:
 
 async def do(asker: Asker, call_id: UUID, command: Command) -> Call:
     """Let the machine decide. Whoever may not see the call is told that there is none. Raises `TokenError`, too."""
+    return _call_of(await _done(asker, call_id, command))
+
+
+async def _done(asker: Asker, call_id: UUID, command: Command) -> Outcome:
     principal = asker.principal
     if principal.call_id == str(call_id):
         await check_token_of_call(asker.deps, principal)
@@ -192,7 +196,7 @@ async def do(asker: Asker, call_id: UUID, command: Command) -> Call:
     may = may_join if isinstance(command, Join) else may_see
     if outcome.call is None or not may(principal, outcome.call):
         raise _nowhere()
-    return _call_of(outcome)
+    return outcome
 
 
 def _call_of(outcome: Outcome) -> Call:
@@ -211,8 +215,11 @@ def _who(asker: Asker, body: Act, otherwise: str | None = None) -> tuple[str, st
 async def answer(asker: Asker, call_id: UUID, body: AnswerCall) -> Answered:
     """Take the call (scenarios 4 to 6, 12, 21)."""
     user_id, device_id = _who(asker, body)
-    call = await do(asker, call_id, Answer(asker.principal.actor, user_id, device_id))
-    return await _in(asker, call, user_id, device_id, body)
+    outcome = await _done(asker, call_id, Answer(asker.principal.actor, user_id, device_id))
+    call = _call_of(outcome)
+    if outcome.changed:
+        await _make_room(asker, call, user_id, body)
+    return await _in(asker, call, user_id, device_id)
 
 
 async def join(asker: Asker, call_id: UUID, body: JoinCall) -> Answered:
@@ -222,15 +229,23 @@ async def join(asker: Asker, call_id: UUID, body: JoinCall) -> Answered:
     invited = principal.is_backend or principal.call_id == str(call_id)
     role = Role.PUBLISHER if principal.is_backend else principal.role
     person = Person(user_id, role=role, name=principal.name) if invited else None
-    call = await do(asker, call_id, Join(principal.actor, user_id, device_id, person=person))
+    outcome = await _done(asker, call_id, Join(principal.actor, user_id, device_id, person=person))
+    call = _call_of(outcome)
+    held = (leg := call.leg(user_id)) is not None and leg.held
     call = await take_back(asker.deps.switchboard, call, user_id, principal.actor)
-    return await _in(asker, call, user_id, device_id, body)
+    if outcome.changed or held:
+        await _make_room(asker, call, user_id, body)
+    return await _in(asker, call, user_id, device_id)
 
 
-async def _in(asker: Asker, call: Call, user_id: str, device_id: str | None, body: AnswerCall) -> Answered:
-    """The user is in the call now: put other calls aside, and hand out what is needed to connect."""
+async def _make_room(asker: Asker, call: Call, user_id: str, body: AnswerCall) -> None:
+    """The user has just come into this call: put their other calls aside. A repeated command does nothing to them."""
     deps = asker.deps
     await make_room(deps.database, deps.switchboard, call, user_id, asker.principal.actor, body.call_waiting)
+
+
+async def _in(asker: Asker, call: Call, user_id: str, device_id: str | None) -> Answered:
+    """What the user needs to connect to the call that it is in."""
     return {"call": call_snapshot(call), "connection": await connection_of(asker, call, user_id, device_id)}
 
 

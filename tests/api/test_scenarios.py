@@ -103,6 +103,39 @@ async def test_21_a_waiting_call_is_answered_and_the_first_is_ended(front):
     assert (ended["state"], ended["end_reason"], going_on["state"]) == ("ended", "hangup", "connecting")
 
 
+async def test_21_what_is_repeated_does_nothing_to_the_other_call(front):
+    await front.set(call_waiting=True)
+    dial = {"initiator": "ben", "participants": ["ana"], "device_id": "ben-1"}
+    first = (await front.post("/calls", dial, headers={"idempotency-key": "k1"})).json()["call"]
+    await front.post(f"/calls/{first['id']}/answer", {"user_id": "ana", "device_id": "ana-1"})
+    second = await front.call("cleo", "ben")
+    body = {"user_id": "ben", "device_id": "ben-1"}
+    await front.post(f"/calls/{second['id']}/answer", body)
+
+    async def stands():
+        ours = [call["legs"] for call in await front_calls(front, first, second)]
+        return [(leg["state"], leg["held"]) for legs in ours for leg in legs if leg["user_id"] == "ben"]
+
+    before = await stands()
+    assert before == [("answered", True), ("answered", False)]
+    again = await front.post("/calls", dial, headers={"idempotency-key": "k1"})
+    assert (again.json()["call"]["id"], await stands()) == (first["id"], before)
+    for repeated in ("answer", "join"):
+        ending = {**body, "call_waiting": "end_and_accept"}
+        assert (await front.post(f"/calls/{second['id']}/{repeated}", ending)).status_code == 200
+        assert await stands() == before, repeated
+
+
+async def test_21_a_late_repeat_of_an_answer_holds_nothing(front):
+    await front.set(call_waiting=True)
+    first = await front.talking("ana", "ben")
+    second = await front.call("cleo", "ben")
+    body = {"user_id": "ben", "device_id": "ben-1"}
+    for call in (second, first):
+        assert (await front.post(f"/calls/{call['id']}/answer", body)).status_code == 200
+    assert [call["legs"][1]["held"] for call in await front_calls(front, first, second)] == [True, False]
+
+
 async def front_calls(front, *calls):
     return [(await front.http.get(f"/v1/calls/{call['id']}")).json() for call in calls]
 
