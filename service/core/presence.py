@@ -62,6 +62,11 @@ class KnownDevice:
     last_seen_at: datetime | None = None
     app_version: str | None = None
 
+    @property
+    def seen_at(self) -> datetime | None:
+        """When it last came or went: one that is on a socket was seen no later than it came there."""
+        return max((at for at in (self.last_seen_at, self.connected_since) if at), default=None)
+
 
 @dataclass(slots=True, frozen=True)
 class Companion:
@@ -231,13 +236,19 @@ def _outside_claims(outside: Iterable[External]) -> Iterator[_Claim]:
 def _activity(call: Call, leg: Leg) -> tuple[Activity, datetime | None]:
     if leg.pending:
         rung = leg.ringing_at is not None or any(ring.state in TAKEN_RING for ring in leg.open_rings())
-        return (Activity.RINGING, leg.ringing_at or leg.invited_at) if rung else (Activity.IDLE, None)
+        return (Activity.RINGING, _rings_since(leg)) if rung else (Activity.IDLE, None)
     if call.answered_at is None:
         return Activity.DIALING, leg.answered_at
     if call.active_at is None or not leg.in_media:
         return Activity.CONNECTING, max(call.answered_at, leg.answered_at or call.answered_at)
     talking = Activity.IN_CONFERENCE if call.group else Activity.IN_CALL
     return talking, max(call.active_at, leg.connected_at or call.active_at)
+
+
+def _rings_since(leg: Leg) -> datetime:
+    """When the first alert was taken; an acknowledgement that comes later changes nothing about it."""
+    sent = [ring.sent_at for ring in leg.rings if ring.attempt == leg.attempt and ring.sent_at]
+    return min([*sent, *([leg.ringing_at] if leg.ringing_at else [])], default=leg.invited_at)
 
 
 def _busy_with(facts: Facts, engagements: list[tuple[Call, Leg]], outside: list[External]) -> tuple[Companion, ...]:
@@ -263,7 +274,7 @@ def _device(device: KnownDevice, engagements: list[tuple[Call, Leg]]) -> DeviceP
             state, call_id = DeviceState.BUSY, call.id
         elif state is not DeviceState.BUSY and ring and ring.state in TAKEN_RING:
             state, call_id = DeviceState.RINGING, call.id
-    return DevicePresence(device.device_id, device.platform, state, call_id, device.app_version, device.last_seen_at)
+    return DevicePresence(device.device_id, device.platform, state, call_id, device.app_version, device.seen_at)
 
 
 def _reachable(facts: Facts) -> Reachable:
@@ -275,5 +286,5 @@ def _reachable(facts: Facts) -> Reachable:
 
 
 def _last_seen(facts: Facts) -> datetime | None:
-    seen = [device.last_seen_at for device in facts.devices if device.last_seen_at]
+    seen = [device.seen_at for device in facts.devices if device.seen_at]
     return max([*seen, *([facts.last_seen_at] if facts.last_seen_at else [])], default=None)

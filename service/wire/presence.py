@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from service.core.cti import Format, mapped
-from service.core.presence import Activity, Companion, DeviceState, Presence, Reachable, State
+from service.core.presence import SERVICE, Activity, Companion, DeviceState, Presence, Reachable, State
 from service.core.vocabulary import Platform
 from service.wire.shapes import Body, Flag, Moment, View, Whole
 from service.wire.texts import DeviceId, Name, UserId
@@ -42,6 +42,8 @@ class PresenceBody(Body):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.source == SERVICE:
+            raise ValueError("source: service is the service's own name")
         if not (self.state or self.activity or self.do_not_disturb or self.away or self.busy_with):
             raise ValueError("say at least one of state, activity, do_not_disturb, away, busy_with")
         if self.busy_with and self.state not in {None, State.BUSY}:

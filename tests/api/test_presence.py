@@ -127,6 +127,7 @@ BAD = (
     {"source": "x", "expires_in_s": 60},
     {"source": "x", "away": True},
     {"away": True, "expires_in_s": 60},
+    {"source": "service", "away": True, "expires_in_s": 60},
     {"source": "", "away": True, "expires_in_s": 60},
     {"source": "a b", "away": True, "expires_in_s": 60},
     {"source": "x", "away": True, "expires_in_s": 0},

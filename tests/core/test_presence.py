@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from service.core.calls import Policy
-from service.core.commands import Ack, Answer, Cancel, Device, DeviceDisconnected, HangUp, MediaConnected
+from service.core.commands import Ack, Answer, Cancel, Decline, Device, DeviceDisconnected, HangUp, MediaConnected
 from service.core.presence import (
     Activity,
     Companion,
@@ -107,7 +107,7 @@ def test_whose_device_rings_is_not_busy_unless_the_app_says_so():
     story.do(Ack, "ben", 1)
     told = of("ben", story.call)
     assert looks(told) == ("online", "ringing")
-    assert (told.busy_with, told.since) == ((), at(1))
+    assert (told.busy_with, told.since) == ((), at(0))
     assert told.devices[0].state is DeviceState.RINGING
     assert told.devices[0].call_id == CALL_ID
     assert not told.second_ring
@@ -126,6 +126,32 @@ def test_ringing_begins_when_an_alert_was_taken():
     assert told.devices[0].state is DeviceState.ONLINE
     nowhere = Story(nobody_home("ben"))
     assert looks(of("ben", nowhere.call, online=None)) == ("offline", "idle")
+
+
+def test_an_acknowledgement_does_not_move_the_moment_since_when_it_rings():
+    """It is told by no presence.changed, so it may change nothing."""
+    story = Story(two_devices("ben"))
+    before = of("ben", story.call)
+    assert (looks(before), before.since) == (("online", "ringing"), at(0))
+    for second, name in ((3, "ben-phone"), (5, "ben-tablet")):
+        story.do(Ack, "ben", second, device=name)
+        assert of("ben", story.call).since == at(0)
+
+
+def test_the_next_attempt_rings_since_its_own_alert():
+    story = Story("ben", "cem")
+    story.do(Decline, "ben", 2)
+    story.do(Answer, "cem", 3)
+    story.invite(9, "ben")
+    assert of("ben", story.call).since == at(9)
+
+
+def test_who_is_connected_was_seen_when_it_came_at_least():
+    told = of("ben", online=7)
+    assert (told.last_seen_at, told.devices[0].last_seen_at) == (at(7), at(7))
+    told = presence(Facts("ben", devices=(device("a", online=7, seen=3), device("b", online=5, seen=8))), NOW)
+    assert [seen.last_seen_at for seen in told.devices] == [at(7), at(8)]
+    assert told.last_seen_at == at(8)
 
 
 def test_a_phone_that_rings_by_push_rings_since_it_said_so():
