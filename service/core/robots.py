@@ -52,6 +52,11 @@ class Script:
     ack: bool = True
     error: str | None = None
 
+    @property
+    def device(self) -> str | None:
+        """Its one device, which is always connected."""
+        return None if self.offline else TEST_DEVICE
+
 
 @dataclass(slots=True, frozen=True)
 class _Part:

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.calls import Call
 from service.core.presence import Activity, Companion, External, Facts, KnownDevice, State
+from service.core.robots import script
 from service.core.vocabulary import Platform
 from service.store.database import Driver
 from service.store.tables import presence_sources
@@ -21,6 +22,7 @@ from service.wire.presence import PresenceBody
 
 FACTS = """
 SELECT clock_timestamp() AS now,
+  (SELECT created_at FROM apps WHERE id = $1) AS opened,
   (SELECT json_agg(json_build_array(
        u.id, u.do_not_disturb, u.email IS NOT NULL OR u.phone IS NOT NULL, u.last_seen_at, u.seq,
        (SELECT k.ended_at FROM call_users j JOIN calls k ON k.id = j.call_id
@@ -72,8 +74,11 @@ class Known:
     overdue: tuple[UUID, ...] = ()
 
 
-async def read_facts(driver: Driver, app_id: str, user_ids: list[str]) -> Known:
-    """Everything presence is made of, for these users, in the order of `user_ids`."""
+async def read_facts(driver: Driver, app_id: str, user_ids: list[str], *, sandbox: bool = False) -> Known:
+    """Everything presence is made of, for these users, in the order of `user_ids`.
+
+    In a `sandbox` app test users are known without anybody's doing, and connected since the app was made.
+    """
     (row,) = await driver.fetch(FACTS, app_id, user_ids)
     found: dict[str, Facts] = {}
     for user_id, dnd, fallback, seen, seq, idle_since in _people.decode(row["people"] or "[]"):
@@ -85,10 +90,27 @@ async def read_facts(driver: Driver, app_id: str, user_ids: list[str]) -> Known:
             idle_since=_utc(idle_since),
             seq=seq,
         )
+    robots = _robots(user_ids) if sandbox else {}
+    for user_id in robots:
+        found.setdefault(user_id, Facts(user_id))
     overdue = _add_calls(found, row["calls"])
     _add_devices(found, row["devices"], row["online"])
+    for user_id, device_id in robots.items():
+        if device_id and row["opened"]:
+            found[user_id] = _connected(found[user_id], device_id, row["opened"].astimezone(UTC))
     _add_said(found, row["said"])
     return Known(row["now"], {user_id: found[user_id] for user_id in user_ids if user_id in found}, overdue)
+
+
+def _robots(user_ids: list[str]) -> dict[str, str | None]:
+    """The test users among these, and the device that each has."""
+    plans = {user_id: script(user_id) for user_id in user_ids}
+    return {user_id: plan.device for user_id, plan in plans.items() if plan and plan.error is None}
+
+
+def _connected(facts: Facts, device_id: str, since: datetime) -> Facts:
+    others = tuple(device for device in facts.devices if device.device_id != device_id)
+    return replace(facts, devices=(*others, KnownDevice(device_id, Platform.WEB, connected_since=since)))
 
 
 def _add_calls(found: dict[str, Facts], text: str | None) -> tuple[UUID, ...]:

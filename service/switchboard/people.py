@@ -6,7 +6,7 @@ from uuid import UUID
 
 from service.core.calls import Actor, Call
 from service.core.commands import Answer, Command, Device, Dial, Invite, Join, Person, Slot
-from service.core.robots import TEST_DEVICE, script
+from service.core.robots import script
 from service.core.settings import AppSettings, policy_of
 from service.core.vocabulary import CallType, Role, Topology
 from service.store.calls import Idempotency
@@ -54,8 +54,8 @@ def person_of(directory: Directory, wanted: Wanted, settings: AppSettings) -> Pe
     robot = script(wanted.user_id) if settings.sandbox else None
     if robot is not None:
         known = True
-        if not robot.offline:
-            devices = (*devices, Device(TEST_DEVICE, connected=True))
+        if robot.device:
+            devices = (*devices, Device(robot.device, connected=True))
     return Person(
         user_id=wanted.user_id,
         role=wanted.role,

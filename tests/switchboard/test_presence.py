@@ -43,3 +43,22 @@ async def test_an_app_may_call_a_ringing_user_busy(database):
     call = (await desk.dial("anna", "ben")).call
     await desk.ack(call.id, "ben")
     assert (await seen(desk, "ben"))["ben"] == (State.BUSY, Activity.RINGING)
+
+
+async def test_test_users_are_there_before_anybody_has_called_them(database):
+    desk = await Desk(database, sandbox=True).open()
+    names = ("test:answer@3s", "test:silent", "test:busy", "test:offline", "test:juggle", "anna")
+    online, offline = (State.ONLINE, Activity.IDLE), (State.OFFLINE, Activity.IDLE)
+    assert await seen(desk, *names) == {**dict.fromkeys(names[:3], online), "test:offline": offline}
+    (robot,) = await look(desk.database, desk.board, APP, desk.settings, ["test:answer@3s"])
+    (device,) = robot.devices
+    assert (device.device_id, device.platform, device.state) == ("test-device", "web", "online")
+    assert robot.reachable == "connected"
+    assert robot.since == robot.last_seen_at == device.last_seen_at is not None
+    await desk.online("anna")
+    await desk.dial("anna", "test:answer@3s")
+    assert (await seen(desk, *names))["test:answer@3s"] == (State.ONLINE, Activity.RINGING)
+
+
+async def test_elsewhere_such_a_name_is_an_ordinary_user(desk):
+    assert await seen(desk, "test:answer") == {}
