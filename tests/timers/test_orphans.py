@@ -3,10 +3,10 @@
 import pytest
 
 from service.core.calls import SERVER
-from service.core.commands import MediaConnected, Settle
+from service.core.commands import Answer, MediaConnected, Settle
 from service.core.vocabulary import LegState
 from service.timers.leases import Orphans
-from tests.switchboard.desk import user
+from tests.switchboard.desk import Desk, user
 
 
 @pytest.fixture
@@ -52,6 +52,57 @@ async def test_who_comes_back_between_two_looks_keeps_its_place(desk, orphans, t
     assert await orphans.run_once() == 0
     await lose(desk, "a")
     assert await orphans.run_once() == 0, "it must be missing twice in a row"
+
+
+async def test_40_another_device_of_the_same_user_does_not_hold_the_place(desk, orphans, talking):
+    await desk.online("a", "a-tablet")
+    async with desk.database.hot() as driver:
+        await driver.execute("DELETE FROM connections WHERE device_id = 'a-1'")
+    await orphans.run_once()
+    assert await orphans.run_once() == 1
+    assert (await leg(desk, talking, "a")).state is LegState.RECONNECTING
+
+
+async def in_a_call(desk, who, device):
+    """That device talks, and has no socket."""
+    await desk.online("z")
+    call = (await desk.dial("z", who)).call
+    await desk.do(call.id, Answer(user(who), who, device))
+    for peer, place in (("z", "z-1"), (who, device)):
+        await desk.do(call.id, MediaConnected(user(peer), peer, place))
+    return call.id
+
+
+async def sandbox(desk):
+    async with desk.database.hot() as driver:
+        await driver.execute("""UPDATE apps SET settings = '{"sandbox": true}'""")
+
+
+async def test_a_test_user_of_a_sandbox_needs_no_socket(database):
+    desk = await Desk(database, sandbox=True).open()
+    await sandbox(desk)
+    call = await in_a_call(desk, "test:answer", "test-device")
+    for _ in range(3):
+        assert await Orphans(database, desk.board).run_once() == 0
+    assert (await leg(desk, call, "test:answer")).state is LegState.CONNECTED
+
+
+@pytest.mark.parametrize(
+    ("who", "device", "boxed"),
+    [
+        ("u", "test-device", False),
+        ("u", "test-device", True),
+        ("test:answer", "test-device", False),
+        ("test:answer", "phone", True),
+    ],
+)
+async def test_nobody_else_is_taken_for_one(desk, orphans, who, device, boxed):
+    if boxed:
+        await sandbox(desk)
+    call = await in_a_call(desk, who, device)
+    await orphans.run_once()
+    assert await orphans.run_once() == 1
+    assert (await leg(desk, call, who)).state is LegState.RECONNECTING
 
 
 async def test_whoever_never_had_a_socket_is_no_orphan(desk, orphans):
