@@ -30,6 +30,10 @@ class Users:
         """Forget a user; their calls end (scenario 60)."""
         await self._door.ask("DELETE", f"/users/{segment(user_id)}")
 
+    async def revoke_tokens(self, user_id: str) -> None:
+        """Refuse every token issued to that user so far, and close their sockets."""
+        await self._door.ask("POST", f"/users/{segment(user_id)}/revoke-tokens")
+
     async def put_device(self, user_id: str, device_id: str, platform: str = "web", **fields: Any) -> Device:
         """Register a device: `push`, `hardware_id`, `app_version`."""
         body = {"platform": platform, **fields}

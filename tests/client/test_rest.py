@@ -85,6 +85,7 @@ async def test_people_devices_and_tokens_under_odd_names(backend, running_servic
     token = await backend.users.token(ODD, ttl_s=60)
     async with Client(running_service.base_url, token.token) as odd:
         assert (await odd.presence.get(ODD)).state == "offline"
+    await backend.users.revoke_tokens(ODD)
     await backend.users.delete_device(ODD, ODD)
     assert await backend.users.devices(ODD) == []
     assert [u.user_id async for u in backend.users.all()] == [ODD]

@@ -58,6 +58,18 @@ async def test_60_a_deleted_users_sockets_are_closed_and_the_call_is_over(runnin
         assert (await running_service.http.get("/v1/users/bob/presence")).status_code == 404
 
 
+async def test_revoked_tokens_close_the_sockets_and_a_fresh_one_comes_back(running_service):
+    async with phones(running_service, "ann", "bob") as (ann, bob):
+        call = await ann.dial("bob")
+        await bob.do("call.answer", call)
+        assert (await running_service.http.post("/v1/users/bob/revoke-tokens", json={})).status_code == 204
+        assert await bob.bye() == 4401
+        again = await phone_at(running_service, "bob", bob.device)
+        assert [there["id"] for there in again.welcome["calls"]] == [call]
+        await again.do("call.hangup", call)
+        await again.close()
+
+
 async def test_60_a_deleted_users_sockets_are_closed_on_other_replicas_too(running_service, db_url):
     async with (
         service_in_loop(db_url) as other,
