@@ -464,9 +464,12 @@ def doctor(settings: Settings) -> list[Finding]:
         open_listener(settings.host, settings.port).close()
         findings.append(Finding(f"{settings.host}:{settings.port} is free to listen on"))
     except PortTakenError as error:
-        findings.append(Finding(f"{error} (that is fine when the service itself runs there)"))
-    findings.append(Finding("no TURN server is configured: calls through strict firewalls have no media"))
-    findings.append(Finding("no media worker is configured: calls are relayed, for up to four people"))
+        findings.append(Finding(f"{error} (that is fine when the service itself runs there)", note=True))
+    if not any(url.startswith("turn") for server in settings.ice_servers for url in server.urls):
+        findings.append(
+            Finding("no TURN server is configured: calls through strict firewalls have no media", note=True)
+        )
+    findings.append(Finding("calls are relayed, for up to four people: there is no media worker yet", note=True))
     return findings
 
 
