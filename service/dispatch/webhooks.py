@@ -34,13 +34,15 @@ class WebhooksConfig:
     """Bounds of the sender; times in seconds.
 
     `most_at_once` deliveries are claimed at a time by this process, `per_webhook` of them for one webhook, and one for
-    a webhook whose last attempt failed; failing webhooks together get half of all. A webhook's claims run out after
-    `lease_s`, which is longer than `run_s`, after which no further one of a run is begun, and one request together.
+    a webhook whose last attempt failed; failing webhooks together get half of all. Claims run out after `lease_s`, and
+    are renewed every `renew_s`, so that what a killed sender held is soon sent by another. No further delivery of a run
+    is begun after `run_s`.
     """
 
     most_at_once: int = 256
     per_webhook: int = 16
-    lease_s: float = 25.0
+    lease_s: float = 8.0
+    renew_s: float = 2.0
     run_s: float = 5.0
     hold_s: float = 390.0
     poll_s: float = 0.5
@@ -91,13 +93,16 @@ class WebhookSender:
         next run.
         """
         loop = asyncio.get_running_loop()
-        look = loop.time()
+        look = renewal = loop.time()
         try:
             while True:
                 if loop.time() >= look:
                     await self._look()
                     await self._poster.sweep()
                     look = loop.time() + self._config.poll_s
+                if loop.time() >= renewal:
+                    await self.renew()
+                    renewal = loop.time() + self._config.renew_s
                 await self._turn()
                 with suppress(TimeoutError):
                     async with asyncio.timeout_at(look):
@@ -105,6 +110,13 @@ class WebhookSender:
         except asyncio.CancelledError:
             await self._stop()
             raise
+
+    async def renew(self) -> None:
+        """Hold on to what is under way."""
+        held = [claim for run in self._lanes.values() for claim in run]
+        if held:
+            async with self._database.hot() as driver:
+                await store.renew(driver, held, self._config.lease_s)
 
     async def run_once(self, now: datetime | None = None) -> int:
         """Send everything that is due at `now` (default: by the database's clock) and wait for it.

@@ -1,16 +1,16 @@
 """Deliveries: which event goes to which webhook, claimed in order, recorded with what came of it.
 
 The save statements queue a row for every event and webhook (store/calls.py). A row is *due* when `next_attempt_at` has
-passed. Whoever claims it moves that moment to the end of its lease, so claimed rows are not due, and the claims of a
-crashed sender come back by themselves. Within one group, the events of one stream for one webhook, order is kept: a row
-is claimed only when no earlier one of its group is pending, or together with it; else it is put off until then. It is
-held back for `hold_s` seconds after it was queued at most.
+passed. Whoever claims it moves that moment to the end of its lease, so claimed rows are not due. Senders renew what
+they hold, and the claims of a crashed one soon come back by themselves. Within one group, the events of one stream for
+one webhook, order is kept: a row is claimed only when no earlier one of its group is pending, or together with it; else
+it is put off until then. It is held back for `hold_s` seconds after it was queued at most.
 
 Claims and results do not wait for the disk (`synchronous_commit` is off for their own transactions alone): what a crash
 of PostgreSQL takes back is sent again with the same id, which a receiver must expect anyway.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -25,9 +25,12 @@ FAILED: Literal["failed"] = "failed"
 State = Literal["pending", "delivered", "failed"]
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Claim:
-    """One delivery that is ours until `until`. `text` and `event_id` are `None` when the event has been pruned."""
+    """One delivery that is ours until `until`, which moves when the claim is renewed.
+
+    `text` and `event_id` are `None` when the event has been pruned.
+    """
 
     id: int
     webhook_id: UUID
@@ -148,6 +151,17 @@ WITH done AS (
 SELECT {SWIFT}
 """  # noqa: S608 - only constants of this module
 
+RENEW = f"""
+WITH renewed AS (
+  UPDATE deliveries d SET claimed_until = statement_timestamp() + make_interval(secs => $3::float8),
+                          next_attempt_at = statement_timestamp() + make_interval(secs => $3::float8)
+  FROM unnest($1::bigint[], $2::timestamptz[]) AS r(id, until)
+  WHERE d.id = r.id AND d.id = ANY ($1) AND d.state = 'pending' AND d.claimed_until = r.until
+  RETURNING d.id, d.claimed_until
+)
+SELECT swift.set_config, r.id, r.claimed_until FROM (SELECT {SWIFT}) AS swift LEFT JOIN renewed r ON true
+"""  # noqa: S608 - only constants of this module
+
 # A loose index scan: one step for each webhook that has anything pending, however much that is.
 DUE = """
 WITH RECURSIVE busy AS (
@@ -198,6 +212,14 @@ async def claim(
     rows = await driver.fetch(CLAIM, list(room), list(room.values()), now, lease_s, hold_s)
     claims = [Claim(*row[3:]) for row in rows if row["id"] is not None]
     return Claims(rows[0]["now"], claims, frozenset(rows[0]["held"] or ()))
+
+
+async def renew(driver: Driver, claims: Sequence[Claim], lease_s: float) -> None:
+    """Hold these claims for another `lease_s` seconds from now; those that are no longer ours stay as they are."""
+    rows = await driver.fetch(RENEW, [claim.id for claim in claims], [claim.until for claim in claims], lease_s)
+    until = {row["id"]: row["claimed_until"] for row in rows if row["id"] is not None}
+    for claim in claims:
+        claim.until = until.get(claim.id, claim.until)
 
 
 async def record(driver: Driver, results: Iterable[Result], now: datetime | None = None) -> None:

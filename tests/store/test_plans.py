@@ -72,6 +72,7 @@ HOT = {
     "forget sockets": (connections.REMOVE, "$calls"),
     "who has deliveries due": (deliveries.DUE, NULL),
     "claim deliveries": (deliveries.CLAIM, "$webhooks", "'{16}'", NULL, "25", "390"),
+    "renew claims": (deliveries.RENEW, "'{1,2,3}'", "'{now,now,now}'", "8"),
     "prune events": (retention.EVENTS, "'0'", "'7 days'", "1000"),
     "prune deliveries": (retention.DELIVERIES, "0", "'7 days'", "1000"),
     "prune keys": (retention.KEYS, "'1 day'", "1000"),
