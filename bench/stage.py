@@ -107,6 +107,7 @@ class Stage:
             f"Machine: {os.cpu_count()} cores ({processor()}), {memory:.0f} GiB, Linux {platform.release()}",
             f"Python {platform.python_version()}, PostgreSQL {database} with default settings (durable commits)",
             "Service, database and load generator share these cores; all traffic is on loopback.",
+            f"Load average when it began: {os.getloadavg()[0]:.1f} (what others do on the machine counts against us)",
         ]
 
 
