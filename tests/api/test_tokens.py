@@ -46,7 +46,7 @@ async def test_it_expires(front):
 
 async def test_data_has_at_most_a_kilobyte(front):
     await mint(front, data={"x": "y" * 1000})
-    problem(await front.post("/tokens", {"user_id": "anna", "data": {"x": "y" * 1024}}), 422, "invalid_request")
+    problem(await front.post("/tokens", {"user_id": "anna", "data": {"x": "y" * 1024}}), 413, "payload_too_large")
 
 
 BAD = (

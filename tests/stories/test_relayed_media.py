@@ -146,4 +146,4 @@ async def test_descriptions_have_a_limit(crowd):
     assert (await ann.ask("rtc.description", call_id=call, to="bob", description=large))["type"] == "result"
     assert (await bob.gets("rtc.description"))["description"] == large
     larger = {"type": "offer", "sdp": "a" * 65_537}
-    assert await ann.refused("rtc.description", call_id=call, to="bob", description=larger) == "invalid_request"
+    assert await ann.refused("rtc.description", call_id=call, to="bob", description=larger) == "payload_too_large"
