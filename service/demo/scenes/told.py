@@ -40,7 +40,12 @@ async def play(stage: Stage) -> None:
         "Call by call and person by person they came in order, from 1 and without a gap, and each carries the hash "
         "of the one before: nothing is missing and nothing was changed.",
         arrived.keys() == told.keys() and all(unbroken(events) for events in (*arrived.values(), *told.values())),
-        {stream: [event.seq for event in events] for stream, events in arrived.items() if not unbroken(events)},
+        {
+            f"{way} {stream}": [event.seq for event in events]
+            for way, streams in (("webhook", arrived), ("feed", told))
+            for stream, events in streams.items()
+            if not unbroken(events)
+        },
     )
     _retried(stage, receiver)
 
