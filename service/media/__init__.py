@@ -1,0 +1,1 @@
+"""Media: who carries it. `relayed` passes signals between the clients, `local` runs an SFU worker for each call."""
