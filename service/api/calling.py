@@ -99,7 +99,7 @@ async def create(asker: Asker, body: CreateCall, key: str | None = None) -> Answ
         initiator=initiator,
         participants=_wanted(asker, body.participants),
         call_type=body.call_type,
-        topology=_topology(body.topology),
+        topology=None if body.topology == "auto" else Topology(body.topology),
         role=principal.role,
         device_id=device_id,
         ring_timeout_s=body.ring_timeout_s,
@@ -131,12 +131,6 @@ async def _created(asker: Asker, outcome: Outcome, call: Call, initiator: str, d
 def _fingerprint(body: CreateCall) -> bytes:
     """The same for the same create, however its JSON is written (scenario 53)."""
     return hashlib.sha256(orjson.dumps(body.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).digest()
-
-
-def _topology(asked: str) -> Topology:
-    if asked == Topology.ROUTED:
-        raise RefusedError(Code.MEDIA_UNAVAILABLE, "there is no media worker; use the relayed topology")
-    return Topology.RELAYED
 
 
 def _wanted(asker: Asker, participants: tuple[str | Participant, ...]) -> tuple[Wanted, ...]:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from service.core.calls import Actor, Call, Leg
 from service.core.commands import Ack, Answer, Decline, HangUp, MediaConnected, UserCommand
-from service.core.robots import TEST_DEVICE, Action, Script, Step, script
+from service.core.robots import TEST_DEVICE, Action, Script, Step, is_robot, script
 from service.core.vocabulary import UNACKNOWLEDGED_RING, ActorType, LegState, Topology
 
 
@@ -37,15 +37,10 @@ def next_act(call: Call, user_id: str) -> Act | None:
         return None
     if leg.pending:
         return _while_ringing(leg, plan)
-    if leg.joined and _played(leg):
+    if leg.joined and is_robot(leg.user_id, leg.device_id):
         acts = [*_in_the_call(call, leg, plan.steps), *_left_over(call, leg)]
         return min(acts, key=lambda act: act.at, default=None)
     return None
-
-
-def _played(leg: Leg) -> bool:
-    """Whether this is a test user's leg, and not one that another device of that user took over."""
-    return script(leg.user_id) is not None and leg.device_id in {None, TEST_DEVICE}
 
 
 def _while_ringing(leg: Leg, plan: Script) -> Act | None:
@@ -67,7 +62,10 @@ def _in_the_call(call: Call, leg: Leg, steps: tuple[Step, ...]) -> Iterator[Act]
     if call.answered_at is None or not steps or steps[0].action is not Action.ANSWER:
         return
     since = max(call.answered_at, leg.answered_at or call.answered_at)
-    if call.topology is Topology.RELAYED:
+    if call.topology is Topology.ROUTED:
+        if leg.state is LegState.ANSWERED:
+            yield Act(since, MediaConnected(_self(leg), leg.user_id, TEST_DEVICE))
+    else:
         for other in call.legs:
             if other is not leg and other.joined and other.user_id not in leg.peers:
                 command = MediaConnected(_self(leg), leg.user_id, TEST_DEVICE, peer=other.user_id)
@@ -78,7 +76,7 @@ def _in_the_call(call: Call, leg: Leg, steps: tuple[Step, ...]) -> Iterator[Act]
 
 def _left_over(call: Call, leg: Leg) -> Iterator[Act]:
     """The hang-up of a robot that is among its like: nothing else would ever end the call."""
-    people = [other for other in call.legs if not _played(other)]
+    people = [other for other in call.legs if not is_robot(other.user_id, other.device_id)]
     if call.answered_at is None or any(person.live for person in people):
         return
     if people:

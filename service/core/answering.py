@@ -4,6 +4,7 @@ from service.core.calls import Actor, Leg
 from service.core.commands import Ack, Answer, Decline, Silence, Slot, UserCommand
 from service.core.ending import conclude
 from service.core.refusals import Code, Refusal
+from service.core.routing import grow, want_room
 from service.core.talking import come_up
 from service.core.turn import Turn, refuse
 from service.core.vocabulary import (
@@ -63,6 +64,7 @@ def accept(turn: Turn, command: UserCommand, leg: Leg, engaged: tuple[Slot, ...]
     turn.tell(EventType.ANSWERED, leg.user_id, device_id=command.device_id)
     if call.answered_at is None:
         _first_answer(turn, leg)
+    grow(turn)
     conclude(turn)
     return None
 
@@ -73,6 +75,7 @@ def _first_answer(turn: Turn, winner: Leg) -> None:
     turn.tell(EventType.CALL_ANSWERED, winner.user_id)
     for leg in call.legs:
         come_up(turn, leg)
+    want_room(turn)
     if call.policy.hunt:
         _stop_hunt(turn, winner)
 

@@ -36,7 +36,11 @@ SERVER = Actor(ActorType.SERVER, "hookswitch")
 
 @dataclass(slots=True, frozen=True)
 class Policy:
-    """The settings a call was dialled under, fixed for its life. Seconds unless said otherwise."""
+    """The settings a call was dialled under, fixed for its life. Seconds unless said otherwise.
+
+    `may_route`: a relayed call moves to a media worker when a third one is in. `media_start_s` is how long it may take
+    until a worker carries the call.
+    """
 
     ring_timeout_s: int = 60
     connect_timeout_s: int = 30
@@ -49,6 +53,8 @@ class Policy:
     hunt: bool = False
     notify_only: bool = False
     call_waiting: bool = False
+    may_route: bool = False
+    media_start_s: int = 15
 
 
 @dataclass(slots=True)
@@ -58,6 +64,33 @@ class Media:
     audio: bool = True
     video: bool = False
     screen: bool = False
+
+
+@dataclass(slots=True)
+class Stream:
+    """One thing that a participant of a routed call publishes: a camera, a microphone, a screen (O-11)."""
+
+    stream_id: str
+    kind: str
+    source: str
+    codec: str = ""
+    name: str | None = None
+    layers: list[str] = field(default_factory=list)
+    muted: bool = False
+
+
+@dataclass(slots=True)
+class Room:
+    """The media room of a routed call, while somebody is in it.
+
+    `epoch` counts its workers, `host` is the replica whose worker it is (`None`: wanted, nobody has it yet), `since`
+    the moment when that was so. `seen` is the number of the last report of this epoch (scenario 46).
+    """
+
+    since: datetime
+    epoch: int = 1
+    host: str | None = None
+    seen: int = 0
 
 
 @dataclass(slots=True)
@@ -85,7 +118,8 @@ class Ring:
 class Leg:
     """One participant of a call. `attempt` counts invitations and rejoins, from 1.
 
-    Tokens for this call that were issued before `tokens_from` are revoked (scenario 38).
+    Tokens for this call that were issued before `tokens_from` are revoked (scenario 38). `moved_at`: the call moved to
+    a media worker then, which has not heard of this participant yet.
     """
 
     user_id: str
@@ -114,7 +148,9 @@ class Leg:
     lost_at: datetime | None = None
     media_lost: bool = False
     tokens_from: datetime | None = None
+    moved_at: datetime | None = None
     peers: list[str] = field(default_factory=list)
+    streams: list[Stream] = field(default_factory=list)
     rings: list[Ring] = field(default_factory=list)
 
     @property
@@ -159,6 +195,7 @@ class Leg:
             self,
             media=replace(self.media),
             peers=list(self.peers),
+            streams=[replace(stream, layers=list(stream.layers)) for stream in self.streams],
             rings=[replace(ring) for ring in self.rings],
         )
 
@@ -193,6 +230,7 @@ class Call:
     alone_since: datetime | None = None
     warned: bool = False
     upgrade_from: str | None = None
+    room: Room | None = None
 
     @property
     def ended(self) -> bool:
@@ -225,7 +263,7 @@ class Call:
 
     def copy(self) -> "Call":
         """A copy that shares nothing mutable but `custom`, which is never changed."""
-        return replace(self, legs=[leg.copy() for leg in self.legs])
+        return replace(self, legs=[leg.copy() for leg in self.legs], room=replace(self.room) if self.room else None)
 
 
 def engaged_slots(call: Call) -> dict[str, int]:

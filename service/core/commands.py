@@ -1,9 +1,9 @@
 """What can be asked of a call. Commands are plain data; who may send which is decided in `rights`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from service.core.calls import Actor, Policy
+from service.core.calls import Actor, Policy, Stream
 from service.core.vocabulary import CallType, DeclineReason, EndReason, Role, Topology
 
 
@@ -162,6 +162,46 @@ class MediaLost(UserCommand):
 
 
 @dataclass(slots=True, frozen=True)
+class WorkerReport(UserCommand):
+    """What a media worker says of a participant's device; numbered within the epoch of its room (scenario 46)."""
+
+    epoch: int = 0
+    number: int = 0
+
+
+@dataclass(slots=True, frozen=True)
+class MediaUp(WorkerReport):
+    """The device's first connection to the worker came up (routed topology)."""
+
+
+@dataclass(slots=True, frozen=True)
+class MediaDown(WorkerReport):
+    """The device's last connection to the worker is lost or closed (routed topology)."""
+
+
+@dataclass(slots=True, frozen=True)
+class StreamReport(WorkerReport):
+    """Base: what became of a stream."""
+
+    stream: Stream = field(default_factory=lambda: Stream("", "", ""))
+
+
+@dataclass(slots=True, frozen=True)
+class StreamCreated(StreamReport):
+    """The first packets of a new stream arrived."""
+
+
+@dataclass(slots=True, frozen=True)
+class StreamChanged(StreamReport):
+    """A stream has another codec, other layers, or was muted."""
+
+
+@dataclass(slots=True, frozen=True)
+class StreamDestroyed(StreamReport):
+    """A stream is no longer published."""
+
+
+@dataclass(slots=True, frozen=True)
 class DeviceConnected(UserCommand):
     """A device of a participant came online (scenarios 18, 39)."""
 
@@ -209,6 +249,29 @@ class End(Command):
 
     user_id: str | None = None
     reason: EndReason = EndReason.TERMINATED
+
+
+@dataclass(slots=True, frozen=True)
+class OpenRoom(Command):
+    """A replica has a worker for the room's epoch. `adopts`: the worker ran before, under another replica (59)."""
+
+    host: str
+    epoch: int
+    adopts: bool = False
+
+
+@dataclass(slots=True, frozen=True)
+class LoseRoom(Command):
+    """The worker of that epoch died, or the replica whose it was (scenario 47)."""
+
+    epoch: int
+
+
+@dataclass(slots=True, frozen=True)
+class FailRoom(Command):
+    """No worker could be started for that epoch (scenario 48)."""
+
+    epoch: int
 
 
 @dataclass(slots=True, frozen=True)

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from service.core.calls import SERVER, Call, Leg
 from service.core.ending import conclude, end_call, miss, restate
+from service.core.routing import lose_media
 from service.core.turn import Cause, Turn
 from service.core.vocabulary import EndReason, EventType, LegState
 
@@ -23,6 +24,8 @@ class Timer(StrEnum):
     ALONE = "alone_grace"
     MAX_DURATION_WARNING = "max_duration_warning"
     MAX_DURATION = "max_duration"
+    MEDIA_START = "media_start"
+    MEDIA_MOVE = "media_move"
 
 
 CALL_TIMERS: Mapping[Timer, EndReason] = MappingProxyType(
@@ -30,6 +33,7 @@ CALL_TIMERS: Mapping[Timer, EndReason] = MappingProxyType(
         Timer.CALLER_LEASE: EndReason.CALLER_LOST,
         Timer.ALONE: EndReason.LAST_LEFT,
         Timer.MAX_DURATION: EndReason.MAX_DURATION,
+        Timer.MEDIA_START: EndReason.MEDIA_FAILED,
     },
 )
 
@@ -53,6 +57,8 @@ def dues(call: Call) -> Iterator[Due]:
         yield caller.lost_at + timedelta(seconds=policy.caller_lease_s), Timer.CALLER_LEASE, caller.user_id
     if call.alone_since:
         yield call.alone_since + timedelta(seconds=policy.alone_grace_s), Timer.ALONE, ""
+    if call.room and call.room.host is None:
+        yield call.room.since + timedelta(seconds=policy.media_start_s), Timer.MEDIA_START, ""
     if policy.max_duration_s and call.talk_since:
         end = call.talk_since + timedelta(seconds=policy.max_duration_s, milliseconds=-call.talk_ms)
         if not call.warned and policy.max_duration_s > WARN_BEFORE_S:
@@ -68,6 +74,8 @@ def _leg_dues(call: Call, leg: Leg) -> Iterator[Due]:
         yield since + timedelta(seconds=call.policy.connect_timeout_s), Timer.CONNECT, leg.user_id
     elif leg.state is LegState.RECONNECTING and leg.lost_at:
         yield leg.lost_at + timedelta(seconds=call.policy.reconnect_grace_s), Timer.RECONNECT, leg.user_id
+    elif leg.state is LegState.CONNECTED and leg.moved_at:
+        yield leg.moved_at + timedelta(seconds=call.policy.connect_timeout_s), Timer.MEDIA_MOVE, leg.user_id
 
 
 def settle(turn: Turn) -> None:
@@ -91,6 +99,8 @@ def _fire(turn: Turn, timer: Timer, leg: Leg | None) -> None:
         conclude(turn)
     elif timer is Timer.CONNECT and leg:
         _give_up(turn, leg, EndReason.CONNECT_TIMEOUT)
+    elif timer is Timer.MEDIA_MOVE and leg:
+        lose_media(turn, leg)
     elif timer is Timer.RECONNECT and leg:
         _give_up(turn, leg, EndReason.CONNECTION_LOST)
     else:

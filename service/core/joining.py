@@ -174,7 +174,8 @@ def move_device(turn: Turn, command: UserCommand, leg: Leg, _engaged: tuple[Slot
         leg.answered_at = turn.at
     else:
         leg.state, leg.answered_at, leg.connected_at = LegState.ANSWERED, turn.at, None
-    leg.device_id, leg.lost_at, leg.media_lost = command.device_id, None, False
+    leg.device_id, leg.lost_at, leg.media_lost, leg.moved_at = command.device_id, None, False, None
+    turn.end_streams(leg)
     for other in turn.call.legs:
         if leg.user_id in other.peers:
             other.peers.remove(leg.user_id)

@@ -20,21 +20,30 @@ from service.core.commands import (
     DeviceDisconnected,
     DeviceRemoved,
     End,
+    FailRoom,
     HangUp,
     Hold,
     Invite,
     Join,
+    LoseRoom,
     MediaChanged,
     MediaConnected,
+    MediaDown,
     MediaLost,
+    MediaUp,
     Mute,
+    OpenRoom,
     Remove,
     Settle,
     Signal,
     Silence,
     Slot,
+    StreamChanged,
+    StreamCreated,
+    StreamDestroyed,
     Upgrade,
     UserCommand,
+    WorkerReport,
 )
 from service.core.deadlines import settle
 from service.core.ending import restate
@@ -58,6 +67,16 @@ from service.core.leaving import (
     remove,
 )
 from service.core.refusals import Code, Refusal
+from service.core.routing import (
+    fail_room,
+    lose_room,
+    media_down,
+    media_up,
+    open_room,
+    stream_changed,
+    stream_created,
+    stream_destroyed,
+)
 from service.core.talking import (
     hold,
     media_changed,
@@ -147,6 +166,16 @@ TABLE: Mapping[type[UserCommand], Mapping[LegState, Rule]] = MappingProxyType({
                             late=over, canceled=over, gone=over, removed=removed_before),
     MediaLost:          row(pending=answer_first, joined=media_lost, refused=over, busy=over,
                             late=over, canceled=over, gone=over, removed=removed_before),
+    MediaUp:            row(pending=nothing, joined=media_up, refused=nothing, busy=nothing,
+                            late=nothing, canceled=nothing, gone=nothing, removed=nothing),
+    MediaDown:          row(pending=nothing, joined=media_down, refused=nothing, busy=nothing,
+                            late=nothing, canceled=nothing, gone=nothing, removed=nothing),
+    StreamCreated:      row(pending=nothing, joined=stream_created, refused=nothing, busy=nothing,
+                            late=nothing, canceled=nothing, gone=nothing, removed=nothing),
+    StreamChanged:      row(pending=nothing, joined=stream_changed, refused=nothing, busy=nothing,
+                            late=nothing, canceled=nothing, gone=nothing, removed=nothing),
+    StreamDestroyed:    row(pending=nothing, joined=stream_destroyed, refused=nothing, busy=nothing,
+                            late=nothing, canceled=nothing, gone=nothing, removed=nothing),
     DeviceConnected:    row(pending=device_connected, joined=device_connected, refused=nothing, busy=nothing,
                             late=nothing, canceled=nothing, gone=nothing, removed=nothing),
     DeviceDisconnected: row(pending=nothing, joined=device_disconnected, refused=nothing, busy=nothing,
@@ -157,6 +186,19 @@ TABLE: Mapping[type[UserCommand], Mapping[LegState, Rule]] = MappingProxyType({
 # fmt: on
 
 
+OF_THE_CALL: Mapping[type[Command], Callable[[Turn, Any], Refusal | None]] = MappingProxyType(
+    {
+        Remove: remove,
+        Mute: mute,
+        End: end,
+        OpenRoom: open_room,
+        LoseRoom: lose_room,
+        FailRoom: fail_room,
+    }
+)
+"""What concerns the call as a whole, whoever asks."""
+
+
 def decide(call: Call, command: Command, engaged: Engaged, now: datetime) -> Decision:
     """Apply a command to a call at a moment.
 
@@ -165,7 +207,8 @@ def decide(call: Call, command: Command, engaged: Engaged, now: datetime) -> Dec
     changed. Raises nothing: a "no" is `Decision.refusal`.
     """
     now = max(now, call.touched_at)
-    cause = Cause("command", NAMES[type(command)], command.actor)
+    by_worker = isinstance(command, WorkerReport | OpenRoom | LoseRoom | FailRoom)
+    cause = Cause("report" if by_worker else "command", NAMES[type(command)], command.actor)
     turn = Turn(call.copy(), now, cause)
     settle(turn)
     turn.set_time(now, cause)
@@ -188,13 +231,8 @@ def _apply(turn: Turn, command: Command, engaged: Engaged) -> Refusal | None:
         return refuse(Code.NOT_PARTICIPANT, "you are not in this call", command.user_id)
     if isinstance(command, Invite):
         return invite(turn, command, engaged)
-    if isinstance(command, Remove):
-        return remove(turn, command)
-    if isinstance(command, Mute):
-        return mute(turn, command)
-    if isinstance(command, End):
-        return end(turn, command)
-    return None
+    rule = OF_THE_CALL.get(type(command))
+    return rule(turn, command) if rule else None
 
 
 def _snake(name: str) -> str:
@@ -202,5 +240,5 @@ def _snake(name: str) -> str:
 
 
 NAMES: Mapping[type[Command], str] = MappingProxyType(
-    {kind: _snake(kind.__name__) for kind in (*TABLE, Invite, Remove, Mute, End, Settle)},
+    {kind: _snake(kind.__name__) for kind in (*TABLE, *OF_THE_CALL, Invite, Settle)},
 )

@@ -74,6 +74,11 @@ def script(user_id: str) -> Script | None:
     return _read(user_id, first, rest[0] if rest else None)
 
 
+def is_robot(user_id: str, device_id: str | None) -> bool:
+    """Whether a leg is a test user's own, and not one that another device of that user took over."""
+    return device_id in {None, TEST_DEVICE} and script(user_id) is not None
+
+
 def _part(text: str) -> _Part | None:
     match = PART.fullmatch(text)
     if match is None:

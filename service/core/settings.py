@@ -35,9 +35,13 @@ def policy_of(
     max_duration_s: int | None = None,
     hunt: bool = False,
     notify_only: bool = False,
+    may_route: bool = False,
 ) -> Policy:
-    """The policy of one call: the app's defaults with what the caller asked for."""
-    routed = topology is Topology.ROUTED
+    """The policy of one call: the app's defaults with what the caller asked for.
+
+    `may_route`: the call may move to a media worker when it grows, so that the routed limit counts.
+    """
+    routed = topology is Topology.ROUTED or may_route
     return Policy(
         ring_timeout_s=ring_timeout_s or settings.ring_timeout_s,
         connect_timeout_s=settings.connect_timeout_s,
@@ -50,4 +54,5 @@ def policy_of(
         hunt=hunt,
         notify_only=notify_only,
         call_waiting=settings.call_waiting,
+        may_route=may_route,
     )

@@ -17,20 +17,20 @@ from service.core.vocabulary import CallType, EventType, LegState, Topology
 
 
 def media_connected(turn: Turn, command: MediaConnected, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
-    """This device's media came up: the leg's own report makes it `connected` (relayed topology)."""
+    """This device's media came up: the leg's own report makes it `connected`; in a routed call with no peer named."""
     if leg.device_id is None:
         leg.device_id = command.device_id
     if leg.device_id is None and turn.call.topology is Topology.RELAYED:
         return refuse(Code.INVALID_REQUEST, "say which device is connected", leg.user_id)
     if command.device_id != leg.device_id:
         return refuse(Code.ALREADY_ANSWERED, "another device of yours is in the call", leg.user_id)
-    if command.peer is not None:
+    if command.peer is not None and turn.call.topology is Topology.RELAYED:
         other = turn.call.leg(command.peer)
         if other is None or not other.joined or other is leg:
             return refuse(Code.NOT_PARTICIPANT, "the peer is not in the call", command.peer)
         if command.peer not in leg.peers:
             leg.peers.append(command.peer)
-    leg.media_lost, leg.lost_at = False, None
+    leg.media_lost, leg.lost_at, leg.moved_at = False, None, None
     if leg.state is LegState.ANSWERED:
         leg.connected_at = turn.at
         come_up(turn, leg)
@@ -49,7 +49,7 @@ def come_up(turn: Turn, leg: Leg) -> None:
 
 def media_lost(turn: Turn, command: MediaLost, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
     """Media with one peer, or with all, broke; with the last one gone the leg is `reconnecting`."""
-    if command.device_id != leg.device_id or _had_left(turn, leg, command.peer):
+    if command.device_id != leg.device_id or _had_left(turn, leg, command.peer) or _before_the_move(turn, command):
         return None
     leg.peers = [peer for peer in leg.peers if command.peer not in {None, peer}]
     if leg.state is LegState.ANSWERED:
@@ -68,6 +68,11 @@ def _had_left(turn: Turn, leg: Leg, peer: str | None) -> bool:
         return False
     other = turn.call.leg(peer)
     return other is None or not other.joined
+
+
+def _before_the_move(turn: Turn, command: MediaLost) -> bool:
+    """Media between the clients ends when a worker takes over; that is no loss."""
+    return command.peer is not None and turn.call.topology is Topology.ROUTED
 
 
 def media_changed(turn: Turn, command: MediaChanged, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:

@@ -4,7 +4,7 @@ Rules change the draft only through this class, so that no change goes untold.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -142,6 +142,14 @@ class Turn:
         """Give one alert its stop."""
         ring.state, ring.stop_reason, ring.ended_at = RingState.STOPPED, reason, self.at
 
+    def end_streams(self, leg: Leg) -> None:
+        """Tell the end of all that this participant published."""
+        gone, leg.streams = leg.streams, []
+        for stream in gone:
+            self.tell(EventType.STREAM_DESTROYED, leg.user_id, stream=asdict(stream))
+        if any(stream.source == "screen" for stream in gone):
+            leg.media.screen = False
+
     def finish_leg(
         self,
         leg: Leg,
@@ -158,8 +166,9 @@ class Turn:
         leg.state, leg.end_reason, leg.by, leg.ended_at = state, reason, by, self.at
         leg.decline_reason = decline
         leg.ring_deadline = None
-        leg.lost_at, leg.media_lost, leg.held, leg.peers = None, False, False, []
+        leg.lost_at, leg.media_lost, leg.moved_at, leg.held, leg.peers = None, False, None, False, []
         self.stop_rings(leg, stop)
+        self.end_streams(leg)
         if self.call.upgrade_from == leg.user_id:
             self.call.upgrade_from = None
         for other in self.call.legs:

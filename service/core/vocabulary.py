@@ -168,6 +168,9 @@ class EventType(StrEnum):
     UPGRADE_REQUESTED = "participant.upgrade_requested"
     UPGRADED = "participant.upgraded"
     SIGNAL_SENT = "signal.sent"
+    STREAM_CREATED = "stream.created"
+    STREAM_CHANGED = "stream.changed"
+    STREAM_DESTROYED = "stream.destroyed"
 
 
 PENDING_LEG = frozenset({LegState.INVITED, LegState.RINGING})

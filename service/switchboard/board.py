@@ -13,7 +13,7 @@ from service.core.machine import NAMES, decide
 from service.core.refusals import Code, Refusal
 from service.core.settings import AppSettings
 from service.core.turn import Decision
-from service.core.vocabulary import EndReason
+from service.core.vocabulary import EndReason, Topology
 from service.store import calls as store
 from service.store.calls import Change, Claimed, Idempotency, Stored
 from service.store.database import ConflictError, Database, Driver
@@ -73,17 +73,23 @@ Counted = Callable[[str, str], None]
 
 
 class Switchboard:
-    """Load, decide, save, tell. Remembers nothing of any call between two commands."""
+    """Load, decide, save, tell. Remembers nothing of any call between two commands.
+
+    `workers`: there are media workers, so that calls can be routed.
+    """
 
     def __init__(
         self,
         database: Database,
         listeners: Iterable[Listener] = (),
         counted: Counted = lambda _command, _outcome: None,
+        *,
+        workers: bool = False,
     ) -> None:
         self._database = database
         self._listeners = tuple(listeners)
         self._counted = counted
+        self._workers = workers
 
     async def do(
         self,
@@ -131,7 +137,10 @@ class Switchboard:
 
     async def dial(self, request: DialRequest) -> Outcome:
         """Create a call and ring everybody in it, or say why not (scenarios 1 to 3, 20 to 27, 42, 53)."""
-        outcome = await self._dialled(request)
+        if request.topology is Topology.ROUTED and not self._workers:
+            outcome = Outcome(None, Refusal(Code.MEDIA_UNAVAILABLE, "there are no media workers; use relayed"))
+        else:
+            outcome = await self._dialled(request)
         self._counted("dial", outcome.code)
         return outcome
 
@@ -165,7 +174,7 @@ class Switchboard:
         directory: Directory,
     ) -> Outcome | Instead | None:
         """One try; `None` when a race was lost and everything must be read again."""
-        command = dial_command(request, directory, str(new_id()))
+        command = dial_command(request, directory, str(new_id()), workers=self._workers)
         if instead := await self._in_the_way(driver, request, command, directory):
             return instead
         decision = dial(command, elsewhere(directory, None), directory.now)

@@ -7,6 +7,7 @@ from uuid import UUID
 from service.core.calls import Actor, Call
 from service.core.commands import Answer, Command, Device, Dial, Invite, Join, Person, Slot
 from service.core.robots import script
+from service.core.routing import topology_for
 from service.core.settings import AppSettings, policy_of
 from service.core.vocabulary import CallType, Role, Topology
 from service.store.calls import Idempotency
@@ -23,7 +24,7 @@ class Wanted:
 
 @dataclass(slots=True, frozen=True)
 class DialRequest:
-    """A create as asked for: whose app, who calls whom, and how. Times in seconds."""
+    """A create as asked for: whose app, who calls whom, and how. Times in seconds; `topology` `None` is `auto`."""
 
     app_id: str
     settings: AppSettings
@@ -31,7 +32,7 @@ class DialRequest:
     initiator: str
     participants: tuple[Wanted, ...]
     call_type: CallType = CallType.AUDIO_VIDEO
-    topology: Topology = Topology.RELAYED
+    topology: Topology | None = None
     role: Role = Role.PUBLISHER
     device_id: str | None = None
     ring_timeout_s: int | None = None
@@ -70,8 +71,9 @@ def person_of(directory: Directory, wanted: Wanted, settings: AppSettings) -> Pe
     )
 
 
-def dial_command(request: DialRequest, directory: Directory, call_id: str) -> Dial:
-    """The machine's command for a create."""
+def dial_command(request: DialRequest, directory: Directory, call_id: str, *, workers: bool) -> Dial:
+    """The machine's command for a create; `workers`: there are media workers for routed calls."""
+    topology = topology_for(request.topology, len(request.user_ids()), workers=workers)
     return Dial(
         actor=request.actor,
         call_id=call_id,
@@ -79,14 +81,15 @@ def dial_command(request: DialRequest, directory: Directory, call_id: str) -> Di
         initiator=person_of(directory, Wanted(request.initiator, request.role), request.settings),
         callees=tuple(person_of(directory, wanted, request.settings) for wanted in request.participants),
         call_type=request.call_type,
-        topology=request.topology,
+        topology=topology,
         policy=policy_of(
             request.settings,
-            request.topology,
+            topology,
             ring_timeout_s=request.ring_timeout_s,
             max_duration_s=request.max_duration_s,
             hunt=request.hunt,
             notify_only=request.notify_only,
+            may_route=workers and request.topology is None,
         ),
         custom=request.custom,
         device_id=request.device_id,

@@ -1,5 +1,6 @@
 """A call as the world sees it: the `call` of every answer and event (5-api, "A call")."""
 
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -46,8 +47,8 @@ def call_snapshot(call: Call, *, merged: bool | None = None, legs: orjson.Fragme
 
 
 def leg_snapshot(leg: Leg) -> dict[str, Any]:
-    """The public shape of one participant."""
-    return {
+    """The public shape of one participant. `streams` is there while the participant publishes through a worker."""
+    snapshot: dict[str, Any] = {
         "user_id": leg.user_id,
         "name": leg.name,
         "role": leg.role.value,
@@ -67,6 +68,9 @@ def leg_snapshot(leg: Leg) -> dict[str, Any]:
         "held": leg.held,
         "by": {"type": leg.by.type.value, "id": leg.by.id} if leg.by else None,
     }
+    if leg.streams:
+        snapshot["streams"] = [asdict(stream) for stream in leg.streams]
+    return snapshot
 
 
 def _ring_deadline(call: Call) -> str | None:
