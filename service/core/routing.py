@@ -1,0 +1,160 @@
+"""Routed calls: the room on a media worker, what its worker reports, and the move of a relayed call that grows."""
+
+from dataclasses import asdict
+
+from service.core.calls import Call, Leg, Room, Stream
+from service.core.commands import (
+    FailRoom,
+    LoseRoom,
+    MediaConnected,
+    MediaDown,
+    MediaLost,
+    MediaUp,
+    OpenRoom,
+    Slot,
+    StreamReport,
+    WorkerReport,
+)
+from service.core.ending import end_call
+from service.core.refusals import Code, Refusal
+from service.core.robots import is_robot
+from service.core.talking import media_connected, media_lost
+from service.core.turn import Turn, refuse
+from service.core.vocabulary import EndReason, EventType, LegState, Topology
+
+MOST_STREAMS = 16
+"""Streams of one participant that are noted; a worker lets nobody publish more."""
+MESH = 2
+"""So many carry their media themselves; with one more the call moves to a worker, where it may."""
+
+
+def topology_for(asked: Topology | None, people: int, *, workers: bool) -> Topology:
+    """What `topology: auto` (`None`) means for so many people: a worker from three on, where there are any."""
+    if asked is not None:
+        return asked
+    return Topology.ROUTED if workers and people > MESH else Topology.RELAYED
+
+
+def want_room(turn: Turn) -> None:
+    """A routed call needs a room from its first answer on."""
+    call = turn.call
+    if call.topology is Topology.ROUTED and call.room is None and call.answered_at:
+        call.room = Room(since=turn.at)
+
+
+def grow(turn: Turn) -> None:
+    """With a third one in, a relayed call that may moves to a worker; its clients offer anew, to the worker (B-12)."""
+    call = turn.call
+    joined = call.joined()
+    if call.topology is not Topology.RELAYED or not call.policy.may_route or len(joined) <= MESH:
+        return
+    call.topology = Topology.ROUTED
+    for leg in joined:
+        leg.peers = []
+        leg.moved_at = turn.at if leg.state is LegState.CONNECTED and not is_robot(leg.user_id, leg.device_id) else None
+    turn.tell(EventType.CALL_UPDATED, change="topology", topology=call.topology.value)
+    want_room(turn)
+
+
+def open_room(turn: Turn, command: OpenRoom) -> Refusal | None:
+    """A worker carries the call from now on. Of two replicas that both have one, the first to say so has the room."""
+    room = turn.call.room
+    if turn.call.ended:
+        return refuse(Code.CALL_ENDED, f"the call has ended: {turn.call.end_reason}")
+    if room is None or room.epoch != command.epoch:
+        return refuse(Code.MEDIA_UNAVAILABLE, "the call wants no worker of this epoch")
+    if room.host not in {None, command.host} and not command.adopts:
+        return refuse(Code.MEDIA_UNAVAILABLE, "another worker carries the call")
+    room.host = command.host
+    return None
+
+
+def lose_room(turn: Turn, command: LoseRoom) -> Refusal | None:
+    """The worker died: everybody it carried is `reconnecting`, and the next epoch wants a worker (scenario 47)."""
+    call, room = turn.call, turn.call.room
+    if call.ended or room is None or room.epoch != command.epoch:
+        return None
+    call.room = Room(since=turn.at, epoch=room.epoch + 1)
+    for leg in call.joined():
+        turn.end_streams(leg)
+        if not is_robot(leg.user_id, leg.device_id):
+            lose_media(turn, leg)
+    return None
+
+
+def fail_room(turn: Turn, command: FailRoom) -> Refusal | None:
+    """No worker could be had: the answer stays recorded, the call ends, everybody is told (scenario 48)."""
+    call, room = turn.call, turn.call.room
+    if not call.ended and room is not None and room.epoch == command.epoch:
+        end_call(turn, EndReason.MEDIA_FAILED, command.actor)
+    return None
+
+
+def lose_media(turn: Turn, leg: Leg) -> None:
+    """The participant has no media any more, whatever its socket says; its grace begins."""
+    leg.moved_at = None
+    media_lost(turn, MediaLost(turn.cause.by, leg.user_id, leg.device_id), leg, ())
+
+
+def media_up(turn: Turn, command: MediaUp, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
+    """The worker hears the device: only that makes a leg of a routed call `connected` by evidence."""
+    if _counts(turn, command, leg):
+        media_connected(turn, MediaConnected(command.actor, leg.user_id, command.device_id), leg, ())
+    return None
+
+
+def media_down(turn: Turn, command: MediaDown, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
+    """The worker does not hear the device any more (scenarios 39, 40)."""
+    if _counts(turn, command, leg):
+        lose_media(turn, leg)
+    return None
+
+
+def stream_created(turn: Turn, command: StreamReport, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
+    """The participant publishes something new (B-13, O-10)."""
+    if _counts(turn, command, leg) and _noted(leg, command.stream) is None and len(leg.streams) < MOST_STREAMS:
+        leg.streams.append(command.stream)
+        leg.media.screen = leg.media.screen or command.stream.source == "screen"
+        turn.tell(EventType.STREAM_CREATED, leg.user_id, stream=asdict(command.stream))
+    return None
+
+
+def stream_changed(turn: Turn, command: StreamReport, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
+    """A stream is not what it was: its codec, its layers, muted or not."""
+    if not _counts(turn, command, leg):
+        return None
+    before = _noted(leg, command.stream)
+    if before is not None and before != command.stream:
+        leg.streams[leg.streams.index(before)] = command.stream
+        turn.tell(EventType.STREAM_CHANGED, leg.user_id, stream=asdict(command.stream))
+    return None
+
+
+def stream_destroyed(turn: Turn, command: StreamReport, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
+    """The participant no longer publishes it."""
+    if not _counts(turn, command, leg):
+        return None
+    before = _noted(leg, command.stream)
+    if before is not None:
+        leg.streams.remove(before)
+        leg.media.screen = any(stream.source == "screen" for stream in leg.streams)
+        turn.tell(EventType.STREAM_DESTROYED, leg.user_id, stream=asdict(before))
+    return None
+
+
+def _noted(leg: Leg, stream: Stream) -> Stream | None:
+    return next((known for known in leg.streams if known.stream_id == stream.stream_id), None)
+
+
+def _counts(turn: Turn, report: WorkerReport, leg: Leg) -> bool:
+    """Whether a report is of this epoch, newer than all before, and of the device that is in the call (scenario 46)."""
+    if _stale(turn.call, report):
+        return False
+    if turn.call.room:
+        turn.call.room.seen = report.number
+    return report.device_id == leg.device_id
+
+
+def _stale(call: Call, report: WorkerReport) -> bool:
+    room = call.room
+    return room is None or report.epoch != room.epoch or report.number <= room.seen
