@@ -1,6 +1,6 @@
-"""The composition: one process of the service, from its settings to the line that says it is ready.
+"""One process of the service, from its settings to the line that says it is ready; and single commands beside it.
 
-Nothing is constructed anywhere else, and no other module reads a clock.
+What a process is made of is in assembly.py. No other module reads a clock.
 """
 
 import asyncio
@@ -10,78 +10,29 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import TypeVar
-from uuid import UUID
 
-import uvicorn
 import uvloop
 
-from service.api.application import build_api
-from service.api.auth import Gate
-from service.api.bell import Bell
-from service.api.deps import ApiConfig, Deps
-from service.api.limits import Limits
-from service.api.rest import health
-from service.api.timing import Timing
-from service.api.ws.deps import SocketDeps
-from service.api.ws.endpoint import ws_route
-from service.api.ws.transport import SocketProtocol
-from service.config import Role, Settings, SettingsError
-from service.core.calls import SERVER, Call, Leg, Ring
-from service.dispatch.guard import Guard, SystemResolver
-from service.dispatch.post import PostConfig, Poster
-from service.dispatch.presence import PresenceTeller
-from service.dispatch.robots import Robots
-from service.dispatch.webhooks import WebhookSender
-from service.live.bus import Bus, BusConfig
-from service.live.catchup import CatchUp
-from service.live.farewell import Farewell
-from service.live.hub import Hub
-from service.live.relay import Relay
-from service.live.wakes import Wakes
+from service.assembly import Clocks, Place, Service
+from service.config import Settings, SettingsError
+from service.core.calls import SERVER
 from service.store.apps import FRESH_S, AppBook, list_apps, suspend_app
 from service.store.checkup import Finding, examine
-from service.store.clock import DatabaseClock
 from service.store.database import Database, StoreUnavailableError
 from service.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
-from service.store.orphans import live_calls
-from service.store.revocations import RevocationBook
 from service.store.starting import UnusableDatabaseError, migrate_in_words, prepare
-from service.switchboard.attendance import Attendance
 from service.switchboard.board import Switchboard
-from service.switchboard.chronicle import Chronicle
-from service.switchboard.counting import Counting
 from service.switchboard.departures import suspend
-from service.telemetry.logs import logger, set_up_logs
-from service.telemetry.metrics import Metrics
-from service.telemetry.tasks import Supervisor
-from service.timers.deadlines import Deadlines
-from service.timers.leases import Orphans
-from service.timers.metronome import Metronome
-from service.timers.retention import Retention
-from service.wire.feed import Told, new_id
-from service.wire.tokens import RingClaims, TokenKey, UserClaims, mint_ring, mint_user
+from service.telemetry.logs import set_up_logs
+from service.wire.tokens import TokenKey, UserClaims, mint_user
 
 T = TypeVar("T")
 
-FRAME_LIMIT = 128 * 1024
-HEARTBEAT_S = 15.0
-BACKLOG = 4096
 LEAST_FREE_GIB = 0.5
-GOING_AWAY = 1001
-CLOCK_S = 10
-RETENTION_S = 600.0
-ORPHANS_S = 60.0
-GAUGE_S = 15.0
-REVIVE_S = 1.0
-LAST_WORDS_S = 2.0
-"""How long a stopping process tells whose presence ends with it."""
 
 
 class PortTakenError(Exception):
@@ -90,227 +41,6 @@ class PortTakenError(Exception):
 
 FORESEEN = (SettingsError, EmbeddedPostgresError, UnusableDatabaseError, StoreUnavailableError, PortTakenError)
 """Faults of the surroundings; their messages are sentences for the operator."""
-
-
-class FrontServer(uvicorn.Server):
-    """uvicorn's server, with the signals left to the process and a moment to wait for."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals are the process's own affair: sockets must be told before they are closed."""
-        yield
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Not reached; see above."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
-
-
-@dataclass(slots=True, frozen=True)
-class Place:
-    """Where the database is; `embedded` is the server that this process looks after, if it does."""
-
-    url: str
-    embedded: EmbeddedPostgres | None = None
-
-
-class Service:
-    """Everything one process is made of. Constructed inside the event loop."""
-
-    def __init__(self, settings: Settings, place: Place) -> None:
-        self.settings = settings
-        self.embedded = place.embedded
-        self.log = logger("app")
-        self.replica_id = new_id()
-        self.metrics = Metrics()
-        self.database = Database(settings.database(place.url))
-        self.metrics.watch_pool(self.database.connections)
-        self.clock = DatabaseClock(self.database, time.time)
-        self.book = AppBook(self.database, time.monotonic)
-        self.gate = Gate(self.book, RevocationBook(self.database, time.monotonic), self.clock)
-        self.counting = Counting(self.metrics)
-        self.chronicle = Chronicle()
-        self.switchboard = Switchboard(self.database, [self._told], self.counting.command)
-        self.hub = Hub(self.clock.utc, self._ring_token)
-        self.wakes = Wakes(self.replica_id)
-        self.relay = Relay(self.database, self.hub, self.wakes)
-        self.bus = Bus(self.database, self.hub, self.relay, self.wakes, BusConfig())
-        self.presence = PresenceTeller(self.database, self.book, heard=self._presence_told)
-        self.attendance = Attendance(
-            self.database, self.switchboard, self.replica_id, settings.lease_s, self.presence.mark
-        )
-        self.deadlines = Deadlines(self.database, self.switchboard, self.metrics.timer_lateness.observe)
-        self.supervisor = Supervisor(
-            (StoreUnavailableError,), lambda name: self.metrics.task_restarts.labels(name).inc()
-        )
-        self.metronome = Metronome()
-        self.webhooks = self._webhook_sender()
-        self.robots = Robots(self.database, self.book)
-        self.bell = Bell()
-        self.metrics.sockets.set_function(lambda: len(self.hub.sessions()))
-        self.server = FrontServer(self._server_config())
-        self._listeners = (
-            self.hub.told,
-            self.bus.told,
-            self.deadlines.told,
-            self.webhooks.wake,
-            self.bell.ring,
-            self.counting.told,
-            self.chronicle.told,
-            self.robots.hear,
-            self.presence.hear,
-        )
-        self._serving: asyncio.Task[None] | None = None
-        self._stopping = False
-
-    def _told(self, batch: Sequence[Told]) -> None:
-        for listener in self._listeners:
-            try:
-                listener(batch)
-            except Exception:
-                self.log.exception("a listener failed")
-
-    def _presence_told(self, app_id: str, webhooks: Sequence[UUID]) -> None:
-        self.webhooks.look_after(webhooks)
-        self.bell.ring_for(app_id)
-
-    def _ring_token(self, call: Call, leg: Leg, ring: Ring) -> str | None:
-        """The action token of a ring; the key is known here, because the device's own token was checked with it."""
-        key = self.book.known_signer(call.app_id)
-        if key is None or leg.ring_deadline is None:
-            return None
-        claims = RingClaims(ring.id, call.id, leg.user_id, ring.device_id)
-        deadline = leg.ring_deadline.timestamp()
-        return mint_ring(TokenKey(key.kid, key.app.id, key.secret), claims, now=self.clock(), ring_deadline=deadline)
-
-    def _webhook_sender(self) -> WebhookSender:
-        private = self.settings.allow_private_webhooks
-        poster = Poster(Guard(SystemResolver(), allow_private=private), PostConfig(allow_private=private))
-        outcomes = self.metrics.deliveries
-        return WebhookSender(self.database, poster, counted=lambda outcome: outcomes.labels(outcome).inc())
-
-    def _server_config(self) -> uvicorn.Config:
-        deps = Deps(
-            database=self.database,
-            switchboard=self.switchboard,
-            book=self.book,
-            gate=self.gate,
-            limits=Limits(self.settings.limits()),
-            clock=self.clock,
-            config=ApiConfig(
-                self.settings.public_url,
-                allow_private_webhooks=self.settings.allow_private_webhooks,
-                cors_origins=self.settings.cors_origins,
-            ),
-            ice=self.settings.ice(),
-            dismiss=Farewell(self.database, self.hub, self.relay).say,
-            bell=self.bell,
-            metrics=self.metrics.page,
-            ready=self.is_ready,
-            moved=self.presence.mark,
-        )
-        if Role.API in self.settings.roles:
-            api = build_api(deps)
-            api.router.routes.append(ws_route(SocketDeps(deps, self.hub, self.relay, self.attendance)))
-        else:
-            api = build_api(deps, (health.routes,))
-        return uvicorn.Config(
-            Timing(api, self.metrics.http, time.perf_counter),
-            http="httptools",
-            ws=SocketProtocol,
-            ws_max_size=FRAME_LIMIT,
-            ws_ping_interval=HEARTBEAT_S,
-            ws_ping_timeout=HEARTBEAT_S,
-            ws_per_message_deflate=False,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            backlog=BACKLOG,
-            timeout_graceful_shutdown=max(1, round(self.settings.shutdown_s)),
-        )
-
-    async def start(self, listener: socket.socket) -> str:
-        """Begin to serve on a bound socket; returns the base URL once `/readyz` is 200."""
-        await self.clock.run_once()
-        await self.attendance.open()
-        self._start_tasks()
-        self._serving = asyncio.create_task(self.server.serve(sockets=[listener]), name="server")
-        listening = asyncio.create_task(self.server.listening.wait())
-        await asyncio.wait({listening, self._serving}, return_when=asyncio.FIRST_COMPLETED)
-        if not listening.done():
-            listening.cancel()
-            await self._serving  # it ended before it began: with the reason
-        return address_of(listener)
-
-    def _start_tasks(self) -> None:
-        every, keep = self.metronome.every, self.supervisor.start
-        every(self.settings.lease_renew_s, "leases", self.attendance.run_once)
-        every(CLOCK_S, "clock", self.clock.run_once)
-        keep("bus.listen", self.bus.listen)
-        keep("bus.poll", self.bus.poll)
-        keep("relay", self.relay.run)
-        keep("catch-up", CatchUp(self.database, self.hub).run)
-        # Whoever commits a turn lets the robots in it act, and tells whose presence it moved.
-        keep("robots", partial(self.robots.run, self.switchboard))
-        keep("presence", partial(self.presence.run, self.switchboard))
-        if self.embedded:
-            every(REVIVE_S, "embedded PostgreSQL", partial(self._look_after, self.embedded))
-        if Role.DISPATCH in self.settings.roles:
-            keep("webhooks", self.webhooks.run)
-        if Role.TIMERS in self.settings.roles:
-            keep("deadlines", self.deadlines.run)
-            retention = Retention(self.database, self.settings.retention())
-            every(RETENTION_S, "retention", retention.run_once, jitter_s=RETENTION_S / 10)
-            every(ORPHANS_S, "orphans", Orphans(self.database, self.switchboard).run_once, jitter_s=ORPHANS_S / 10)
-            every(GAUGE_S, "live calls", self._count_live)
-        self.metronome.start()
-
-    async def _look_after(self, embedded: EmbeddedPostgres) -> None:
-        if await asyncio.to_thread(embedded.revive):
-            self.log.warning("the embedded PostgreSQL had died and was started again")
-
-    async def _count_live(self) -> None:
-        async with self.database.hot() as driver:
-            self.metrics.calls_live.set(await live_calls(driver))
-
-    async def is_ready(self) -> bool:
-        """Whether requests should be sent here."""
-        if self._stopping:
-            return False
-        try:
-            return await self.database.answers()
-        except StoreUnavailableError:
-            return False
-
-    async def ended(self) -> None:
-        """Wait until the server ends by itself, which it does not while all is well."""
-        if self._serving:
-            await asyncio.shield(self._serving)
-
-    async def stop(self) -> None:
-        """Take no more, finish what is under way, let everything go."""
-        self._stopping = True
-        with contextlib.suppress(StoreUnavailableError):
-            await self.attendance.close()  # all its sockets at once, before they close one by one
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LAST_WORDS_S):
-                    await self.presence.run_once(self.switchboard)
-        for session in self.hub.sessions():
-            session.close(GOING_AWAY, "the service is stopping; come back")
-        self.bell.close()
-        self.server.should_exit = True  # not before: the server would close the sockets with a code of its own
-        if self._serving:
-            await self._serving
-        await self.metronome.stop()
-        await self.supervisor.stop()
-        await self.database.close()
 
 
 @contextmanager
@@ -341,16 +71,10 @@ def open_listener(host: str, port: int) -> socket.socket:
     return listener
 
 
-def address_of(listener: socket.socket) -> str:
-    """The base URL of a bound socket."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 @asynccontextmanager
 async def running(settings: Settings, place: Place, listener: socket.socket) -> AsyncIterator[tuple[Service, str]]:
     """A whole service inside the running loop, and its base URL. The database must have been prepared."""
-    service = Service(settings, place)
+    service = Service(settings, place, Clocks(time.time, time.monotonic, time.perf_counter))
     try:
         yield service, await service.start(listener)
     finally:

@@ -1,4 +1,4 @@
-"""What the front door is given to work with; only app.py builds it."""
+"""What the front door is given to work with; only assembly.py builds it."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field

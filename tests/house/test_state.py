@@ -1,4 +1,4 @@
-"""No mutable object stands at module level: what lives is constructed in app.py and handed on."""
+"""No mutable object stands at module level: what lives is constructed in assembly.py and handed on."""
 
 import ast
 

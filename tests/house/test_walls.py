@@ -105,6 +105,6 @@ def test_every_folder_of_the_service_is_a_known_room():
     assert folders - set(ROOMS) - data == set()
 
 
-def test_modules_beside_the_rooms_are_the_four_that_compose():
+def test_modules_beside_the_rooms_are_those_that_compose():
     beside = {path.stem for path in python_files("service") if path.parent == SERVICE}
-    assert beside <= {"__init__", "__main__", "app", "cli", "config"}
+    assert beside <= {"__init__", "__main__", "app", "assembly", "cli", "config"}

@@ -1,4 +1,4 @@
-"""What the live socket is given to work with; only app.py builds it."""
+"""What the live socket is given to work with; only assembly.py builds it."""
 
 from dataclasses import dataclass, field
 

@@ -9,7 +9,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from service.api.ws.transport import EXTENSION, Reader, SocketProtocol
-from service.app import FrontServer, open_listener
+from service.app import open_listener
+from service.assembly import FrontServer
 from service.live.framing import text_frame
 
 WITHIN_S = 10
