@@ -14,7 +14,11 @@ class Kind(StrEnum):
 
 @dataclass(slots=True, frozen=True)
 class Codec:
-    """One payload type of a section. `rtx` is the payload type of its retransmissions (RFC 4588)."""
+    """One payload type of a section.
+
+    `rtx` is the payload type of its retransmissions (RFC 4588); `feedback` what may be asked for by RTCP, of `nack`,
+    `nack pli`, `ccm fir` and one of `transport-cc` and `goog-remb`.
+    """
 
     payload_type: int
     name: str  # as IANA spells it: VP8, H264, VP9, AV1, opus
@@ -22,6 +26,7 @@ class Codec:
     channels: int = 1
     parameters: Mapping[str, str] = field(default_factory=dict)
     rtx: int | None = None
+    feedback: tuple[str, ...] = ()
 
     @property
     def format(self) -> tuple[str, int, int, str]:
