@@ -3,9 +3,10 @@
     python -m tests.core.simulation --steps 1000000 --seed 7
 
 People dial, answer, decline, talk and leave; apps crash and are noticed late; networks flap; messages arrive twice
-and out of order; timers are late; the service itself goes down, loses what it had decided but not saved, and comes
-back. The life is made of days: each has its own app settings and ends with everybody gone, when time alone must have
-ended every call. The same seed is the same life; a failure prints how to see it again.
+and out of order; timers are late; media workers come, report, repeat themselves and die; the service itself goes down,
+loses what it had decided but not saved, and comes back. The life is made of days: each has its own app settings and
+ends with everybody gone, when time alone must have ended every call. The same seed is the same life; a failure prints
+how to see it again.
 """
 
 import argparse
@@ -14,25 +15,33 @@ import time
 from collections import Counter, deque
 from random import Random
 
-from service.core.calls import SERVER, Actor
+from service.core.calls import SERVER, Actor, Stream
 from service.core.commands import (
     Ack,
     Answer,
     Cancel,
     Decline,
     End,
+    FailRoom,
     HangUp,
     Hold,
     Invite,
     Join,
+    LoseRoom,
     MediaChanged,
     MediaConnected,
+    MediaDown,
     MediaLost,
+    MediaUp,
     Mute,
+    OpenRoom,
     Remove,
     Settle,
     Signal,
     Silence,
+    StreamChanged,
+    StreamCreated,
+    StreamDestroyed,
     Upgrade,
 )
 from service.core.machine import decide
@@ -73,6 +82,7 @@ CHANCES = (
     # what happens in a step, and how often
     ("somebody_acts", 1200),
     ("somebody_dials", 110),
+    ("a_worker_acts", 260),
     ("time_passes", 170),
     ("post_is_delivered", 60),
     ("app_crashes", 40),
@@ -199,12 +209,47 @@ class Simulation:
         return {"person": self.world.person(user)} if kind is Join else {}
 
     def media_report(self, kind, call, leg, device):
-        """A relayed leg reports over its own socket; a routed one is reported by the worker."""
-        if call.topology is Topology.RELAYED and not self.alive(leg.user_id, device):
+        """A relayed leg reports over its own socket; a routed one is reported by the worker, and seldom by itself."""
+        if call.topology is Topology.ROUTED and self.random.random() < 0.9:
             return None
-        by = MEDIA if call.topology is Topology.ROUTED else Actor(ActorType.DEVICE, device)
+        if not self.alive(leg.user_id, device):
+            return None
+        by = Actor(ActorType.DEVICE, device)
         peer = self.random.choice((None, *(other.user_id for other in call.joined())))
         return kind(by, user_id=leg.user_id, device_id=device, peer=peer)
+
+    def a_worker_acts(self):
+        """It takes a room, reports of somebody in it, or dies; now and then it says something old again."""
+        rooms = [call for call in self.world.calls.values() if call.room]
+        if not rooms:
+            return
+        call = self.random.choice(rooms)
+        command = self.worker_command(call, call.room)
+        self.counts[f"worker: {type(command).__name__}"] += 1
+        self.send(call.id, command)
+        if self.random.random() < 0.05:
+            self.send(call.id, command)
+
+    def worker_command(self, call, room):
+        epoch = room.epoch - (self.random.random() < 0.05)
+        if room.host is None:
+            failed = self.random.random() < 0.03
+            return FailRoom(MEDIA, epoch) if failed else OpenRoom(MEDIA, self.random.choice("xy"), epoch)
+        joined = call.joined()
+        if not joined or self.random.random() < 0.04:
+            return LoseRoom(MEDIA, epoch)
+        leg = self.random.choice(joined)
+        device = leg.device_id if self.random.random() < 0.95 else self.device_of(leg.user_id)
+        number = room.seen + 1 - (self.random.random() < 0.05)
+        of = {"user_id": leg.user_id, "device_id": device, "epoch": epoch, "number": number}
+        up = leg.state is not LegState.CONNECTED
+        kinds = (MediaUp, MediaDown, StreamCreated, StreamChanged, StreamDestroyed)
+        kind = self.random.choices(kinds, (8, 1, 1, 1, 1) if up else (1, 1, 4, 2, 2))[0]
+        if kind in {MediaUp, MediaDown}:
+            return kind(MEDIA, **of)
+        source = self.random.choice(("camera", "screen", "microphone"))
+        stream = Stream(f"{leg.user_id}-{source}", "video", source, muted=self.random.random() < 0.5)
+        return kind(MEDIA, **of, stream=stream)
 
     def somebody_dials(self):
         caller, *callees = self.some_users(5)
@@ -221,6 +266,7 @@ class Simulation:
             call_type=self.random.choice(tuple(CallType)),
             topology=self.random.choice(tuple(Topology)),
             max_participants=8,
+            may_route=self.random.random() < 0.4,
             hunt=self.random.random() < 0.2,
             notify_only=self.random.random() < 0.1,
             max_duration_s=self.random.choice((None, None, 20, 45)),

@@ -281,9 +281,10 @@ def test_robots_wait_for_one_that_is_going_to_hang_up():
     assert story.ends == ("ended", "last_left")
 
 
-def test_in_a_routed_call_the_worker_reports_the_media():
+def test_in_a_routed_call_a_robot_says_itself_that_it_is_connected():
     story = Story(robot("test:answer"), topology=Topology.ROUTED)
-    assert [what for _, _, what in play(story, "test:answer")] == ["Ack", "Answer"]
+    assert [what for _, _, what in play(story, "test:answer")] == ["Ack", "Answer", "MediaConnected"]
+    assert story.state("test:answer") == "connected"
 
 
 def test_media_that_the_human_lost_is_not_the_robots_affair():

@@ -14,9 +14,11 @@ from service.core.commands import (
     Join,
     MediaConnected,
     MediaLost,
+    OpenRoom,
 )
 from service.core.vocabulary import EndReason, Topology
 from tests.core.story import Story, at, talking, two_devices
+from tests.core.world import MEDIA
 
 
 def connecting(**fields):
@@ -82,6 +84,8 @@ def test_media_before_the_answer_that_broke_again_does_not_count():
     story.do(MediaLost, "ann", 2)
     story.do(Answer, "ben", 5)
     assert story.state("ann") == "answered"
+    assert story.due == 20, "the room wants a worker"
+    story.server(OpenRoom, 6, by=MEDIA, host="here", epoch=1)
     assert story.due == 35
 
 

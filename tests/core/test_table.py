@@ -21,20 +21,30 @@ from service.core.commands import (
     DeviceDisconnected,
     DeviceRemoved,
     End,
+    FailRoom,
     HangUp,
     Hold,
     Invite,
     Join,
+    LoseRoom,
     MediaChanged,
     MediaConnected,
+    MediaDown,
     MediaLost,
+    MediaUp,
     Mute,
+    OpenRoom,
     Remove,
     Settle,
     Signal,
     Silence,
+    StreamChanged,
+    StreamCreated,
+    StreamDestroyed,
+    StreamReport,
     Upgrade,
     UserCommand,
+    WorkerReport,
 )
 from service.core.machine import NAMES, TABLE
 from service.core.turn import Cause, Turn
@@ -51,7 +61,8 @@ CODES = {
     "stranger!": "not_participant",
 }
 
-# The same in a group and in a one-to-one call: a callee whose part is not over.
+# The same in a group and in a one-to-one call: a callee whose part is not over. No worker carries these calls: what one
+# says of them has no effect (test_routing.py tells of calls that one carries).
 LIVE = """
                 invited       ringing       answered  connected    reconnecting
 ack             ringing       .             .         .            .
@@ -72,6 +83,11 @@ upgrade         ringing!      ringing!      *         *            *
 media_changed   ringing!      ringing!      *         *            *
 media_connected ringing!      ringing!      connected .            connected
 media_lost      ringing!      ringing!      .         reconnecting *
+media_up        .             .             .         .            .
+media_down      .             .             .         .            .
+stream_created  .             .             .         .            .
+stream_changed  .             .             .         .            .
+stream_gone     .             .             .         .            .
 device_back     .             .             .         .            connected
 device_gone     .             .             *         reconnecting .
 device_removed  *             *             .         .            .
@@ -98,6 +114,11 @@ upgrade         ringing!  ringing! ringing! ringing!    ringing!  ringing! stran
 media_changed   ringing!  ringing! ringing! ringing!    ringing!  ringing! stranger! ringing! ringing!      ringing!
 media_connected ringing!  ringing! ringing! ringing!    ringing!  ringing! stranger! ringing! ringing!      ringing!
 media_lost      ringing!  ringing! ringing! ringing!    ringing!  ringing! stranger! ringing! ringing!      ringing!
+media_up        .         .        .        .           .         .        .         .        .             .
+media_down      .         .        .        .           .         .        .         .        .             .
+stream_created  .         .        .        .           .         .        .         .        .             .
+stream_changed  .         .        .        .           .         .        .         .        .             .
+stream_gone     .         .        .        .           .         .        .         .        .             .
 device_back     .         .        .        .           .         .        .         .        .             .
 device_gone     .         .        .        .           .         .        .         .        .             .
 device_removed  .         .        .        .           .         .        .         .        .             .
@@ -124,6 +145,11 @@ upgrade         ended!    ended!   ended!   ended!      ended!   ended!  strange
 media_changed   ended!    ended!   ended!   ended!      ended!   ended!  stranger! ended!  ended!        ended!
 media_connected ended!    ended!   ended!   ended!      ended!   ended!  stranger! ended!  ended!        ended!
 media_lost      ended!    ended!   ended!   ended!      ended!   ended!  stranger! ended!  ended!        ended!
+media_up        .         .        .        .           .        .       .         .       .             .
+media_down      .         .        .        .           .        .       .         .       .             .
+stream_created  .         .        .        .           .        .       .         .       .             .
+stream_changed  .         .        .        .           .        .       .         .       .             .
+stream_gone     .         .        .        .           .        .       .         .       .             .
 device_back     .         .        .        .           .        .       .         .       .             .
 device_gone     .         .        .        .           .        .       .         .       .             .
 device_removed  .         .        .        .           .        .       .         .       .             .
@@ -163,6 +189,9 @@ settle .       .       .          .      .
 """
 
 
+FROM_THE_WORKER = {"epoch": 1, "number": 1}
+
+
 def cells(table):
     header, *lines = table.strip("\n").splitlines()
     for line in lines:
@@ -192,6 +221,11 @@ def command_of(name):
         "media_changed": (MediaChanged, {"audio": False}),
         "media_connected": (MediaConnected, {}),
         "media_lost": (MediaLost, {}),
+        "media_up": (MediaUp, FROM_THE_WORKER),
+        "media_down": (MediaDown, FROM_THE_WORKER),
+        "stream_created": (StreamCreated, FROM_THE_WORKER),
+        "stream_changed": (StreamChanged, FROM_THE_WORKER),
+        "stream_gone": (StreamDestroyed, FROM_THE_WORKER),
         "device_back": (DeviceConnected, {}),
         "device_gone": (DeviceDisconnected, {}),
         "device_removed": (DeviceRemoved, {}),
@@ -344,7 +378,7 @@ def test_an_outsider(command, state, cell):
 
 def test_the_table_is_whole():
     said = {kind for kind in vars(commands).values() if isinstance(kind, type) and issubclass(kind, UserCommand)}
-    assert set(TABLE) == said - {UserCommand}
+    assert set(TABLE) == said - {UserCommand, WorkerReport, StreamReport}
     for kind, line in TABLE.items():
         assert set(line) == set(LegState), kind
     assert {command_of(param.values[0])[0] for param in cells(LIVE)} == set(TABLE)
@@ -358,7 +392,7 @@ def test_commands_are_named_in_small_letters():
         "Ack": "ack",
         "MediaConnected": "media_connected",
     }
-    assert set(NAMES) == {*TABLE, Invite, Remove, Mute, End, Settle}
+    assert set(NAMES) == {*TABLE, Invite, Remove, Mute, End, Settle, OpenRoom, LoseRoom, FailRoom}
 
 
 def test_the_table_is_built_as_it_reads():
