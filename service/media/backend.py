@@ -110,6 +110,21 @@ class Report:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(slots=True, frozen=True)
+class Notice:
+    """What a worker tells in passing; it has no number, and one that is lost is not missed.
+
+    `kind`: `slots` (of one connection of `user_id`, `device_id`), `speaker`, `quality`; `facts` as on the control
+    channel.
+    """
+
+    app_id: str
+    call_id: UUID
+    epoch: int
+    kind: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
 class MediaBackend(Protocol):
     """Carries the media of calls of one topology."""
 

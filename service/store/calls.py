@@ -75,7 +75,7 @@ LOAD_MANY = "SELECT id, body, version, clock_timestamp() AS now FROM calls WHERE
 
 POSTPONE = "UPDATE calls SET deadline_at = clock_timestamp() + make_interval(secs => $2) WHERE id = $1"
 
-# Parameters 1 to 22; the tail is shared by both statements. `saved` is the guard: every other part joins it.
+# Parameters 1 to 23; the tail is shared by both statements. `saved` is the guard: every other part joins it.
 TAIL = """
 , fresh AS (
   INSERT INTO idempotency_keys (app_id, principal, key, fingerprint, call_id)
@@ -115,11 +115,11 @@ TAIL = """
 
 UPDATE = f"""
 WITH changed AS (
-  SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[])
-    AS c(id, version, state, deadline_at, ended_at, body)
+  SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[], $23::text[])
+    AS c(id, version, state, deadline_at, ended_at, body, media_host)
 ), saved AS (
   UPDATE calls SET version = c.version + 1, state = c.state, deadline_at = c.deadline_at,
-                   ended_at = c.ended_at, body = c.body
+                   ended_at = c.ended_at, body = c.body, media_host = c.media_host
   FROM changed c WHERE calls.id = c.id AND calls.version = c.version
   RETURNING calls.id, calls.app_id
 ){TAIL}
@@ -129,10 +129,10 @@ SELECT id, ({FEED_PLACE})::text AS tx,
 
 INSERT = f"""
 WITH saved AS (
-  INSERT INTO calls (id, app_id, version, state, deadline_at, ended_at, body)
-  SELECT c.id, $23::text, c.version + 1, c.state, c.deadline_at, c.ended_at, c.body
-  FROM unnest($1::uuid[], $2::int[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[])
-    AS c(id, version, state, deadline_at, ended_at, body)
+  INSERT INTO calls (id, app_id, version, state, deadline_at, ended_at, body, media_host)
+  SELECT c.id, $24::text, c.version + 1, c.state, c.deadline_at, c.ended_at, c.body, c.media_host
+  FROM unnest($1::uuid[], $2::int[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[], $23::text[])
+    AS c(id, version, state, deadline_at, ended_at, body, media_host)
   RETURNING id, app_id
 ){TAIL}
 SELECT id, ({FEED_PLACE})::text AS tx,
@@ -185,14 +185,14 @@ async def save(driver: Driver, changes: list[Change], idempotency: Idempotency |
     Raises :class:`ConflictError` when a slot or the key was taken meanwhile: then nothing of the batch is written.
     """
     with faults():
-        rows = await driver.fetch(UPDATE, *_columns(changes), *_key(idempotency))
+        rows = await driver.fetch(UPDATE, *_columns(changes), *_key(idempotency), _hosts(changes))
     return [_written(row) for row in rows]
 
 
 async def insert(driver: Driver, change: Change, idempotency: Idempotency | None) -> Written:
     """Write a new call. Raises :class:`ConflictError` when a slot or the idempotency key was taken meanwhile."""
     with faults():
-        rows = await driver.fetch(INSERT, *_columns([change]), *_key(idempotency), change.call.app_id)
+        rows = await driver.fetch(INSERT, *_columns([change]), *_key(idempotency), _hosts([change]), change.call.app_id)
     if not rows:
         message = "the call was not written"
         raise ConflictError(message)
@@ -232,6 +232,11 @@ def _written(row: asyncpg.Record) -> Written:
 def _key(idempotency: Idempotency | None) -> tuple[str | None, str | None, bytes | None]:
     """`$20` to `$22`."""
     return (idempotency.principal, idempotency.key, idempotency.fingerprint) if idempotency else (None, None, None)
+
+
+def _hosts(changes: list[Change]) -> list[str | None]:
+    """`$23`: whose media worker carries each call; empty where one is wanted that nobody has yet."""
+    return [change.call.room.host or "" if change.call.room and not change.call.ended else None for change in changes]
 
 
 def _columns(changes: list[Change]) -> tuple[list[object], ...]:

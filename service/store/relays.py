@@ -8,6 +8,8 @@ from uuid import UUID
 
 from service.store.database import Driver
 
+DESK = UUID(int=0)
+"""In place of a connection: the media desk of that replica."""
 CLOSE = ""
 """The text that asks the other replica to close the connection: the device has a newer one."""
 
@@ -42,6 +44,19 @@ SELECT $4, replica_id, id, $5 FROM places WHERE nth = 1 AND (n = 1 OR $3::text I
 RETURNING replica_id
 """
 
+POST = "INSERT INTO relay_messages (id, replica_id, connection_id, text) VALUES ($1, $2, $3, $4)"
+
+# One for each replica that has a socket of one of these users; it knows itself which sockets are meant.
+POST_AROUND = """
+WITH around AS (
+  SELECT DISTINCT c.replica_id
+  FROM connections c JOIN replicas r ON r.id = c.replica_id AND r.lease_until > clock_timestamp()
+  WHERE c.app_id = $1 AND c.user_id = ANY($2::text[]) AND c.replica_id <> $3
+)
+INSERT INTO relay_messages (id, replica_id, connection_id, text)
+SELECT gen_random_uuid(), replica_id, $4, $5 FROM around RETURNING replica_id
+"""
+
 CLOSE_ALL = """
 INSERT INTO relay_messages (id, replica_id, connection_id, text)
 SELECT p.id, p.replica_id, p.connection_id, ''
@@ -64,6 +79,16 @@ async def send(driver: Driver, to: Addressee, message_id: UUID, text: str) -> UU
         SEND, to.app_id, to.user_id, to.device_id, message_id, text, to.not_here
     )
     return replica
+
+
+async def post(driver: Driver, message_id: UUID, replica_id: UUID, connection_id: UUID, text: str) -> None:
+    """Put a text on its way to a connection of a replica, or to its media :data:`DESK`."""
+    await driver.execute(POST, message_id, replica_id, connection_id, text)
+
+
+async def post_around(driver: Driver, app_id: str, user_ids: list[str], not_here: UUID, text: str) -> list[UUID]:
+    """Put a text on its way to the desks of all other replicas with sockets of these users; returns whom to wake."""
+    return [row["replica_id"] for row in await driver.fetch(POST_AROUND, app_id, user_ids, not_here, DESK, text)]
 
 
 async def close_all(driver: Driver, message_ids: list[UUID], places: list[tuple[UUID, UUID]]) -> None:

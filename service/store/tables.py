@@ -159,9 +159,11 @@ calls = Table(
     Column("deadline_at", Timestamp, comment="when the sweep must touch this call next"),
     Column("ended_at", Timestamp),
     Column("body", Text, nullable=False, comment="the whole aggregate as JSON"),
+    Column("media_host", Text, comment="the replica whose worker carries the call; empty: wanted, null: no worker"),
     Index("ix_calls_deadline_at", "deadline_at", postgresql_where=text("deadline_at IS NOT NULL")),
     Index("ix_calls_app_id_id", "app_id", "id"),
     Index("ix_calls_live", "app_id", "id", postgresql_where=text("ended_at IS NULL")),
+    Index("ix_calls_media_host", "media_host", "id", postgresql_where=text("media_host IS NOT NULL")),
 )
 
 call_users = Table(
@@ -262,6 +264,15 @@ presence_sources = Table(
     Column("facts", JSONB, nullable=False),
     Column("expires_at", Timestamp, nullable=False),
     _created(),
+)
+
+quality_samples = Table(
+    "quality_samples",
+    METADATA,
+    Column("call_id", UUID, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("at", Timestamp, primary_key=True),
+    Column("text", Text, nullable=False, comment="the sample as JSON"),
+    Index(None, "at"),
 )
 
 relay_messages = Table(
