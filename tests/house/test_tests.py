@@ -27,6 +27,7 @@ def test_no_test_sleeps_or_mocks():
 
 
 def test_no_test_is_skipped_by_a_mark_or_expected_to_fail():
+    """A conftest alone may skip: for a program that this machine lacks. Where skips are refused, that is a failure."""
     marks = (
         "pytest.mark.skip",
         "pytest.mark.skipif",
@@ -39,7 +40,9 @@ def test_no_test_is_skipped_by_a_mark_or_expected_to_fail():
         f"{here(path, node.lineno)} {dotted(node)}"
         for path in python_files("tests")
         for node in ast.walk(tree(path))
-        if isinstance(node, ast.Attribute) and dotted(node) in marks
+        if isinstance(node, ast.Attribute)
+        and dotted(node) in marks
+        and (path.name, dotted(node)) != ("conftest.py", "pytest.skip")
     ]
     assert faults == []
 

@@ -1,0 +1,160 @@
+"""Debian's Chromium, driven from a test: one browser, and a page with its own profile for each person."""
+
+import asyncio
+import shutil
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+from playwright.async_api import Error, async_playwright
+from playwright.async_api import TimeoutError as NeverHappened
+
+PAGES = Path(__file__).parents[1] / "pages"
+BINARY = shutil.which("chromium") or shutil.which("chromium-browser")
+WITHIN_S = 30
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-device-for-media-stream=fps=15",
+    "--use-fake-ui-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+    "--allow-loopback-in-peer-connection",
+    "--disable-features=WebRtcHideLocalIpsWithMdns",
+    "--disable-background-timer-throttling",
+    "--disable-backgrounding-occluded-windows",
+    "--disable-renderer-backgrounding",
+)
+
+
+@asynccontextmanager
+async def chromium():
+    """The browser, headless; everything of it is gone afterwards."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=BINARY, args=list(FLAGS))
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@dataclass
+class Person:
+    """Somebody with the page open. `do` clicks, `until` waits for what the page shows."""
+
+    user: str
+    page: object = field(repr=False)
+    errors: list = field(default_factory=list)
+
+    async def do(self, what, *arguments):
+        """Call a method of the page's client; returns what it resolves with."""
+        return await self.page.evaluate("([what, given]) => window.client[what](...given)", [what, list(arguments)])
+
+    async def state(self):
+        return await self.page.evaluate("window.state")
+
+    async def stats(self):
+        return await self.do("stats")
+
+    async def until(self, holds, what, given=None, *, within_s=WITHIN_S):
+        """Wait until the JavaScript function `holds(state, given)` gives something, and return that."""
+        look = f"given => ({holds})(window.state, given)"
+        try:
+            return await self._waits(look, given, within_s)
+        except NeverHappened:
+            state = await self.state()
+            state["events"] = [event["type"] for event in state["events"]]
+            raise AssertionError(f"{self.user} waits in vain for {what}; sees {state}, {self.errors}") from None
+
+    async def counts(self, holds, what, given=None, *, within_s=WITHIN_S):
+        """The same with the counters: `holds(stats, given)`."""
+        look = f"async given => ({holds})(await window.client.stats(), given)"
+        try:
+            return await self._waits(look, given, within_s)
+        except NeverHappened:
+            raise AssertionError(f"{self.user} waits in vain for {what}; counts {await self.stats()}") from None
+
+    async def hears(self, event, user=None):
+        """Wait for an event (about that user); returns its data."""
+        holds = """({events}, [type, user]) =>
+            events.find(e => e.type === type && (user === null || e.data.user_id === user))?.data"""
+        return await self.until(holds, f"{event} {user or ''}", [event, user])
+
+    async def when(self, what):
+        """When something happened for the first time, in milliseconds since 1970; waits for it."""
+        return await self.until("({marks}, what) => marks.find(m => m.what === what)?.at", what, what)
+
+    async def crash(self):
+        """The page's process dies, with no good-bye to anybody."""
+        gone = asyncio.get_running_loop().create_future()
+        self.page.on("crash", lambda _: gone.done() or gone.set_result(None))
+        with suppress(Error):
+            await self.page.goto("chrome://crash")
+        await asyncio.wait_for(gone, WITHIN_S)
+        await self.page.context.close()
+
+    async def leave(self):
+        await self.page.context.close()
+
+    async def _waits(self, look, given, within_s):
+        handle = await self.page.wait_for_function(look, arg=given, polling=100, timeout=within_s * 1000)
+        return await handle.json_value()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        """Nobody reads it."""
+
+
+@contextmanager
+def web():
+    """A web server with the test pages, on this machine alone; its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=PAGES)) as server:
+        thread = Thread(target=server.serve_forever, name="web pages")
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@dataclass
+class Stage:
+    """Where people meet: a browser, the web server with the page, a service."""
+
+    browser: object
+    site: str
+    reached: object
+
+    @asynccontextmanager
+    async def people(self, *users, **options):
+        """These people with a page each, connected to the service; gone afterwards."""
+        there = {}
+        try:
+            for user in users:
+                there[user] = await self.person(user, **options)
+            yield there
+        finally:
+            for one in there.values():
+                await one.leave()
+
+    async def person(self, user, device=None, **options):
+        """Open the page for this user. Options go to `client.start`."""
+        context = await self.browser.new_context(viewport={"width": 960, "height": 600})
+        page = await context.new_page()
+        one = Person(user, page)
+        page.on("pageerror", lambda error: one.errors.append(str(error)))
+        page.on("console", lambda message: message.type == "error" and one.errors.append(message.text))
+        await page.goto(f"{self.site}/call.html")
+        await page.wait_for_function("window.client")
+        start = {"url": self.reached.ws_url, "token": self.reached.token(user), "device": device or f"{user}-page"}
+        await one.do("start", {**start, "user": user, **options})
+        return one

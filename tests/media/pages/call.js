@@ -1,0 +1,168 @@
+// A person in a call, in one page. `window.client` is what a user would click; `window.state` is what there is to see.
+
+import { Relayed } from "./relayed.js";
+import { Routed } from "./routed.js";
+import { LiveSocket } from "./socket.js";
+import { camera, noise, sheet } from "./sources.js";
+import { counted, rate_above } from "./stats.js";
+import { Tiles } from "./tiles.js";
+
+const now = () => performance.timeOrigin + performance.now(); // comparable between the pages of one machine
+const element = (id) => document.getElementById(id);
+
+class Client {
+  marks = []; // {what, at}: when something happened, in milliseconds
+  events = []; // the call's events: {type, data}
+  frames = []; // types of all other frames
+  faults = [];
+  call = null;
+  media = null;
+  tiles = new Tiles(element("grid"), {
+    first: (slot) => this.note(`first frame ${slot.user_id} ${slot.source}`),
+  });
+
+  /** Connect the socket. `picture`: {kind: "camera" | "noise", width, height, fps}; `slots`: {audio, video}. */
+  async start({ url, token, user, device, picture = {}, slots }) {
+    Object.assign(this, { user, picture, slots });
+    this.socket = new LiveSocket({ url, token, device });
+    this.socket.on("event", ({ event }) => this.#heard(event));
+    this.socket.on("*", (frame) => this.#take(frame));
+    const welcome = await this.socket.connect();
+    element("who").textContent = user;
+    return welcome.calls.map(({ id }) => id);
+  }
+
+  /** Ring people; resolves with the call's id as soon as it is made. The media follow. */
+  async dial(participants, fields = {}) {
+    return this.#enter(await this.socket.ask("call.create", { participants, ...fields }));
+  }
+
+  async answer(call_id) {
+    return this.#enter(await this.socket.ask("call.answer", { call_id }));
+  }
+
+  /** Come (back) into a call that runs. */
+  async join(call_id) {
+    return this.#enter(await this.socket.ask("call.join", { call_id }));
+  }
+
+  async hangUp() {
+    await this.socket.ask("call.hangup", { call_id: this.call.id });
+    this.media?.close();
+  }
+
+  /** Send picture and sound and receive the others'. In a relayed call `others` are those to connect to. */
+  async connect(others = []) {
+    this.stream ??= await this.#own();
+    this.tiles.local(this.user, this.stream);
+    const told = { socket: this.socket, callId: this.call.id, iceServers: this.connection?.ice_servers ?? [] };
+    told.show = (slots) => this.tiles.show(slots);
+    told.note = (what) => this.note(what);
+    if (this.connection.topology === "routed") {
+      this.media = new Routed({ ...told, slots: this.slots });
+      const simulcast = this.picture.simulcast ?? true;
+      const streams = this.stream.getTracks().map((track) =>
+        track.kind === "audio" ? { track, source: "microphone" } : { track, source: "camera", simulcast },
+      );
+      await Promise.all([this.media.publish(streams), this.media.subscribe()]);
+    } else {
+      this.media = new Relayed({ ...told, user: this.user, stream: this.stream });
+      for (const frame of this.early ?? []) await this.media.take(frame);
+      await this.media.connect(others);
+    }
+  }
+
+  /** Share the screen: a second picture. */
+  async share(options) {
+    const [track] = sheet(options).getTracks();
+    await this.media.publish([{ track, source: "screen" }]);
+    await this.socket.ask("media.changed", { call_id: this.call.id, screen: true });
+  }
+
+  async unshare() {
+    await this.media.unpublish("screen");
+    await this.socket.ask("media.changed", { call_id: this.call.id, screen: false });
+  }
+
+  /** Turn the own microphone or camera off or on: {audio: false}. */
+  async turn(changes) {
+    for (const [kind, on] of Object.entries(changes)) {
+      for (const track of this.stream.getTracks()) if (track.kind === kind) track.enabled = on;
+    }
+    await this.socket.ask("media.changed", { call_id: this.call.id, ...changes });
+  }
+
+  /** The counters of both connections (relayed: of all), by label. */
+  async stats() {
+    const connections = Object.entries(this.media.links ?? {}).map(([label, link]) => [label, link.pc]);
+    const all = connections.length ? connections : [...this.media.peers];
+    return Object.fromEntries(await Promise.all(all.map(async ([label, pc]) => [label, await counted(pc)])));
+  }
+
+  /** Resolves as soon as the picture's rate on "pub" or "sub" is above `bps`. */
+  rateAbove(label, bps) {
+    return rate_above(this.media.links[label].pc, label === "pub" ? "up" : "down", bps);
+  }
+
+  note(what) {
+    this.marks.push({ what, at: now() });
+  }
+
+  async #own() {
+    const { kind = "camera", width = 640, height = 360, fps = 15, ...rest } = this.picture;
+    if (kind === "camera") return camera({ video: { width, height, frameRate: fps }, ...rest });
+    const sound = await camera({ video: false });
+    return new MediaStream([...noise({ width, height, fps, ...rest }).getTracks(), ...sound.getTracks()]);
+  }
+
+  #enter({ call, connection }) {
+    this.call = call;
+    this.connection = connection ?? { topology: call.topology, ice_servers: [] };
+    return call.id;
+  }
+
+  #take(frame) {
+    if (frame.type !== "event") this.frames.push(frame.type);
+    if (frame.call_id === undefined || frame.type === "result") return;
+    if (frame.type === "media.restart") this.note("told to restart");
+    if (frame.type === "speaker.changed") this.tiles.mark(frame.user_id, "speaking", true);
+    if (this.media) Promise.resolve(this.media.take(frame)).catch((fault) => this.faults.push(String(fault)));
+    else (this.early ??= []).push(frame);
+  }
+
+  #heard({ type, data }) {
+    this.events.push({ type, data });
+    this.note(type);
+    if (data.call && this.call?.id === data.call_id) this.call = data.call;
+    if (this.call) this.#paint();
+  }
+
+  /** What the call says of everybody, onto the screen. */
+  #paint() {
+    element("what").textContent = `${this.call.topology} call, ${this.call.state}`;
+    for (const { user_id, state, media } of this.call.legs) {
+      this.tiles.mark(user_id, "away", state === "reconnecting");
+      this.tiles.mark(user_id, "muted", !media.audio);
+    }
+  }
+}
+
+window.client = new Client();
+Object.defineProperty(window, "state", {
+  get: () => {
+    const { user, call, marks, events, frames, faults, tiles, media } = window.client;
+    return {
+      user,
+      call,
+      marks,
+      events,
+      frames,
+      faults,
+      tiles: tiles.state(),
+      epoch: media?.epoch ?? null,
+      links: Object.fromEntries(
+        Object.entries(media?.links ?? {}).map(([label, { pc, generation }]) => [label, { state: pc.connectionState, generation }]),
+      ),
+    };
+  },
+});

@@ -1,0 +1,120 @@
+// A routed call: one connection that sends ("pub") and one with fixed slots that receives ("sub"), both to the worker.
+// Who is shown in which slot is told by `media.slots`; joins, leaves and layers change no description.
+
+import { Link } from "./link.js";
+
+export const LAYERS = [
+  { rid: "low", scaleResolutionDownBy: 4, maxBitrate: 150_000 },
+  { rid: "medium", scaleResolutionDownBy: 2, maxBitrate: 500_000 },
+  { rid: "high", scaleResolutionDownBy: 1, maxBitrate: 1_700_000 },
+];
+
+export class Routed {
+  /** `show(slots)` is called with all slots whenever they change: `{mid, kind, track, user_id, stream_id, source}`. */
+  constructor({ socket, callId, iceServers, slots = { audio: 12, video: 12 }, show, note }) {
+    Object.assign(this, { socket, callId, iceServers, slots, show, note });
+    this.sent = []; // {track, source, encodings}: what is published, to be published again by a new connection
+    this.told = new Map(); // label of the connection → the newest list of its slots
+    this.epoch = 0;
+    this.links = {
+      pub: this.#link("pub", (pc) => this.sent.forEach((one) => this.#add(pc, one))),
+      sub: this.#link("sub", (pc) => {
+        for (const [kind, number] of Object.entries(this.slots)) {
+          for (let n = 0; n < number; n += 1) pc.addTransceiver(kind, { direction: "recvonly" });
+        }
+      }),
+    };
+  }
+
+  /** Send these: `[{track, source, simulcast}]`; `source` is microphone, camera, screen, screen_audio or other. */
+  async publish(streams) {
+    for (const { track, source, simulcast } of streams) {
+      const one = { track, source, encodings: simulcast ? LAYERS : [{ maxBitrate: 2_500_000 }] };
+      this.sent.push(one);
+      this.#add(this.links.pub.pc, one);
+    }
+    await this.links.pub.negotiate();
+  }
+
+  /** Stop sending what has this source. */
+  async unpublish(source) {
+    for (const one of this.sent.filter((each) => each.source === source)) {
+      one.transceiver.stop();
+      one.track.stop();
+    }
+    this.sent = this.sent.filter((one) => one.source !== source);
+    await this.links.pub.negotiate();
+  }
+
+  /** Receive, in as many slots as were asked for. */
+  subscribe() {
+    return this.links.sub.negotiate();
+  }
+
+  /** What is wanted of the others: see `media.subscribe`. */
+  want(wishes) {
+    return this.socket.ask("media.subscribe", { call_id: this.callId, ...wishes });
+  }
+
+  /** A frame of this call from the worker or about it. */
+  take(frame) {
+    if (frame.type === "rtc.description") this.links[frame.pc]?.answered(frame.description);
+    if (frame.type === "media.slots") {
+      this.told.set(frame.pc, frame.slots);
+      this.#show();
+    }
+    if (frame.type === "media.restart") this.#restart(frame);
+  }
+
+  restartIce() {
+    return Promise.all(this.#open().map((link) => link.restartIce()));
+  }
+
+  close() {
+    Object.values(this.links).forEach((link) => link.close());
+    this.sent.forEach(({ track }) => track.stop());
+  }
+
+  /** Another worker has the call: both connections are made anew. */
+  async #restart({ epoch, connection }) {
+    this.epoch = epoch;
+    if (connection?.ice_servers) this.iceServers = connection.ice_servers;
+    this.told.clear();
+    await Promise.allSettled(this.#open().map((link) => link.reopen()));
+  }
+
+  #open() {
+    return Object.values(this.links).filter((link) => link.pc.getTransceivers().length > 0);
+  }
+
+  #link(label, fill) {
+    return new Link({
+      label,
+      iceServers: this.iceServers,
+      fill,
+      send: (link, description) => this.#send(link, description),
+      changed: (link, state) => {
+        this.note(`${link.label} ${state}`);
+        if (link.label === "sub" && state === "answered") this.#show();
+      },
+    });
+  }
+
+  #add(pc, one) {
+    const init = { direction: "sendonly", streams: [new MediaStream([one.track])] };
+    if (one.track.kind === "video") init.sendEncodings = one.encodings.map((each) => ({ ...each }));
+    one.transceiver = pc.addTransceiver(one.track, init);
+  }
+
+  #send(link, { type, sdp }) {
+    const frame = { call_id: this.callId, to: "sfu", pc: link.label, description: { type, sdp } };
+    if (link.label === "pub") frame.streams = this.sent.map(({ transceiver, source }) => ({ mid: transceiver.mid, source }));
+    return this.socket.ask("rtc.description", frame);
+  }
+
+  #show() {
+    const transceivers = new Map(this.links.sub.pc.getTransceivers().map((one) => [one.mid, one]));
+    const slots = (this.told.get("sub") ?? []).filter(({ mid }) => transceivers.has(mid));
+    this.show(slots.map((slot) => ({ ...slot, track: transceivers.get(slot.mid).receiver.track })));
+  }
+}
