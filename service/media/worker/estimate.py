@@ -1,0 +1,187 @@
+"""How much one subscriber's connection carries, estimated at the sending end.
+
+Transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01) tells when every packet arrived. A queue
+that grows, or much loss, means that the path is full: the estimate falls to what was acknowledged. Until that was
+seen it grows fast, because a forwarder sends what its sources give and so cannot fill a path in order to measure it:
+the larger layer itself is the probe, and after a failed one the next waits longer each time. REMB is a ceiling.
+Cheap on purpose: one delay sample for each feedback message, no work for each packet but two array writes.
+"""
+
+from array import array
+from collections import deque
+from collections.abc import Iterable
+
+FLOOR_BPS = 100_000.0
+START_BPS = 1_000_000.0
+CEILING_BPS = 12_000_000.0
+
+_RING = 4096  # packets in flight and unreported; a power of two
+_WINDOW_S = 0.5  # over which acknowledged bytes are counted
+_FADE_S = 3.0  # half of what was counted of losses
+_BASE_S = 10.0  # the shortest delay of the last one to two of these is the empty path's
+_QUEUE_S = 0.080  # a standing queue
+_RISING_S = 0.020  # a queue that counts when it grows
+_SLOPE = 0.04  # seconds of queue a second
+_REACT_S = 0.4  # between two decreases: the effect of one must be seen before the next
+_HEAVY = 0.12  # loss that is no longer the radio's
+_SILENCE_S = 2.0
+_HOLD_S = (3.0, 30.0)  # after a full path: the first and the longest wait
+
+
+class Estimator:
+    """One connection's estimate. All times are of one monotonic clock in seconds; arrivals of the client's own."""
+
+    def __init__(self, now: float, start_bps: float = START_BPS) -> None:
+        self.bps = start_bps
+        self.acknowledged_bps = 0.0
+        self.loss_fraction = 0.0
+        self._sent_at = array("d", bytes(8 * _RING))
+        self._sizes = array("H", bytes(2 * _RING))
+        self._delivered: deque[tuple[float, int]] = deque()  # when told, bytes
+        self._counted = 0.0  # packets and losses, fading, so that a few losses in a row are no verdict
+        self._lost = 0.0
+        self._delays: deque[tuple[float, float]] = deque(maxlen=10)
+        self._base = [float("inf"), float("inf")]
+        self._base_until = now + _BASE_S
+        self._grown_at = now
+        self._cut_at = -_REACT_S
+        self._cuts = 0  # in a row, without the queue getting shorter
+        self._full_bps = 0.0
+        self._hold = _HOLD_S[0]
+        self._hold_until = now
+        self._told_at: float | None = None
+        self._sent_last = now
+        self._cap_bps = CEILING_BPS
+
+    def sent(self, sequence: int, size: int, now: float) -> None:
+        """A packet of `size` bytes left with this transport-wide sequence number."""
+        place = sequence & (_RING - 1)
+        self._sent_at[place] = now
+        self._sizes[place] = size
+        self._sent_last = now
+
+    def feedback(self, arrivals: Iterable[tuple[int, float | None]], now: float) -> None:
+        """One feedback message: sequence numbers with the client's time of arrival, or nothing for a lost packet."""
+        sent_at, sizes, mask = self._sent_at, self._sizes, _RING - 1
+        size = packets = lost = 0
+        delay = 0.0
+        for sequence, arrival in arrivals:
+            if arrival is None:
+                lost += 1
+                continue
+            place = sequence & mask
+            if sizes[place]:  # once each: a second report of the same packet says nothing
+                packets += 1
+                size += sizes[place]
+                delay += arrival - sent_at[place]
+                sizes[place] = 0
+        self._count(packets, lost, now)
+        self._acknowledge(size, now)
+        self._told_at = now
+        if packets:
+            self._delay(delay / packets, now)
+        self._adapt(now)
+
+    def loss(self, fraction: float, now: float) -> None:
+        """The loss that a receiver report told, 0 to 1: the only sign from clients without transport-wide feedback."""
+        if self._told_at is None or now - self._told_at > _SILENCE_S:
+            self.loss_fraction = fraction
+            self._adapt(now)
+
+    def remb(self, bps: float) -> None:
+        """What the client itself estimates (REMB)."""
+        self._cap_bps = min(CEILING_BPS, max(FLOOR_BPS, bps))
+        self.bps = min(self.bps, self._cap_bps)
+
+    def tick(self, now: float) -> None:
+        """Nothing came back for a while although something was sent: the path is worse than it was."""
+        if (
+            self._told_at is None
+            or now - self._told_at < _SILENCE_S
+            or self._sent_last < self._told_at + _SILENCE_S / 2
+        ):
+            return
+        if now - self._cut_at >= _SILENCE_S / 2:
+            self._cut_at = now
+            self.bps = max(FLOOR_BPS, self.bps / 2)
+
+    def _count(self, packets: int, lost: int, now: float) -> None:
+        fade = 0.5 ** (min(now - self._told_at, 5.0) / _FADE_S) if self._told_at is not None else 0.0
+        self._counted = self._counted * fade + packets + lost
+        self._lost = self._lost * fade + lost
+        self.loss_fraction = self._lost / self._counted if self._counted >= 50 else 0.0
+
+    def _acknowledge(self, size: int, now: float) -> None:
+        told = self._delivered
+        told.append((now, size))
+        while told[0][0] < now - _WINDOW_S and len(told) > 1:
+            told.popleft()
+        span = max(now - told[0][0], _WINDOW_S / 2)
+        # The first message in the window tells of the time before it.
+        total = sum(each[1] for each in told) - (told[0][1] if len(told) > 1 else 0)
+        self.acknowledged_bps = total * 8 / span
+
+    def _delay(self, delay: float, now: float) -> None:
+        base = self._base
+        if now >= self._base_until:
+            base[0], base[1] = base[1], delay
+            self._base_until = now + _BASE_S
+        base[1] = min(base[1], delay)
+        self._delays.append((now, delay))
+
+    @property
+    def queue_s(self) -> float:
+        """How long packets now wait on the path, beyond its shortest time."""
+        return self._delays[-1][1] - min(self._base) if self._delays else 0.0
+
+    def _slope(self) -> float:
+        delays = self._delays
+        if len(delays) < 5:
+            return 0.0
+        middle = sum(at for at, _ in delays) / len(delays)
+        mean = sum(delay for _, delay in delays) / len(delays)
+        spread = sum((at - middle) ** 2 for at, _ in delays)
+        return sum((at - middle) * (delay - mean) for at, delay in delays) / spread if spread > 0 else 0.0
+
+    def _adapt(self, now: float) -> None:
+        queue, slope = self.queue_s, self._slope()
+        rising = queue > _RISING_S and slope > _SLOPE
+        standing = queue > _QUEUE_S and slope > -_SLOPE
+        if rising or standing or self.loss_fraction > _HEAVY:
+            self._decrease(now, by_queue=rising or standing)
+        else:
+            self._increase(now, queue)
+
+    def _decrease(self, now: float, *, by_queue: bool) -> None:
+        self._grown_at = now
+        if now - self._cut_at < _REACT_S:
+            return
+        carried = self.acknowledged_bps if self._told_at is not None else self.bps
+        # What is lost at random says little about the rate, so loss alone takes its half.
+        target = carried * 0.85 if by_queue else self.bps * (1 - self.loss_fraction / 2)
+        recent = now - self._cut_at < 3 * _REACT_S
+        self._cuts = self._cuts + 1 if recent and by_queue else 1
+        if self._cuts > 4:  # less does not shorten it: the path itself became longer
+            self._base = [self._delays[-1][1]] * 2
+            self._cuts = 0
+        if not recent and (by_queue or self.loss_fraction > 2 * _HEAVY):
+            self._full_bps = carried
+            self._hold_until = now + self._hold
+            self._hold = min(self._hold * 2, _HOLD_S[1])
+        self._cut_at = now
+        self._delays.clear()
+        self.bps = max(FLOOR_BPS, min(self.bps, target))
+
+    def _increase(self, now: float, queue: float) -> None:
+        passed = min(now - self._grown_at, 0.25)
+        self._grown_at = now
+        if self._full_bps and now - self._hold_until > 2 * _HOLD_S[1]:
+            self._full_bps, self._hold = 0.0, _HOLD_S[0]  # a long good time: what was full then may not be now
+        if queue > _RISING_S:
+            return
+        growth = 1.0 if self.loss_fraction < 0.02 else 0.2
+        if self._full_bps:
+            growth = min(growth, 0.5 if self.bps < self._full_bps * 0.7 else 0.08)
+        limit = self._full_bps * 0.95 if now < self._hold_until else CEILING_BPS
+        grown = self.bps * (1 + growth * passed)
+        self.bps = max(min(grown, self._cap_bps, max(limit, FLOOR_BPS)), min(self.bps, self._cap_bps))

@@ -1,0 +1,122 @@
+"""Which layer each video slot shows: what its viewer wants to see, and what the connection carries.
+
+Pure. Encodings are numbered from low to high. The sources of a connection are served in their order of importance:
+everybody's lowest layer first, then larger ones from the front, as long as the estimate lasts. Audio is no part of
+this: its share is taken off before, and it is never dropped.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+OFF_BELOW_BPS = 150_000.0
+"""Of the whole connection: below, audio alone goes through."""
+AUDIO_BPS = 50_000.0
+UP = 1.15
+"""A larger layer is chosen when it has fitted with this margin for `STEADY_S`; a smaller one at once."""
+STEADY_S = 1.0
+_SHARE = 0.95  # of the estimate; the rest is for retransmissions
+_NAMES = {"low": 0, "medium": 1, "high": 2}
+
+
+@dataclass(slots=True, frozen=True)
+class Encoding:
+    """One layer as it comes in now. Height 0: not known. Inactive ones (nothing came for 2 s) are not chosen."""
+
+    bitrate_bps: float
+    height: int = 0
+    active: bool = True
+
+
+@dataclass(slots=True, frozen=True)
+class Want:
+    """What a viewer wants of one source. `most` limits the layer by name; height is of the element, in pixels."""
+
+    encodings: tuple[Encoding, ...]
+    most: str | None = None
+    height: int | None = None
+    paused: bool = False
+
+
+@dataclass(slots=True)
+class Held:
+    """What a slot was given last, since when more would have fitted, and whether want of bandwidth emptied it."""
+
+    layer: int | None = None
+    fits_since: float | None = None
+    dropped: bool = False
+
+
+def wished(want: Want) -> int | None:
+    """The layer to show when the connection carries everything; nothing when paused or nothing comes in."""
+    active = [place for place, encoding in enumerate(want.encodings) if encoding.active]
+    if want.paused or not active:
+        return None
+    limit = len(want.encodings) - 1
+    if want.most is not None:
+        limit = _named(want.most, len(want.encodings))
+    if want.height:
+        # The smallest that fills the element; a little enlarging is not seen.
+        enough = (p for p in active if want.encodings[p].height and want.encodings[p].height * 1.1 >= want.height)
+        limit = min(limit, next(enough, limit))
+    return max((place for place in active if place <= limit), default=active[0])
+
+
+def allot(wants: Sequence[Want], held: Sequence[Held], estimate_bps: float | None, now: float) -> list[int | None]:
+    """The layer of each source, the most important first. `held` goes along with `wants` and is brought up to date.
+
+    No estimate means no limit (no feedback of any kind came yet).
+    """
+    wishes = [wished(want) for want in wants]
+    if estimate_bps is None:
+        affordable = wishes
+        generous = wishes
+    else:
+        budget = 0.0 if estimate_bps < OFF_BELOW_BPS else (estimate_bps - AUDIO_BPS) * _SHARE
+        affordable = _fill(wants, wishes, budget)
+        generous = _fill(wants, wishes, budget / UP)
+    return [
+        _steady(each, fits, certain, wish, now)
+        for each, fits, certain, wish in zip(held, affordable, generous, wishes, strict=True)
+    ]
+
+
+def _steady(held: Held, fits: int | None, certain: int | None, wish: int | None, now: float) -> int | None:
+    """Down at once, up only after the larger one has fitted for a while; what the viewer himself changed, at once."""
+    before = -1 if held.layer is None else held.layer
+    first = held.layer is None and not held.dropped  # the first picture waits for nobody
+    if wish is None or fits is None or first or fits <= before:
+        held.layer, held.fits_since, held.dropped = fits, None, wish is not None and fits is None
+    elif certain is None or certain <= before:
+        held.fits_since = None
+    elif held.fits_since is None:
+        held.fits_since = now
+    elif now - held.fits_since >= STEADY_S:
+        held.layer, held.fits_since, held.dropped = certain, None, False
+    return held.layer
+
+
+def _fill(wants: Sequence[Want], wishes: Sequence[int | None], budget: float) -> list[int | None]:
+    given: list[int | None] = [None] * len(wants)
+    for place, (want, wish) in enumerate(zip(wants, wishes, strict=True)):
+        if wish is None:
+            continue
+        lowest = next(p for p, encoding in enumerate(want.encodings) if encoding.active)
+        cost = want.encodings[lowest].bitrate_bps
+        if cost <= budget:
+            given[place], budget = lowest, budget - cost
+    for place, (want, wish) in enumerate(zip(wants, wishes, strict=True)):
+        now_given = given[place]
+        if wish is None or now_given is None:
+            continue
+        for layer in range(wish, now_given, -1):
+            more = want.encodings[layer].bitrate_bps - want.encodings[now_given].bitrate_bps
+            if want.encodings[layer].active and more <= budget:
+                given[place], budget = layer, budget - max(more, 0.0)
+                break
+    return given
+
+
+def _named(name: str, count: int) -> int:
+    """Low, medium and high of however many layers there are: of two, medium is the lower."""
+    place = _NAMES.get(name, 2)
+    return count - 1 if place == 2 else min(place, max(count - 2, 0))

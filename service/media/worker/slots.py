@@ -1,0 +1,60 @@
+"""Which sources go into which slots of a subscribing connection.
+
+Pure. Slots are fixed when the connection is negotiated; sources come and go in them. A source that is shown keeps its
+slot as long as it is chosen at all, because every move costs a key frame and a jump on the viewer's screen.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+Fits = Callable[[str, str], bool]
+"""Whether a slot (its mid) can show a source (its stream id): a codec in common."""
+
+
+@dataclass(slots=True, frozen=True)
+class Source:
+    """One stream of somebody else. `recent`: the place among the speakers, 0 the one who spoke last."""
+
+    stream_id: str
+    user_id: str
+    screen: bool = False
+    recent: int = 1_000_000
+    wished: bool = False
+    """Asked for by a size, a layer or by name: those come before the rest."""
+
+
+def choose_audio(sources: Sequence[Source], count: int, shown: Collection[str]) -> list[str]:
+    """All streams when there is room for them, else those that spoke last; who is heard stays ahead of equals."""
+    if len(sources) <= count:
+        return [source.stream_id for source in sources]
+    ordered = sorted(sources, key=lambda source: (source.recent, source.stream_id not in shown, source.stream_id))
+    return [source.stream_id for source in ordered[:count]]
+
+
+def choose_video(sources: Sequence[Source], count: int, shown: Collection[str]) -> list[str]:
+    """Last-N, the most important first: what was wished for, screens, who spoke last, who is shown already."""
+    ordered = sorted(
+        sources,
+        key=lambda source: (
+            not source.wished,
+            not source.screen,
+            source.recent,
+            source.stream_id not in shown,
+            source.stream_id,
+        ),
+    )
+    return [source.stream_id for source in ordered[:count]]
+
+
+def place(slots: Sequence[str], before: Mapping[str, str], chosen: Sequence[str], fits: Fits) -> dict[str, str]:
+    """Slot by mid → stream. Who is chosen again stays where it was; the others take free slots in order."""
+    wanted = set(chosen)
+    after = {mid: before[mid] for mid in slots if mid in before and before[mid] in wanted and fits(mid, before[mid])}
+    settled = set(after.values())
+    for stream in chosen:
+        if stream in settled:
+            continue
+        free = next((mid for mid in slots if mid not in after and fits(mid, stream)), None)
+        if free is not None:
+            after[free] = stream
+    return {mid: after[mid] for mid in slots if mid in after}

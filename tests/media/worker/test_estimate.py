@@ -1,0 +1,97 @@
+import pytest
+
+from service.media.worker.estimate import CEILING_BPS, FLOOR_BPS, START_BPS, Estimator
+from tests.media.worker.links import Link
+
+
+def test_a_wide_path_is_used_within_three_seconds():
+    assert Link(20e6).run(3.0) > 3e6
+
+
+@pytest.mark.parametrize("source_bps", [300_000, 600_000])
+def test_it_grows_although_the_source_has_less_than_the_path_carries(source_bps):
+    assert Link(20e6).run(3.0, source_bps) > 2e6
+
+
+@pytest.mark.parametrize("bps", [400_000, 800_000, 1_500_000, 4_000_000])
+def test_a_narrow_path_is_filled_but_not_flooded(bps):
+    link = Link(bps)
+    link.run(10)
+    link.longest_queue = 0.0
+    rates = [link.run(0.5) for _ in range(80)]
+    assert 0.65 * bps < sum(rates) / len(rates) < 1.05 * bps
+    assert link.longest_queue < 0.35
+
+
+def test_a_path_that_becomes_narrow_is_noticed_within_a_second_and_a_half():
+    link = Link(5e6)
+    link.run(5, 3e6)
+    link.bps = 800_000
+    assert link.run(1.5, 3e6) < 900_000
+
+
+def test_a_path_that_becomes_wide_again_is_used_again():
+    link = Link(600_000)
+    link.run(20)
+    link.bps = 6e6
+    assert link.run(40) > 2e6
+
+
+@pytest.mark.parametrize("loss", [0.01, 0.05])
+def test_random_loss_does_not_take_the_picture_away(loss):
+    link = Link(5e6, loss=loss)
+    link.run(10)
+    rates = [link.run(0.5) for _ in range(40)]
+    assert min(rates) > 1e6
+
+
+def test_heavy_loss_takes_the_rate_down():
+    assert Link(20e6, loss=0.4).run(5) < 300_000
+
+
+def test_a_longer_way_is_not_a_queue_for_ever():
+    link = Link(5e6)
+    link.run(8, 2e6)
+    link.delay_s = 0.25
+    link.run(10, 2e6)
+    assert link.run(20, 2e6) > 1.5e6
+
+
+def test_without_feedback_receiver_reports_count():
+    estimator = Estimator(0.0)
+    for step in range(1, 50):
+        estimator.loss(0.3, step * 0.5)
+    assert estimator.bps < 300_000
+    for step in range(50, 200):
+        estimator.loss(0.0, step * 0.5)
+    assert estimator.bps > START_BPS
+
+
+def test_what_the_client_says_it_can_take_is_the_most():
+    estimator = Estimator(0.0)
+    estimator.remb(500_000)
+    assert estimator.bps == 500_000
+    estimator.remb(10)
+    assert estimator.bps == FLOOR_BPS
+    estimator.remb(1e12)
+    for step in range(1, 200):
+        estimator.loss(0.0, step * 0.25)
+    assert estimator.bps == CEILING_BPS
+
+
+def test_silence_while_sending_halves_the_estimate():
+    link = Link(5e6)
+    before = link.run(3, 2e6)
+    estimator = link.estimator
+    for step in range(400):
+        estimator.sent(step, 1000, link.now + step * 0.01)
+        estimator.tick(link.now + step * 0.01)
+    assert estimator.bps <= before / 4
+
+
+def test_silence_while_nothing_is_sent_means_nothing():
+    link = Link(5e6)
+    before = link.run(3, 2e6)
+    for step in range(100):
+        link.estimator.tick(link.now + step * 0.1)
+    assert link.estimator.bps == before
