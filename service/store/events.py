@@ -63,9 +63,10 @@ SELECT seq, text, only_for FROM events WHERE stream = $1 AND seq >= $2 ORDER BY 
 """
 
 # Both bounds and the order are whole prefixes of ix_events_feed, so that no other index can be taken for a plan that
-# serves every reader: one by `tx` would walk through all apps and sort.
+# serves every reader: one by `tx` would walk through all apps and sort. The column that comes out must not be called as
+# one that is sorted by: ORDER BY would mean the text, where 1000 comes before 999.
 FEED = """
-SELECT tx::text AS tx, stream, seq, text FROM events
+SELECT tx::text AS place, stream, seq, text FROM events
 WHERE (app_id, tx, stream, seq) > ($1, $2::text::xid8, $3, $4)
   AND (app_id, tx) < ($1, pg_snapshot_xmin(pg_current_snapshot()))
 """
@@ -94,7 +95,7 @@ async def feed(driver: Driver, app_id: str, after: Place, patterns: tuple[str, .
         rows = await driver.fetch(FEED + IN_ORDER, *arguments)
     if rows:
         last = rows[-1]
-        return Page([row["text"] for row in rows], Place(int(last["tx"]), last["stream"], last["seq"]))
+        return Page([row["text"] for row in rows], Place(int(last["place"]), last["stream"], last["seq"]))
     if patterns and horizon - 1 > after.tx:
         return Page([], Place(horizon - 1, LAST_STREAM, LAST_SEQ))
     return Page([], after)
