@@ -34,10 +34,16 @@ class Codec:
         profile = ""
         if self.name == "H264":
             mode = self.parameters.get("packetization-mode", "0")
-            profile = f"{mode}:{self.parameters.get('profile-level-id', '42001f')[:4].lower()}"
+            profile = f"{mode}:{_h264_profile(self.parameters.get('profile-level-id', '42001f').lower())}"
         elif self.name == "VP9":
             profile = self.parameters.get("profile-id", "0")
         return self.name.lower(), self.clock_rate, self.channels, profile
+
+
+def _h264_profile(level_id: str) -> str:
+    """The profile, with one spelling for constrained baseline: 42c0 and 42e0 are the same (RFC 6184, 8.1, table 5)."""
+    constrained = level_id[:2] == "42" and level_id[2:3] in "4567cdef"
+    return "42e0" if constrained else level_id[:4]
 
 
 @dataclass(slots=True, frozen=True)

@@ -1,0 +1,92 @@
+import pytest
+
+from service.media.worker.layers import Encoding, Held, Want, allot, wished
+
+THREE = (Encoding(150e3, 180), Encoding(500e3, 360), Encoding(1500e3, 720))
+ONE = (Encoding(1200e3, 720),)
+
+
+@pytest.mark.parametrize(
+    ("want", "layer"),
+    [
+        (Want(THREE), 2),
+        (Want(THREE, most="low"), 0),
+        (Want(THREE, most="medium"), 1),
+        (Want(THREE, most="high"), 2),
+        (Want(THREE, height=170), 0),
+        (Want(THREE, height=190), 0),
+        (Want(THREE, height=300), 1),
+        (Want(THREE, height=2000), 2),
+        (Want(THREE, height=2000, most="medium"), 1),
+        (Want(THREE, height=100, most="high"), 0),
+        (Want(THREE, paused=True), None),
+        (Want(()), None),
+        (Want(ONE, most="low"), 0),
+        (Want(THREE[:2], most="medium"), 0),
+        (Want(THREE[:2], most="high"), 1),
+        (Want((THREE[0], THREE[1], Encoding(0, 720, active=False))), 1),
+        (Want((Encoding(0, 180, active=False), THREE[1]), most="low"), 1),
+        (Want((Encoding(0, 180, active=False),)), None),
+        (Want((Encoding(1.0), Encoding(2.0)), height=100), 1),
+    ],
+)
+def test_what_a_viewer_wants(want, layer):
+    assert wished(want) == layer
+
+
+@pytest.mark.parametrize(
+    ("estimate", "given"),
+    [
+        (None, [2, 2, 2]),
+        (10e6, [2, 2, 2]),
+        (3.0e6, [2, 1, 1]),
+        (2.0e6, [2, 0, 0]),
+        (1.2e6, [1, 0, 0]),
+        (0.6e6, [0, 0, 0]),
+        (0.4e6, [0, 0, None]),
+        (0.25e6, [0, None, None]),
+        (0.14e6, [None, None, None]),
+        (0.0, [None, None, None]),
+    ],
+)
+def test_the_front_ones_get_more_but_everybody_comes_first(estimate, given):
+    wants = [Want(THREE)] * 3
+    assert allot(wants, [Held() for _ in wants], estimate, 0.0) == given
+
+
+def test_a_source_with_one_layer_is_shown_or_not():
+    assert allot([Want(ONE)], [Held()], 1.4e6, 0.0) == [0]
+    assert allot([Want(ONE)], [Held()], 1.2e6, 0.0) == [None]
+
+
+def steps(held: Held, *estimates: float, want: Want | None = None, start: float = 0.0, step: float = 0.25) -> list:
+    return [allot([want or Want(THREE)], [held], bps, start + n * step)[0] for n, bps in enumerate(estimates)]
+
+
+def test_less_at_once_more_after_a_second():
+    held = Held()
+    assert steps(held, 5e6) == [2]
+    assert steps(held, 1e6, start=1) == [1]
+    assert steps(held, *[5e6] * 5, start=2) == [1, 1, 1, 1, 2]
+
+
+def test_an_estimate_that_wavers_about_the_limit_moves_nothing():
+    held = Held()
+    assert steps(held, 1e6) == [1]
+    limit = 1500e3 / 0.95 + 50e3
+    assert set(steps(held, *[limit * 0.97, limit * 1.05] * 40)) == {1}
+
+
+def test_a_picture_that_was_dropped_comes_back_only_for_sure():
+    held = Held()
+    assert steps(held, 1e6, 100e3) == [1, None]
+    assert steps(held, 220e3, 100e3, 220e3, 100e3, start=1) == [None] * 4
+    assert steps(held, *[1e6] * 5, start=3) == [None] * 4 + [1]
+
+
+def test_what_the_viewer_changed_is_done_at_once():
+    held = Held()
+    assert steps(held, 5e6) == [2]
+    assert steps(held, 5e6, want=Want(THREE, most="low")) == [0]
+    assert steps(held, 5e6, want=Want(THREE, paused=True)) == [None]
+    assert steps(held, 5e6) == [2]
