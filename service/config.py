@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -27,6 +27,7 @@ from service.store.embedded import EmbeddedConfig
 from service.telemetry.logs import LogConfig
 from service.timers.retention import RetentionConfig
 from service.wire.ice import IceConfig, IceServer
+from service.wire.turn import TurnConfig
 
 PREFIX = "HOOKSWITCH_"
 FILE_VARIABLE = "HOOKSWITCH_CONFIG"
@@ -54,6 +55,7 @@ IN_WORDS: Mapping[str, str] = MappingProxyType(
     }
 )
 """What is wrong with a value, by pydantic's kind of error."""
+TurnUrl = Annotated[str, StringConstraints(max_length=512, pattern=r"^turns?:[A-Za-z0-9.:\[\]?=_-]+$")]
 
 
 class Role(StrEnum):
@@ -105,6 +107,18 @@ class Settings(BaseSettings):
         (), description='STUN and TURN servers for clients, as JSON: `[{"urls": ["stun:stun.example.com:3478"]}]`.'
     )
     ice_ttl_s: int = Field(3600, ge=60, description="Clients ask for the ICE servers again after so long.")
+    turn_urls: Annotated[tuple[TurnUrl, ...], NoDecode] = Field(
+        (),
+        max_length=16,
+        description="TURN servers that share a secret with the service, comma-separated: "
+        "`turn:turn.example.com:3478?transport=udp,turns:turn.example.com:5349?transport=tcp`.",
+    )
+    turn_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (),
+        validate_default=True,
+        description="The shared secrets, comma-separated. The first signs; the others are for a change of secrets.",
+    )
+    turn_ttl_s: int = Field(86_400, ge=60, description="TURN credentials are good for so long.")
     requests_per_key: int = Field(
         5000, ge=0, description="Requests per second of one API key, in each process; 0 for no limit."
     )
@@ -122,7 +136,7 @@ class Settings(BaseSettings):
     keep_idempotency_keys_h: float = Field(24, gt=0, description="A retried create is recognised for so long.")
     shutdown_s: float = Field(10, ge=0, description="How long a stopping process waits for requests under way.")
 
-    @field_validator("roles", "cors_origins", mode="before")
+    @field_validator("roles", "cors_origins", "turn_urls", "turn_secrets", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -141,6 +155,14 @@ class Settings(BaseSettings):
     def _some(cls, value: tuple[Role, ...]) -> tuple[Role, ...]:
         if not value:
             message = "name at least one of api, dispatch, timers"
+            raise ValueError(message)
+        return value
+
+    @field_validator("turn_secrets")
+    @classmethod
+    def _signs(cls, value: tuple[SecretStr, ...], info: ValidationInfo) -> tuple[SecretStr, ...]:
+        if info.data.get("turn_urls") and not value:
+            message = "HOOKSWITCH_TURN_URLS needs a secret to sign with"
             raise ValueError(message)
         return value
 
@@ -189,7 +211,8 @@ class Settings(BaseSettings):
 
     def ice(self) -> IceConfig:
         """What clients are told of STUN and TURN."""
-        return IceConfig(self.ice_servers, self.ice_ttl_s)
+        secrets = tuple(secret.get_secret_value() for secret in self.turn_secrets)
+        return IceConfig(self.ice_servers, self.ice_ttl_s, TurnConfig(self.turn_urls, secrets, self.turn_ttl_s))
 
     def logs(self) -> LogConfig:
         """How to log."""

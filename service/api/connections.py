@@ -62,7 +62,7 @@ async def connection_of(asker: Asker, call: Call, user_id: str, device_id: str |
         "token": mint_user(key, _claims(asker, call, user_id, device_id), now=now, ttl_s=ttl_s),
         "expires_at": rfc3339(datetime.fromtimestamp(end_of(now, ttl_s), UTC)),
         "ws_url": asker.ws_url,
-        "ice_servers": [server.model_dump(exclude_none=True) for server in deps.ice.servers],
+        "ice_servers": [server.model_dump(exclude_none=True) for server in deps.ice.servers_for(user_id, now)],
     }
 
 

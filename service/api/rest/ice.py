@@ -14,7 +14,11 @@ routes = APIRouter(route_class=Door, tags=["media"])
 
 @routes.get("/v1/ice-servers", summary="Read the STUN and TURN servers", response_model=IceServersView)
 async def get_ice_servers(ask: Ask) -> Response:
-    """What to pass to `RTCPeerConnection`. Empty unless the operator has configured some."""
-    ice = ask.deps.ice
-    expires_at = datetime.fromtimestamp(ask.deps.clock() + ice.ttl_s, UTC)
-    return one(IceServersView(ice_servers=list(ice.servers), expires_at=expires_at))
+    """What to pass to `RTCPeerConnection`. Empty unless the operator has configured some.
+
+    TURN credentials are the asker's own and run out; ask again at `expires_at`.
+    """
+    ice, now = ask.deps.ice, ask.deps.clock()
+    servers = ice.servers_for(ask.principal.user_id or ask.app_id, now)
+    expires_at = datetime.fromtimestamp(ice.good_until(now), UTC)
+    return one(IceServersView(ice_servers=servers, expires_at=expires_at))
