@@ -1,8 +1,12 @@
 """How tests are written here: no mocks, no sleeping; real things, fakes with contracts, signals."""
 
 import ast
+import re
 
-from tests.house.source import dotted, here, python_files, tree
+from tests.fixtures.system import PACKAGES
+from tests.house.source import ROOT, dotted, here, python_files, tree
+
+SYSTEM = ROOT / "tests" / "fixtures" / "system.py"
 
 SLEEPS = frozenset({"time.sleep", "asyncio.sleep", "anyio.sleep", "trio.sleep", "sleep"})
 MOCKS = frozenset({"Mock", "MagicMock", "AsyncMock", "NonCallableMock", "PropertyMock", "create_autospec"})
@@ -27,7 +31,10 @@ def test_no_test_sleeps_or_mocks():
 
 
 def test_no_test_is_skipped_by_a_mark_or_expected_to_fail():
-    """A conftest alone may skip: for a program that this machine lacks. Where skips are refused, that is a failure."""
+    """A conftest, and the table of the system's programs, may skip: for a program that this machine lacks.
+
+    Where skips are refused, that is a failure.
+    """
     marks = (
         "pytest.mark.skip",
         "pytest.mark.skipif",
@@ -42,9 +49,20 @@ def test_no_test_is_skipped_by_a_mark_or_expected_to_fail():
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Attribute)
         and dotted(node) in marks
-        and (path.name, dotted(node)) != ("conftest.py", "pytest.skip")
+        and not (dotted(node) == "pytest.skip" and (path.name == "conftest.py" or path == SYSTEM))
     ]
     assert faults == []
+
+
+def test_the_continuous_run_installs_every_program_that_a_test_may_miss():
+    run = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    installed = set(re.search(r"^packages=\(\n(.*?)^\)", run, re.MULTILINE | re.DOTALL)[1].split())
+    named = {
+        package
+        for path in python_files("tests")
+        for package in re.findall(r"apt install ([a-z0-9][a-z0-9.+-]+)", path.read_text(encoding="utf-8"))
+    }
+    assert (set(PACKAGES.values()) | named) - installed == set()
 
 
 def test_every_folder_of_tests_is_a_package():
