@@ -1,7 +1,6 @@
 """Debian's Chromium, driven from a test: one browser, and a page with its own profile for each person."""
 
 import asyncio
-import shutil
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +12,6 @@ from playwright.async_api import Error, async_playwright
 from playwright.async_api import TimeoutError as NeverHappened
 
 PAGES = Path(__file__).parents[1] / "pages"
-BINARY = shutil.which("chromium") or shutil.which("chromium-browser")
 WITHIN_S = 30
 FLAGS = (
     "--no-sandbox",
@@ -35,10 +33,10 @@ FLAGS = (
 
 
 @asynccontextmanager
-async def chromium():
-    """The browser, headless; everything of it is gone afterwards."""
+async def chromium(path):
+    """The browser of this path, headless; everything of it is gone afterwards."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=BINARY, args=list(FLAGS))
+        browser = await playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         try:
             yield browser
         finally:
@@ -146,13 +144,15 @@ class Stage:
             for one in there.values():
                 await one.leave()
 
-    async def person(self, user, device=None, **options):
-        """Open the page for this user. Options go to `client.start`."""
+    async def person(self, user, device=None, through=None, **options):
+        """Open the page for this user. Options go to `client.start`; `through` may change the worker's answers."""
         context = await self.browser.new_context(viewport={"width": 960, "height": 600})
         page = await context.new_page()
         one = Person(user, page)
         page.on("pageerror", lambda error: one.errors.append(str(error)))
         page.on("console", lambda message: message.type == "error" and one.errors.append(message.text))
+        if through:
+            await page.expose_function("through", through)
         await page.goto(f"{self.site}/call.html")
         await page.wait_for_function("window.client")
         start = {"url": self.reached.ws_url, "token": self.reached.token(user), "device": device or f"{user}-page"}

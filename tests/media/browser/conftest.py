@@ -5,13 +5,9 @@ import pytest_asyncio
 
 from tests.fixtures.postgres import fresh_database
 from tests.fixtures.serving import service_in_loop
-from tests.media.browser.chromium import BINARY, Stage, chromium, web
-
-
-@pytest.fixture(scope="package", autouse=True)
-def _browser_is_there():
-    if BINARY is None:
-        pytest.skip("there is no Chromium on this machine (apt install chromium)")
+from tests.fixtures.system import program
+from tests.media.browser.chromium import Stage, chromium, web
+from tests.media.browser.figures import Figures
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
@@ -19,7 +15,14 @@ async def stage(postgres_server, postgres_template):
     async with (
         fresh_database(postgres_server, postgres_template) as url,
         service_in_loop(url) as reached,
-        chromium() as browser,
+        chromium(program("chromium")) as browser,
     ):
         with web() as site:
             yield Stage(browser, site, reached)
+
+
+@pytest.fixture(scope="package")
+def figures():
+    kept = Figures()
+    yield kept
+    print(f"\n{kept.keep()}")  # noqa: T201 - the measurements of the run, seen with -s

@@ -19,6 +19,7 @@ class Client {
   media = null;
   tiles = new Tiles(element("grid"), {
     first: (slot) => this.note(`first frame ${slot.user_id} ${slot.source}`),
+    sized: (slot, width) => this.note(`size ${slot.user_id} ${slot.source} ${width}`),
   });
 
   /** Connect the socket. `picture`: {kind: "camera" | "noise", width, height, fps}; `slots`: {audio, video}. */
@@ -59,12 +60,13 @@ class Client {
     told.show = (slots) => this.tiles.show(slots);
     told.note = (what) => this.note(what);
     if (this.connection.topology === "routed") {
-      this.media = new Routed({ ...told, slots: this.slots });
+      this.media = new Routed({ ...told, slots: this.slots, through: globalThis.through });
       const simulcast = this.picture.simulcast ?? true;
       const streams = this.stream.getTracks().map((track) =>
         track.kind === "audio" ? { track, source: "microphone" } : { track, source: "camera", simulcast },
       );
       await Promise.all([this.media.publish(streams), this.media.subscribe()]);
+      this.early?.forEach((frame) => this.media.take(frame));
     } else {
       this.media = new Relayed({ ...told, user: this.user, stream: this.stream });
       for (const frame of this.early ?? []) await this.media.take(frame);
@@ -104,6 +106,31 @@ class Client {
     return rate_above(this.media.links[label].pc, label === "pub" ? "up" : "down", bps);
   }
 
+  /** Resolves as soon as nothing more arrives in the slot `mid` for `ms` milliseconds. */
+  async untilQuiet(mid, ms = 1000) {
+    let before = -1;
+    for (;;) {
+      const { inbound } = await counted(this.media.links.sub.pc);
+      const packets = inbound.find((entry) => entry.mid === mid)?.packetsReceived ?? 0;
+      if (packets === before) return packets;
+      before = packets;
+      await new Promise((resolve) => setTimeout(resolve, ms));
+    }
+  }
+
+  /** What is wanted of the others: see `media.subscribe`. */
+  want(wishes) {
+    return this.media.want(wishes);
+  }
+
+  restartIce() {
+    return this.media.restartIce();
+  }
+
+  time() {
+    return now();
+  }
+
   note(what) {
     this.marks.push({ what, at: now() });
   }
@@ -124,16 +151,27 @@ class Client {
   #take(frame) {
     if (frame.type !== "event") this.frames.push(frame.type);
     if (frame.call_id === undefined || frame.type === "result") return;
-    if (frame.type === "media.restart") this.note("told to restart");
-    if (frame.type === "speaker.changed") this.tiles.mark(frame.user_id, "speaking", true);
+    if (frame.type === "media.restart") {
+      this.note("told to restart");
+      this.connection = frame.connection;
+      if (this.media instanceof Relayed) return this.#move();
+    }
     if (this.media) Promise.resolve(this.media.take(frame)).catch((fault) => this.faults.push(String(fault)));
     else (this.early ??= []).push(frame);
+  }
+
+  /** The call has grown, or records: a worker carries it from now on. */
+  #move() {
+    this.media.close();
+    this.tiles.show([]);
+    return this.connect();
   }
 
   #heard({ type, data }) {
     this.events.push({ type, data });
     this.note(type);
     if (data.call && this.call?.id === data.call_id) this.call = data.call;
+    if (type === "speaker.changed") this.tiles.only("speaking", data.user_id);
     if (this.call) this.#paint();
   }
 

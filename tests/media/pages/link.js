@@ -5,9 +5,10 @@ export class Link {
   /**
    * `label` is "pub" or "sub". `fill(pc)` adds the sections; it is called again for a connection that takes the place
    * of a lost one. `send(link, description)` brings an offer to the worker. `changed(link, state)` hears of states.
+   * `through(sdp)` may change an answer: a test sends the media through a bad network by it.
    */
-  constructor({ label, iceServers, fill, send, changed }) {
-    Object.assign(this, { label, iceServers, fill, send, changed });
+  constructor({ label, iceServers, fill, send, changed, through = (sdp) => sdp }) {
+    Object.assign(this, { label, iceServers, fill, send, changed, through });
     this.generation = 0;
     this.turn = Promise.resolve();
     this.open();
@@ -65,8 +66,8 @@ export class Link {
     answer.catch(() => {}); // it is awaited below; before that, nobody minds
     this.changed(this, "offered");
     await this.send(this, pc.localDescription);
-    const description = await answer;
+    const { type, sdp } = await answer;
     this.changed(this, "answered");
-    await pc.setRemoteDescription(description);
+    await pc.setRemoteDescription({ type, sdp: await this.through(sdp) });
   }
 }

@@ -9,10 +9,18 @@ export const LAYERS = [
   { rid: "high", scaleResolutionDownBy: 1, maxBitrate: 1_700_000 },
 ];
 
+/** The codecs worth offering in a slot: all profiles of all codecs times twelve make an offer of 70 KB. */
+function spoken() {
+  const wanted = [/VP8/, /H264.*packetization-mode=1;profile-level-id=42e01f/, /VP9.*profile-id=0/, /AV1.*profile=0/, /rtx/];
+  const told = ({ mimeType, sdpFmtpLine }) => `${mimeType} ${sdpFmtpLine ?? ""}`;
+  const { codecs } = RTCRtpReceiver.getCapabilities("video");
+  return wanted.flatMap((pattern) => codecs.filter((codec) => pattern.test(told(codec))));
+}
+
 export class Routed {
   /** `show(slots)` is called with all slots whenever they change: `{mid, kind, track, user_id, stream_id, source}`. */
-  constructor({ socket, callId, iceServers, slots = { audio: 12, video: 12 }, show, note }) {
-    Object.assign(this, { socket, callId, iceServers, slots, show, note });
+  constructor({ socket, callId, iceServers, slots = { audio: 12, video: 12 }, show, note, through }) {
+    Object.assign(this, { socket, callId, iceServers, slots, show, note, through });
     this.sent = []; // {track, source, encodings}: what is published, to be published again by a new connection
     this.told = new Map(); // label of the connection → the newest list of its slots
     this.epoch = 0;
@@ -20,7 +28,10 @@ export class Routed {
       pub: this.#link("pub", (pc) => this.sent.forEach((one) => this.#add(pc, one))),
       sub: this.#link("sub", (pc) => {
         for (const [kind, number] of Object.entries(this.slots)) {
-          for (let n = 0; n < number; n += 1) pc.addTransceiver(kind, { direction: "recvonly" });
+          for (let n = 0; n < number; n += 1) {
+            const slot = pc.addTransceiver(kind, { direction: "recvonly" });
+            if (kind === "video") slot.setCodecPreferences(spoken());
+          }
         }
       }),
     };
@@ -92,6 +103,7 @@ export class Routed {
       label,
       iceServers: this.iceServers,
       fill,
+      through: this.through,
       send: (link, description) => this.#send(link, description),
       changed: (link, state) => {
         this.note(`${link.label} ${state}`);

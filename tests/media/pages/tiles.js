@@ -1,9 +1,10 @@
 // The screen: one tile for every picture, one silent element for every sound.
 
 export class Tiles {
-  constructor(grid, { first }) {
+  constructor(grid, { first, sized }) {
     this.grid = grid;
     this.first = first; // first(slot): the first frame of this stream is on the screen
+    this.sized = sized; // sized(slot, width): its picture has another size now
     this.shown = new Map(); // mid → {box, media, slot}
   }
 
@@ -24,7 +25,12 @@ export class Tiles {
     this.#arrange();
   }
 
-  /** Mark who is muted, who speaks, who comes back. */
+  /** Mark this user and nobody else. */
+  only(name, user) {
+    for (const { box, slot } of this.shown.values()) box.classList.toggle(name, slot.user_id === user);
+  }
+
+  /** Mark who is muted, who comes back. */
   mark(user, name, on) {
     for (const { box, slot } of this.shown.values()) if (slot.user_id === user) box.classList.toggle(name, on);
   }
@@ -56,7 +62,10 @@ export class Tiles {
     const entry = { box, media, caption, slot };
     this.shown.set(mid, entry);
     this.#label(entry, slot);
-    if (slot.kind === "video" && mid !== "local") media.requestVideoFrameCallback(() => this.first(slot));
+    if (slot.kind === "video" && mid !== "local") {
+      media.requestVideoFrameCallback(() => this.first(slot));
+      media.onresize = () => this.sized(slot, media.videoWidth);
+    }
     this.#arrange();
   }
 

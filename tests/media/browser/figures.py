@@ -1,0 +1,31 @@
+"""What the browser tests measure beside what they assert: kept for the report, never judged."""
+
+import json
+from pathlib import Path
+from statistics import median
+
+from tests.house.source import ROOT
+
+FILE = ROOT / "build" / "chromium.json"
+
+
+class Figures:
+    """Values by name; several of one name are told by their median and the worst."""
+
+    def __init__(self):
+        self.values = {}
+
+    def note(self, name, value, unit="ms"):
+        self.values.setdefault(f"{name} ({unit})", []).append(round(value, 1))
+
+    def rows(self):
+        """(name, median, worst, how many) of each."""
+        return [(name, median(values), max(values), len(values)) for name, values in self.values.items()]
+
+    def keep(self, file=FILE):
+        """Write them down, and say them (`pytest -s` shows it)."""
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_text(json.dumps(self.values, indent=2) + "\n", encoding="utf-8")
+        return "\n".join(
+            f"{name:<60} {middle:>9} worst {worst:>9} of {count}" for name, middle, worst, count in self.rows()
+        )

@@ -1,0 +1,58 @@
+"""Simulcast in the browser: the picture's size follows what the subscriber wants; the bitrate climbs."""
+
+import asyncio
+
+import pytest
+
+from tests.media.browser.meeting import clean, meeting, plays, since, slot
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(150)]
+
+HARD = {"picture": {"kind": "noise", "width": 640, "height": 360, "fps": 15, "grain": 4}}
+MEGABIT = 1_000_000
+WIDTHS = {"low": 160, "medium": 320, "high": 640}
+SIZED = "({sub}, [mid, width]) => sub.inbound.find(s => s.mid === mid && s.frameWidth === width)"
+ALL_SENT = "({pub}) => pub.outbound.filter(s => s.rid && s.framesEncoded > 5).length === 3"
+
+
+async def test_the_layer_follows_the_wish_on_key_frames(stage, figures):
+    async with meeting(stage, "ann", "bob", **HARD) as (_, people):
+        ann, bob = people.values()
+        await plays(bob, "ann")
+        await ann.counts(ALL_SENT, "three layers", within_s=60)
+        shown = await slot(bob, "ann")
+        for layer in ("low", "medium", "high", "low", "high", "medium"):
+            known = await bob.do("want", {"streams": [{"stream_id": shown["stream"], "layer": layer}]})
+            asked = await bob.do("time")
+            assert known["type"] == "result"
+            await bob.counts(SIZED, f"the {layer} layer", [shown["mid"], WIDTHS[layer]])
+            seen = await since(bob, f"size ann camera {WIDTHS[layer]}", asked - 1000)
+            figures.note("layer switch on the screen, from the service's word", max(seen - asked, 0))
+        told = next(s for s in (await bob.stats())["sub"]["inbound"] if s["mid"] == shown["mid"])
+        figures.note("freezes over six layer switches", told["freezeCount"], "count")
+        assert clean(people)
+
+
+async def test_a_small_tile_gets_a_small_layer(stage):
+    async with meeting(stage, "ann", "bob", **HARD) as (_, people):
+        ann, bob = people.values()
+        await plays(bob, "ann")
+        await ann.counts(ALL_SENT, "three layers", within_s=60)
+        shown = await slot(bob, "ann")
+        await bob.do("want", {"streams": [{"stream_id": shown["stream"], "width": 160, "height": 90}]})
+        await bob.counts(SIZED, "the smallest layer", [shown["mid"], 160])
+        await bob.do("want", {"streams": [{"stream_id": shown["stream"], "paused": True}]})
+        await bob.do("untilQuiet", shown["mid"])
+        await bob.do("want", {})
+        await plays(bob, "ann")
+        await bob.counts(SIZED, "the largest layer", [shown["mid"], 640])
+
+
+async def test_the_bitrate_passes_one_megabit(stage, figures):
+    async with meeting(stage, "ann", "bob", **HARD) as (_, people):
+        ann, bob = people.values()
+        risen = await asyncio.gather(ann.do("rateAbove", "pub", MEGABIT), bob.do("rateAbove", "sub", MEGABIT))
+        for one, label, rate in ((ann, "pub", risen[0]), (bob, "sub", risen[1])):
+            up = await one.when(f"{label} connected")
+            figures.note(f"above 1 Mbit/s on {label}, from its connection", rate["at"] - up)
+            assert rate["bps"] >= MEGABIT

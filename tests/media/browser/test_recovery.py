@@ -1,0 +1,148 @@
+"""What breaks comes back: pages, workers, networks."""
+
+import asyncio
+import os
+import re
+import signal
+from contextlib import AsyncExitStack
+
+import pytest
+
+from tests.fixtures.lossy import Weather, lossy
+from tests.media.browser.meeting import all_play_all, clean, hears, meeting, plays, since, slot
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
+
+HOST = re.compile(r"a=candidate:\S+ \d+ udp \d+ (\S+) (\d+) typ host", re.IGNORECASE)
+DECODED = "({sub}, [mid, frames]) => sub.inbound.find(s => s.mid === mid && s.framesDecoded >= frames)"
+
+FPS = 15
+
+
+async def test_a_page_that_dies_is_reconnecting_and_comes_back(stage, figures):
+    async with meeting(stage, "ann", "bob", "carl") as (call, people):
+        ann, bob, carl = people.values()
+        await all_play_all(people)
+        died = await ann.do("time")
+        await bob.crash()
+        await ann.hears("participant.reconnecting", "bob")
+        figures.note("told that a page has died", await ann.when("participant.reconnecting") - died)
+        await all_play_all({"ann": ann, "carl": carl})
+        again = people["bob"] = await stage.person("bob")
+        begun = await again.do("time")
+        await again.do("join", call)
+        await again.do("connect")
+        await ann.hears("participant.reconnected", "bob")
+        await asyncio.gather(plays(ann, "bob"), plays(carl, "bob"), plays(again, "ann"), hears(again, "ann"))
+        figures.note(
+            "back on the others' screens, from the join", await since(ann, "first frame bob camera", begun) - begun
+        )
+
+
+async def test_a_new_network_is_an_ice_restart_without_a_lost_picture(stage, figures):
+    async with meeting(stage, "ann", "bob") as (_, people):
+        ann, bob = people.values()
+        await all_play_all(people)
+        mid = (await slot(bob, "ann"))["mid"]
+        before = await bob.counts(DECODED, "pictures", [mid, 1])
+        begun = await ann.do("time")
+        await asyncio.gather(ann.do("restartIce"), bob.do("restartIce"))
+        figures.note("ICE restart: offer to answer", await since(ann, "pub answered", begun) - begun)
+        await all_play_all(people)
+        after = await more_of(bob, before, 2 * FPS)
+        figures.note("freezes by an ICE restart", after["freezeCount"] - before["freezeCount"], "count")
+        states = [(await one.state())["links"] for one in people.values()]
+        assert [link["generation"] for links in states for link in links.values()] == [1, 1, 1, 1]
+        assert clean(people)
+
+
+async def test_a_killed_worker_is_followed_by_another(stage, figures):
+    async with meeting(stage, "ann", "bob", "carl") as (call, people):
+        await all_play_all(people)
+        begun = await people["ann"].do("time")
+        os.kill(worker_of(stage, call), signal.SIGKILL)
+        await all_back(people, begun, figures, "the worker was killed")
+
+
+async def test_a_frozen_worker_is_followed_by_another(stage, figures):
+    async with meeting(stage, "ann", "bob") as (call, people):
+        await all_play_all(people)
+        begun = await people["ann"].do("time")
+        os.kill(worker_of(stage, call), signal.SIGSTOP)
+        await all_back(people, begun, figures, "the worker was frozen")
+
+
+async def all_back(people, begun, figures, what):
+    """Everybody is told, and sees everybody again over new connections."""
+    for one in people.values():
+        told = await since(one, "told to restart", begun)
+        figures.note(f"{what} → told", told - begun)
+        for other in set(people) - {one.user}:
+            seen = await since(one, f"first frame {other} camera", told)
+            figures.note(f"told → the picture again ({what})", seen - told)
+            await one.hears("participant.reconnected", other)
+    await all_play_all(people)
+    assert {(await one.state())["epoch"] for one in people.values()} == {2}
+
+
+def worker_of(stage, call):
+    """The process that carries this call."""
+    return stage.reached.service.media.rooms[call].handle.pid
+
+
+class Network:
+    """A bad network for one page: each of its connections goes to the worker through a proxy of its own."""
+
+    def __init__(self, stack, **weather):
+        self.stack = stack
+        self.weather = weather
+        self.proxies = []
+
+    async def through(self, sdp):
+        host, port = HOST.search(sdp).groups()
+        weathers = {name: Weather(seed=7 + number, **self.weather) for number, name in enumerate(("up", "down"))}
+        self.proxies.append(await self.stack.enter_async_context(lossy((host, int(port)), **weathers)))
+        return self.proxies[-1].through(sdp)
+
+    @property
+    def dropped(self):
+        return sum(proxy.up.dropped + proxy.down.dropped for proxy in self.proxies)
+
+
+async def test_a_bad_network_stays_watchable(stage, figures):
+    async with AsyncExitStack() as stack:
+        network = Network(stack, loss=0.05)
+        async with meeting(stage, "ann", "bob", through=network.through) as (_, people):
+            await all_play_all(people)
+            before = {one.user: await measured(one, other) for one, other in pairs(people)}
+            await asyncio.gather(*(more_of(one, before[one.user][0], 20 * FPS) for one in people.values()))
+            for one, other in pairs(people):
+                (first, sent), (last, sent_now) = before[one.user], await measured(one, other)
+                share = (last["framesDecoded"] - first["framesDecoded"]) / (sent_now - sent)
+                figures.note("5 % loss: frames decoded of those sent", 100 * share, "%")
+                figures.note(
+                    "5 % loss: freezes in 20 s of pictures", last["freezeCount"] - first["freezeCount"], "count"
+                )
+                assert last["nackCount"] > first["nackCount"]
+                assert last["retransmittedPacketsReceived"] > first["retransmittedPacketsReceived"]
+            assert network.dropped > 50
+            await asyncio.gather(*(hears(one, other.user) for one, other in pairs(people)))
+
+
+def pairs(people):
+    one, other = people.values()
+    return [(one, other), (other, one)]
+
+
+async def more_of(one, count, frames):
+    """Wait for so many more pictures than were counted."""
+    return await one.counts(DECODED, "more pictures", [count["mid"], count["framesDecoded"] + frames], within_s=60)
+
+
+async def measured(one, other):
+    """What `one` counts of `other`'s picture, and how many frames of the largest layer `other` has sent."""
+    mid = (await slot(one, other.user))["mid"]
+    theirs = (await other.stats())["pub"]["outbound"]
+    ours = (await one.stats())["sub"]["inbound"]
+    sent = max(entry["framesEncoded"] or 0 for entry in theirs if entry["kind"] == "video")
+    return next(entry for entry in ours if entry["mid"] == mid), sent
