@@ -5,6 +5,7 @@ What a process is made of is in assembly.py. No other module reads a clock.
 
 import asyncio
 import contextlib
+import gc
 import os
 import shutil
 import signal
@@ -91,6 +92,7 @@ async def serve_until_told(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     async with running(settings, place, listener) as (service, base_url):
+        _spare_the_collector()
         ready(base_url)
         waiting = asyncio.create_task(told.wait())
         ending = asyncio.create_task(service.ended())
@@ -99,6 +101,16 @@ async def serve_until_told(
         ending.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await ending
+
+
+def _spare_the_collector() -> None:
+    """Take what was built at the start out of every garbage collection, and collect seldom.
+
+    Commands leave few cycles behind; looking for them took a tenth of a command's CPU.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def serve(settings: Settings, say: Callable[[str], None], ready: Callable[[str], None]) -> None:

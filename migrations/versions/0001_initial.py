@@ -319,6 +319,11 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'pending'"),
     )
 
+    # What every turn writes is kept in its row and uncompressed (service/store/tables.py says why).
+    for table, column in (("events", "text"), ("calls", "body")):
+        op.execute(f"ALTER TABLE {table} ALTER COLUMN {column} SET STORAGE EXTERNAL")
+        op.execute(f"ALTER TABLE {table} SET (toast_tuple_target = 8160)")
+
 
 def downgrade() -> None:
     op.drop_table("deliveries")

@@ -18,10 +18,10 @@ from tests.fixtures.postgres import fresh_database, value
 # Everything that makes a schema, as PostgreSQL itself tells it.
 CATALOG = {
     "tables": """
-        SELECT relname, relpersistence, obj_description(oid) FROM pg_class
+        SELECT relname, relpersistence, reloptions::text, obj_description(oid) FROM pg_class
         WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace""",
     "columns": """
-        SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity,
+        SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attstorage,
                pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum)
         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
         LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
