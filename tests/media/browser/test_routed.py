@@ -8,7 +8,9 @@ from tests.media.browser.meeting import all_play_all, clean, hears, meeting, pla
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(150)]
 
-ALONE = "({tiles}) => tiles.filter(t => t.kind === 'video').length === 1"
+SCREEN = "({events}) => events.find(e => e.type === 'stream.created' && e.data.stream.source === 'screen')?.data"
+REPORTED = """({events}) => events.find(({type, data}) => type === 'quality.reported' && ["ann", "bob"].every(
+    user => data.streams.some(s => s.user_id === user && s.kind === 'video' && s.bitrate_bps > 0)))?.data"""
 
 
 async def started(one, others, figures):
@@ -84,10 +86,7 @@ async def test_a_shared_screen_is_a_second_stream(stage):
         shared = await plays(bob, "ann", "screen")
         assert shared["frameWidth"] == 800
         await plays(bob, "ann")
-        created = (
-            "({events}) => events.find(e => e.type === 'stream.created' && e.data.stream.source === 'screen')?.data"
-        )
-        assert (await bob.until(created, "the screen's stream"))["user_id"] == "ann"
+        assert (await bob.until(SCREEN, "the screen's stream"))["user_id"] == "ann"
         assert (await slot(bob, "ann", "screen"))["mid"] != (await slot(bob, "ann"))["mid"]
         await ann.do("unshare")
         await bob.until("({tiles}) => !tiles.some(t => t.source === 'screen')", "the screen's tile go")
@@ -121,3 +120,55 @@ async def test_who_speaks_is_told(stage):
         await all_play_all(people)
         told = await people["bob"].hears("speaker.changed")
         assert told["user_id"] in {"ann", "bob"}
+
+
+async def test_how_the_streams_do_is_told_to_who_asks(stage):
+    async with meeting(stage, "ann", "bob") as (call, people):
+        await all_play_all(people)
+        await people["ann"].do("watch", True)
+        told = await people["ann"].until(REPORTED, "a report with both pictures")
+        assert told["call_id"] == call
+        kept = await stage.reached.http.get(f"/v1/calls/{call}/quality")
+        assert kept.status_code == 200, kept.text
+
+
+async def test_a_relayed_call_of_two_moves_to_a_worker_with_the_third(stage, figures):
+    async with stage.people("ann", "bob", "carl") as people:
+        ann, bob, carl = people.values()
+        call = await ann.do("dial", ["bob"])
+        await bob.do("answer", call)
+        await asyncio.gather(ann.do("connect", ["bob"]), bob.do("connect"))
+        await ann.hears("call.active")
+        assert (await ann.state())["call"]["topology"] == "relayed"
+        invited = await stage.reached.http.post(f"/v1/calls/{call}/invite", json={"participants": ["carl"]})
+        assert invited.status_code == 200, invited.text
+        await carl.do("answer", call)
+        begun = await ann.do("time")
+        await carl.do("connect")
+        await all_play_all(people)
+        figures.note(
+            "from relayed to routed: the picture again", await since(ann, "first frame bob camera", begun) - begun
+        )
+        assert {(await one.state())["call"]["topology"] for one in people.values()} == {"routed"}
+        await ann.do("hangUp")
+        await stage.reached.http.post(f"/v1/calls/{call}/end")
+
+
+async def test_another_device_of_the_same_person_takes_over(stage):
+    async with meeting(stage, "ann", "bob") as (call, people):
+        ann, bob = people.values()
+        await all_play_all(people)
+        tablet = await stage.person("bob", "bob-tablet")
+        try:
+            begun = await ann.do("time")
+            await tablet.do("join", call)
+            await tablet.do("connect")
+            await bob.until("({frames}) => frames.includes('call.replaced')", "being replaced")
+            await since(ann, "first frame bob camera", begun)
+            await asyncio.gather(plays(ann, "bob"), hears(ann, "bob"), plays(tablet, "ann"), hears(tablet, "ann"))
+            shown = [tile for tile in (await ann.state())["tiles"] if tile["user"] == "bob"]
+            assert sorted(tile["source"] for tile in shown) == ["camera", "microphone"]
+            legs = (await stage.reached.http.get(f"/v1/calls/{call}")).json()["legs"]
+            assert [leg["device_id"] for leg in legs if leg["user_id"] == "bob"] == ["bob-tablet"]
+        finally:
+            await tablet.leave()

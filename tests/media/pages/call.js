@@ -123,6 +123,11 @@ class Client {
     return this.media.want(wishes);
   }
 
+  /** Ask for `quality.reported` every five seconds, or no more. */
+  watch(quality) {
+    return this.socket.ask("media.watch", { call_id: this.call.id, quality });
+  }
+
   restartIce() {
     return this.media.restartIce();
   }
@@ -151,6 +156,7 @@ class Client {
   #take(frame) {
     if (frame.type !== "event") this.frames.push(frame.type);
     if (frame.call_id === undefined || frame.type === "result") return;
+    if (frame.type === "call.replaced") this.media?.close();
     if (frame.type === "media.restart") {
       this.note("told to restart");
       this.connection = frame.connection;
