@@ -1,7 +1,7 @@
 """A client made of aiortc's own parts: its ICE, its DTLS and its SRTP against the worker's mux, over loopback."""
+# ruff: noqa: SLF001 - aiortc's parts are used one by one here, below RTCPeerConnection, and have no public seams
 
 import asyncio
-import contextlib
 
 from aiortc import (
     RTCCertificate,
@@ -17,6 +17,7 @@ from aiortc import (
 from service.media.worker.dtls import fingerprint
 from service.media.worker.sections import Remote
 from service.media.worker.session import SessionHandler
+from service.media.worker.srtp import SRTP_ROOM
 
 
 def rtp(sequence, payload=b"x" * 100, ssrc=7):
@@ -25,6 +26,11 @@ def rtp(sequence, payload=b"x" * 100, ssrc=7):
 
 def receiver_report(ssrc=7):
     return b"\x80\xc9\x00\x01" + ssrc.to_bytes(4, "big")
+
+
+def buffered(packet):
+    """A packet as the forwarding side has it: in a buffer with room, and its size."""
+    return bytearray(packet) + bytearray(SRTP_ROOM), len(packet)
 
 
 class Ear:
@@ -43,6 +49,30 @@ class Ear:
             pass
 
 
+class Path:
+    """One run of ICE: a socket of its own and credentials of its own."""
+
+    def __init__(self):
+        self.gatherer = RTCIceGatherer(iceServers=[])
+        self.ice = RTCIceTransport(self.gatherer)
+        self.ice._connection.ice_controlling = True
+
+    async def reach(self, worker, local):
+        await self.gatherer.gather()
+        candidate = {"component": 1, "foundation": "1", "priority": 1, "protocol": "udp", "type": "host"}
+        await self.ice.addRemoteCandidate(RTCIceCandidate(ip=worker.host, port=worker.mux.port, **candidate))
+        await self.ice.addRemoteCandidate(None)
+        await self.ice.start(RTCIceParameters(usernameFragment=local[0], password=local[1], iceLite=True))
+
+    def remote(self, certificate, setup="actpass"):
+        mine = self.gatherer.getLocalParameters()
+        return Remote(mine.usernameFragment, mine.password, (fingerprint(certificate),), setup)
+
+    @property
+    def source(self):
+        return self.gatherer.getLocalCandidates()[0].ip, self.gatherer.getLocalCandidates()[0].port
+
+
 class Peer:
     """One client. `setup` is what its offer says of DTLS: `actpass` makes it the DTLS client, `passive` the server."""
 
@@ -53,54 +83,37 @@ class Peer:
         self.heard, self.heard_rtcp = asyncio.Queue(), asyncio.Queue()
         self.session = None
         self.dtls = None
-        self._opened = []
-        self._wire()
-
-    def _wire(self):
-        self.gatherer = RTCIceGatherer(iceServers=[])
-        self.ice = RTCIceTransport(self.gatherer)
-        self.ice._connection.ice_controlling = True
-        self._opened.append(self.ice)
+        self.path = Path()
+        self._paths = [self.path]
 
     @property
     def remote(self):
-        mine = self.gatherer.getLocalParameters()
-        return Remote(mine.usernameFragment, mine.password, (fingerprint(self.certificate),), self.setup)
-
-    async def reach(self, worker, password=None):
-        """Runs ICE with the credentials that the session has now."""
-        await self.gatherer.gather()
-        await self.ice.addRemoteCandidate(
-            RTCIceCandidate(
-                component=1,
-                foundation="1",
-                ip=worker.host,
-                port=worker.mux.port,
-                priority=1,
-                protocol="udp",
-                type="host",
-            )
-        )
-        await self.ice.addRemoteCandidate(None)
-        ufrag, pwd = self.session.local
-        await self.ice.start(RTCIceParameters(usernameFragment=ufrag, password=password or pwd, iceLite=True))
-
-    async def connect(self, worker):
-        self.open(worker)
-        await self.reach(worker)
-        await self.shake(worker)
-        await self.ear.state("connected")
-        return self
+        return self.path.remote(self.certificate, self.setup)
 
     def open(self, worker):
         self.session = worker.mux.open_session(self.remote, worker.certificate, self.ear.handler)
 
+    async def connect(self, worker):
+        self.open(worker)
+        await self.path.reach(worker, self.session.local)
+        await self.shake(worker)
+        await self.ear.state("connected")
+        return self
+
     async def shake(self, worker):
-        self.dtls = RTCDtlsTransport(self.ice, [self.certificate])
+        self.dtls = RTCDtlsTransport(self.path.ice, [self.certificate])
         self.dtls._handle_rtp_data = self._on_rtp
         self.dtls._handle_rtcp_data = self._on_rtcp
         self.dtls._set_role("server" if self.setup == "passive" else "client")
         await self.dtls.start(RTCDtlsParameters([RTCDtlsFingerprint(*fingerprint(worker.certificate))]))
+
+    async def restart(self, worker):
+        """An ICE restart: a second path with the credentials that the session has made for it."""
+        path = Path()
+        self._paths.append(path)
+        self.session.restart(path.remote(self.certificate, self.setup))
+        await path.reach(worker, self.session.local)
+        return path
 
     async def _on_rtp(self, data, arrival_time_ms):
         self.heard.put_nowait(data)
@@ -108,22 +121,23 @@ class Peer:
     async def _on_rtcp(self, data):
         self.heard_rtcp.put_nowait(data)
 
-    async def move(self, worker):
-        """A new socket with new ICE credentials, the same DTLS: what a browser does on an ICE restart."""
-        self._wire()
-        await self.reach(worker)
-        self.dtls._transport = self.ice
-        self.dtls._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self.dtls._task
-        self.dtls._set_state(type(self.dtls._state).CONNECTED)
-        self.dtls._task = asyncio.ensure_future(self.dtls._RTCDtlsTransport__run())
-
     async def send(self, data):
         await self.dtls._send_rtp(data)
+
+    def protect(self, data):
+        return self.dtls._tx_srtp.protect(data)
+
+    async def send_raw(self, data, path=None):
+        await (path or self.path).ice._send(data)
+
+    async def hear_on(self, path):
+        """Everything that comes over the second path is heard, too."""
+        while True:
+            data = await path.ice._recv()
+            self.heard.put_nowait(self.dtls._rx_srtp.unprotect(data))
 
     async def close(self):
         if self.dtls is not None:
             await self.dtls.stop()
-        for ice in self._opened:
-            await ice.stop()
+        for path in self._paths:
+            await path.ice.stop()
