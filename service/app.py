@@ -21,6 +21,7 @@ import uvloop
 from service.assembly import Clocks, Place, Service
 from service.config import Settings, SettingsError
 from service.core.calls import SERVER
+from service.media.turn import examine_turn
 from service.store.apps import FRESH_S, AppBook, list_apps, suspend_app
 from service.store.checkup import Finding, examine
 from service.store.database import Database, StoreUnavailableError
@@ -201,10 +202,7 @@ def doctor(settings: Settings) -> list[Finding]:
         findings.append(Finding(f"{settings.host}:{settings.port} is free to listen on"))
     except PortTakenError as error:
         findings.append(Finding(f"{error} (that is fine when the service itself runs there)", note=True))
-    if not any(url.startswith("turn") for server in settings.ice_servers for url in server.urls):
-        findings.append(
-            Finding("no TURN server is configured: calls through strict firewalls have no media", note=True)
-        )
+    findings += asyncio.run(examine_turn(settings.ice(), time.time()))
     findings.append(Finding("calls are relayed, for up to four people: there is no media worker yet", note=True))
     return findings
 
