@@ -47,7 +47,7 @@ def name_of(frame):
     return (package[1] if package else file.partition("/")[0] or file), function
 
 
-def lines(shares, top):
+def lines(shares, top, who="the service while it played calls over the socket"):
     """Markdown: by place, then the functions with the most time of their own and with all they call."""
     if not shares.total:
         return ["No samples were taken."]
@@ -55,7 +55,7 @@ def lines(shares, top):
     def percent(count):
         return f"{100 * count / shares.total:.1f} %"
 
-    out = [f"{shares.total} samples of the service while it played calls over the socket.", ""]
+    out = [f"{shares.total} samples of {who}.", ""]
     out += ["| place | share |", "|---|---:|"]
     out += [f"| {place} | {percent(count)} |" for place, count in shares.rooms.most_common(12)]
     out += ["", "| function (its own time) | place | share |", "|---|---|---:|"]

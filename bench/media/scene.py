@@ -1,0 +1,168 @@
+"""A room full of synthetic clients: who sends what to whom, and what was measured of it."""
+
+import asyncio
+import contextlib
+import os
+import time
+from dataclasses import dataclass
+from itertools import count
+
+from bench.media.client import Client
+from bench.media.cores import cpu_ns, drops
+from bench.media.pace import Pace
+from bench.media.streams import Stream
+from bench.samples import percentile
+
+IN_FLIGHT_S = 0.3
+SETTLE_S = 8.0
+
+
+@dataclass
+class Measured:
+    """A stretch of time. Latencies in microseconds; `breaks` are sequence numbers that left the row."""
+
+    seconds: float
+    expected: int
+    forwards: int
+    cpu_s: float
+    load_cpu_s: float
+    duplicates: int
+    late: int
+    breaks: int
+    refused: int
+    damaged: int
+    load_faults: int
+    p50_us: float
+    p99_us: float
+
+    @property
+    def lost(self):
+        return self.expected - self.forwards
+
+    @property
+    def loss(self):
+        return self.lost / self.expected if self.expected else 1.0
+
+    @property
+    def rate(self):
+        return self.forwards / self.seconds
+
+    @property
+    def cpu_us(self):
+        """CPU of the forwarder for each packet that it forwarded."""
+        return self.cpu_s / self.forwards * 1e6 if self.forwards else float("nan")
+
+    @property
+    def cpu_percent(self):
+        return self.cpu_s / self.seconds * 100
+
+
+class Scene:
+    """Clients in rooms of one forwarder. `pid` is the process that is measured."""
+
+    def __init__(self, slab, host, pid):
+        self.pace = Pace()
+        self._slab = slab
+        self._host = host
+        self._pid = pid
+        self._numbers = count(1)
+        self._clients = []
+        self._hears = []
+
+    @contextlib.asynccontextmanager
+    async def playing(self):
+        """Everybody leaves at the end."""
+        try:
+            yield self
+        finally:
+            self.pace.stop()
+            for client in self._clients:
+                client.close()
+
+    def stream(self, kind, **options):
+        return Stream(next(self._numbers), kind, **options)
+
+    async def publisher(self, room, who, streams, **options):
+        """Connect and send from now on."""
+        client = self._client(streams=streams, **options)
+        await room.publish(who, client)
+        self.pace.add(client)
+        return client
+
+    async def subscriber(self, room, who, publishers, **options):
+        """Connect and receive what those publish; `publishers` are names with their streams."""
+        client = self._client(**options)
+        await room.subscribe(who, client, publishers)
+        wanted = [stream for name, streams in publishers.items() if name != who for stream in streams]
+        self._hears.append((client, wanted))
+        return client
+
+    async def watcher(self, room, who, publishers):
+        """As a subscriber, but what it receives need not be what was sent."""
+        await room.subscribe(who, self._client(), publishers)
+
+    async def cost(self, seconds):
+        """CPU of the forwarder, in percent of a core."""
+        began, cpu = time.perf_counter(), cpu_ns(self._pid)
+        await asyncio.sleep(seconds)
+        return (cpu_ns(self._pid) - cpu) / 1e7 / (time.perf_counter() - began)
+
+    def _client(self, **options):
+        client = Client(self._slab, self._host, **options)
+        self._clients.append(client)
+        return client
+
+    async def settled(self):
+        """Wait until every stream has arrived everywhere; RuntimeError names one that has not."""
+        end = time.monotonic() + SETTLE_S
+        while missing := [
+            f"{stream.kind} {stream.number}"
+            for client, streams in self._hears
+            for stream in streams
+            if stream.number not in client.inbox.flows
+        ]:
+            if time.monotonic() > end:
+                raise RuntimeError(f"{len(missing)} streams never arrived, {missing[0]} is one")
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(IN_FLIGHT_S)
+
+    async def measured(self, seconds):
+        """What happens from now on, for so many seconds."""
+        for client, _ in self._hears:
+            client.inbox.begin()
+        faults = self._faults()
+        begin = {stream: stream.sent for _, streams in self._hears for stream in streams}
+        began, cpu, own = time.perf_counter(), cpu_ns(self._pid), cpu_ns(os.getpid())
+        await asyncio.sleep(seconds)
+        took, cpu, own = time.perf_counter() - began, cpu_ns(self._pid) - cpu, cpu_ns(os.getpid()) - own
+        end = {stream: stream.sent for stream in begin}
+        await asyncio.sleep(IN_FLIGHT_S)
+        pairs = [(client, stream) for client, streams in self._hears for stream in streams]
+        expected = sum(end[stream] - begin[stream] for _, stream in pairs)
+        lost = sum(client.inbox.flows[s.number].missing(begin[s], end[s]) for client, s in pairs)
+        latencies = [value for client, _ in self._hears for f in client.inbox.flows.values() for value in f.latencies]
+        latencies.sort()
+        after = self._faults()
+        return Measured(
+            seconds=took,
+            expected=expected,
+            forwards=expected - lost,
+            cpu_s=cpu / 1e9,
+            load_cpu_s=own / 1e9,
+            p50_us=percentile(latencies, 0.5) / 1000,
+            p99_us=percentile(latencies, 0.99) / 1000,
+            **{name: after[name] - faults[name] for name in faults},
+        )
+
+    def _faults(self):
+        """Running sums of what must not happen; `load_faults` are the load's own."""
+        flows = [flow for client, _ in self._hears for flow in client.inbox.flows.values()]
+        ports = {client.socket.getsockname()[1] for client in self._clients if client.socket.fileno() >= 0}
+        return {
+            "duplicates": sum(flow.duplicates for flow in flows),
+            "late": sum(flow.late for flow in flows),
+            "breaks": sum(flow.breaks for flow in flows),
+            "damaged": sum(flow.damaged for flow in flows),
+            "refused": sum(client.refused for client in self._clients),
+            "load_faults": sum(client.unsent for client in self._clients) + drops(ports),
+        }
