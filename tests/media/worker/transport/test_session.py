@@ -1,5 +1,4 @@
 import asyncio
-import socket
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from service.media.worker.mux import Mux, open_socket
 from service.media.worker.sections import Remote
 from service.media.worker.session import STREAMS
 from tests.media.worker.transport.conftest import loopbacks
+from tests.media.worker.transport.network import Network
 from tests.media.worker.transport.peer import buffered, receiver_report, rtp
 
 
@@ -191,24 +191,11 @@ async def test_many_buffers_may_be_used_in_turn(worker):
             assert await peer.heard.get() == packet
 
 
-class Network(socket.socket):
-    """A real socket that fails to send when it is told how."""
-
-    trouble = None
-
-    def sendto(self, *arguments):
-        if self.trouble:
-            raise self.trouble
-        return super().sendto(*arguments)
-
-
 @pytest.mark.parametrize(
     ("trouble", "reason"), [(BlockingIOError(), "full"), (OSError(101, "Network is unreachable"), "unsendable")]
 )
 async def test_what_the_kernel_does_not_take_is_counted(worker, trouble, reason):
-    made = open_socket("127.0.0.1")
-    sock = Network(made.family, made.type, made.proto, made.detach())
-    sock.setblocking(False)
+    sock = Network.opened("127.0.0.1")
     worker.mux.close()
     worker.mux = Mux(sock, worker.clock, asyncio.get_running_loop())
     worker.mux.start()
