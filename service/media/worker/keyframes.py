@@ -1,0 +1,40 @@
+"""Asking a publisher for a key frame: one question for all who wait, repeated until it came (RFC 4585, RFC 5104)."""
+
+from typing import Final
+
+GAP: Final = 0.5  # between two questions for one encoding
+SLOW: Final = 2.0  # after five in vain: the source may have stopped
+
+
+class KeyFrames:
+    """The questions for one encoding."""
+
+    __slots__ = ("_asked_at", "_tries", "asked", "wanted")
+
+    def __init__(self) -> None:
+        self._asked_at = float("-inf")
+        self._tries = 0
+        self.asked = 0
+        self.wanted = False
+
+    def want(self) -> None:
+        self.wanted = True
+
+    def came(self) -> None:
+        """A key frame began. What asks after it is a new wish."""
+        self.wanted = False
+        self._tries = 0
+
+    def due(self, now: float) -> bool:
+        """Whether to ask now; counts as asked."""
+        if not self.wanted or now - self._asked_at < (GAP if self._tries < 5 else SLOW):
+            return False
+        self._asked_at = now
+        self._tries += 1
+        self.asked += 1
+        return True
+
+    @property
+    def stubborn(self) -> bool:
+        """Whether two questions were in vain: some clients hear FIR alone."""
+        return self._tries > 2

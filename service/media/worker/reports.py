@@ -1,0 +1,200 @@
+"""RTCP of one connection: what its client tells and asks, and what it is told and asked (RFC 3550, 4585, 5104)."""
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from service.media.worker import rtcp
+from service.media.worker.demux import Demux
+from service.media.worker.feedback import INTERVAL, Acknowledged, Arrivals
+from service.media.worker.forward import Slot
+from service.media.worker.inbound import Encoding
+from service.media.worker.sections import Negotiated
+from service.media.worker.stats import Rate
+
+if TYPE_CHECKING:
+    from service.media.worker.estimate import Estimator
+
+US: Final = 1  # the SSRC that speaks where nothing is sent
+EPOCH: Final = 1 << 31  # seconds that lead from the worker's clock to its NTP time, whose origin nobody needs
+REPORT_S: Final = 1.0
+RECENT_S: Final = 5.0  # streams without packets for so long are not reported
+_CNAME: Final = re.compile(r"^a=ssrc:(\d+) cname:(\S+)", re.MULTILINE)
+_SOME: Final = 30  # sender reports in one datagram
+
+
+class Reports:
+    """Reads what comes and says what is due. `send` takes a compound packet."""
+
+    def __init__(self, demux: Demux, estimator: "Estimator | None", now: float) -> None:
+        self.arrivals = Arrivals()
+        self.rtt: float | None = None
+        self.slots: dict[int, Slot] = {}
+        self.send: Callable[[bytes], None] = _unsent
+        self._demux = demux
+        self._estimator = estimator
+        self._acknowledged = Acknowledged()
+        self._names: dict[int, str] = {}
+        self._rates: dict[int, Rate] = {}
+        self._turn = 0
+        self._feedback_at = now
+        self._report_at = now
+        self._measure_at = now
+
+    def update(self, slots: dict[str, Slot], negotiated: Negotiated) -> None:
+        """The slots by their SSRCs, and the canonical names that the answer gave them."""
+        self.slots = {slot.ssrc: slot for slot in slots.values() if slot.ssrc}
+        self._names = {int(ssrc): name for ssrc, name in _CNAME.findall(negotiated.sdp) if int(ssrc) in self.slots}
+        self._rates.clear()
+
+    # What the client says
+
+    def heard(self, data: bytes, now: float) -> None:
+        """A compound packet came. Malformed parts are passed over."""
+        for kind, count, body in rtcp.parts(data):
+            if kind == rtcp.TRANSPORT_FEEDBACK:
+                self._transport(count, body, now)
+            elif kind == rtcp.PAYLOAD_FEEDBACK:
+                self._payload(count, body)
+            elif kind == rtcp.RECEIVER_REPORT:
+                self._told(rtcp.report_blocks(body, count, 4), now)
+            elif kind == rtcp.SENDER_REPORT:
+                self._sender(body, now)
+                self._told(rtcp.report_blocks(body, count, 24), now)
+            elif kind == rtcp.BYE:
+                self._bye(rtcp.bye_ssrcs(body, count))
+
+    def _transport(self, form: int, body: bytes, now: float) -> None:
+        if form == rtcp.NACK:
+            ssrc, sequences = rtcp.nacked(body)
+            slot = self.slots.get(ssrc)
+            if slot is not None:
+                slot.nacks += len(sequences)
+                slot.nacked(sequences, now)
+        elif form == rtcp.TRANSPORT_WIDE and self._estimator is not None:
+            told = self._acknowledged.read(body)
+            if told:
+                self._estimator.feedback(told, now)
+
+    def _payload(self, form: int, body: bytes) -> None:
+        if form == rtcp.PLI:
+            ssrc = rtcp.media_ssrc(body)
+            asked = [] if ssrc is None else [ssrc]
+        elif form == rtcp.FIR:
+            asked = rtcp.fir_ssrcs(body)
+        else:
+            bps = rtcp.remb(body) if form == rtcp.APPLICATION else None
+            if bps is not None and self._estimator is not None:
+                self._estimator.remb(bps)
+            return
+        for slot in (self.slots[ssrc] for ssrc in asked if ssrc in self.slots):
+            slot.plis += 1
+            if slot.encoding is not None:
+                slot.encoding.keyframes.want()
+
+    def _sender(self, body: bytes, now: float) -> None:
+        info = rtcp.sender_info(body)
+        encoding = self._demux.media.get(info[0]) if info is not None else None
+        if info is not None and encoding is not None:
+            encoding.reception.reported(info[1], info[2], now)
+            encoding.track.clock.told(info[1], now)
+
+    def _told(self, blocks: list[rtcp.Block], now: float) -> None:
+        worst = None
+        for ssrc, fraction, _, _, jitter, last, delay in blocks:
+            slot = self.slots.get(ssrc)
+            if slot is None:
+                continue
+            slot.fraction, slot.jitter = fraction / 256, float(jitter)
+            worst = max(worst or 0.0, slot.fraction)
+            passed = (int((now + EPOCH) * 65536) - last - delay) & 0xFFFFFFFF
+            if last and passed < 60 << 16:
+                self.rtt = slot.rtt = passed / 65536
+        if worst is not None and self._estimator is not None:
+            self._estimator.loss(worst, now)
+
+    def _bye(self, ssrcs: list[int]) -> None:
+        for encoding in (self._demux.media[ssrc] for ssrc in ssrcs if ssrc in self._demux.media):
+            encoding.heard = float("-inf")
+
+    # What the client is told
+
+    def tick(self, now: float) -> None:
+        """Called every 20 ms: feedback, questions and reports as they become due."""
+        message = b""
+        if now - self._feedback_at >= INTERVAL and self.arrivals.highest >= 0:
+            self._feedback_at = now
+            message = self.arrivals.take(US, next(iter(self._demux.media), 0), now)
+        for encoding in self._demux.media.values():
+            if encoding.losses.due <= now or encoding.keyframes.wanted:
+                message += self.questions(encoding, now)
+        if message:
+            self.send(rtcp.EMPTY_REPORT + message)
+        if now >= self._report_at:
+            self._report(now)
+        elif any(slot.joined for slot in self.slots.values()):
+            self._sender_reports([slot for slot in self.slots.values() if slot.joined], now)
+        self._measure(now)
+
+    def ask(self, encoding: Encoding, now: float) -> None:
+        """A loss is due to be asked for, before the next tick."""
+        message = self.questions(encoding, now)
+        if message:
+            self.send(rtcp.EMPTY_REPORT + message)
+
+    def questions(self, encoding: Encoding, now: float) -> bytes:
+        """NACK and PLI for one encoding, as far as they are due."""
+        ssrc, message = encoding.ssrc, b""
+        if ssrc is None or encoding.track.muted:
+            return message
+        missing = encoding.losses.take(now) if encoding.losses.due <= now else []
+        if missing:
+            message = rtcp.nack(US, ssrc, missing)
+        if encoding.keyframes.due(now):
+            message += rtcp.pli(US, ssrc)
+            if encoding.keyframes.stubborn:
+                message += rtcp.fir(US, ssrc, encoding.keyframes.asked)
+        return message
+
+    def _report(self, now: float) -> None:
+        # Spread over 0.8 to 1.2 s, so that the reports of many connections do not fall together (RFC 3550, 6.2).
+        self._turn += 1
+        self._report_at = now + REPORT_S * (0.8 + 0.4 * (self._turn * 0.618034 % 1))
+        blocks = [
+            encoding.reception.block(ssrc, encoding.top, now)
+            for ssrc, encoding in self._demux.media.items()
+            if now - encoding.heard < RECENT_S
+        ]
+        if blocks:
+            self.send(rtcp.receiver_reports(US, blocks))
+        self._sender_reports(list(self.slots.values()), now)
+
+    def _sender_reports(self, slots: list[Slot], now: float) -> None:
+        told: list[tuple[int, bytes]] = []
+        for slot in slots:
+            slot.joined = False
+            timestamp = slot.rtp_time(now)
+            if timestamp is not None:
+                ntp = int((now + EPOCH) * 4294967296)
+                told.append((slot.ssrc, rtcp.sender_report(slot.ssrc, ntp, timestamp, slot.packets, slot.bytes)))
+        for start in range(0, len(told), _SOME):
+            some = told[start : start + _SOME]
+            names = [(ssrc, self._names[ssrc]) for ssrc, _ in some if ssrc in self._names]
+            self.send(b"".join(report for _, report in some) + rtcp.description(names))
+
+    def _measure(self, now: float) -> None:
+        """Renews the smoothed bitrates, twice a second."""
+        if now - self._measure_at < 0.5:
+            return
+        self._measure_at = now
+        for ssrc, stream in (*self._demux.media.items(), *self.slots.items()):
+            rate = self._rates.get(ssrc)
+            if rate is None:
+                if len(self._rates) > 2 * (len(self._demux.media) + len(self.slots)):
+                    self._rates.clear()
+                rate = self._rates[ssrc] = Rate()
+            stream.bitrate_bps = rate.measure(stream.bytes, now)
+
+
+def _unsent(data: bytes) -> None:
+    del data
