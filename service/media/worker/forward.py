@@ -9,7 +9,7 @@ from service.media.worker.codecs import HALF
 from service.media.worker.history import Row
 from service.media.worker.inbound import Encoding, Track
 from service.media.worker.packets import HEADER, WORD, Ids, Layout
-from service.media.worker.rewrite import Pictures, next_timestamp, renumber
+from service.media.worker.rewrite import Pictures, next_timestamp, picture_of, renumber
 from service.media.worker.sections import Codec, Kind, Section
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ _pack_word = WORD.pack_into
 class Outlet:
     """What the slots of one connection share: the way out, a buffer, the transport-wide sequence, the estimator."""
 
-    __slots__ = ("buffer", "estimator", "send", "sequence", "view")
+    __slots__ = ("buffer", "send", "sent", "sequence", "view")
 
     def __init__(self, buffer: bytearray, estimator: "Estimator | None") -> None:
         self.buffer = buffer
         self.view = memoryview(buffer)
-        self.estimator = estimator
+        self.sent = None if estimator is None else estimator.sent
         self.sequence = 0
         self.send: Callable[[bytearray, int], bool] = _nowhere
 
@@ -110,7 +110,7 @@ class Slot:
         self._at: float | None = None
         self._payload_type = 0
         self._pictures = Pictures()
-        self._renumber = False
+        self._renumber: tuple[int, int] | None = None
         self._resent: dict[int, float] = {}
         self._rtx_sequence = self.ssrc & 0x3FFF
         self._segments: deque[Segment] = deque(maxlen=8)
@@ -213,10 +213,10 @@ class Slot:
             new = next_timestamp(self._timestamp, now - self._at, captured, codec.clock_rate)
             self._add_timestamp = new - timestamp
         self._add = self._sequence + 1 - place
-        self._renumber = codec.name == "VP8" and self._pictures.join(payload)
+        pictures = self._pictures.join(payload) if codec.name == "VP8" else (0, 0)
+        self._renumber = None if pictures == (0, 0) else pictures
         self._payload_type = codec.payload_type
         self.floor = place
-        pictures = (self._pictures.add_picture, self._pictures.add_level) if self._renumber else (0, 0)
         self._segments.append(Segment(self._sequence + 1, self._add, self._add_timestamp, encoding, pictures, codec))
         self.encoding = encoding
         encoding.showing = (*encoding.showing, self)
@@ -235,8 +235,44 @@ class Slot:
         """One packet to the client: header written, payload copied, protected and sent in place."""
         outlet, layout = self._outlet, self._layout
         buffer = outlet.buffer
-        start = layout.size
         outlet.sequence = sequence = outlet.sequence + 1 & 0xFFFF
+        pack = layout.pack
+        if pack is not None:
+            pack(
+                buffer,
+                0,
+                layout.first,
+                marker | self._payload_type,
+                place + self._add & 0xFFFF,
+                timestamp + self._add_timestamp & 0xFFFFFFFF,
+                self.ssrc,
+                layout.front,
+                sequence,
+                layout.mark | stamp,
+                layout.tail,
+            )
+        else:
+            self._head(marker, place, timestamp, sequence, stamp)
+        if layout.value:
+            buffer[layout.value] = value
+        start = layout.size
+        end = start + len(payload)
+        outlet.view[start:end] = payload
+        add = self._renumber
+        if add is not None:
+            source = self.encoding
+            if source.pictured is not payload:
+                source.look(payload)
+            renumber(buffer, start, source.picture, add)
+        self.packets += 1
+        self.bytes += len(payload)
+        outlet.send(buffer, end)
+        if outlet.sent is not None:
+            outlet.sent(sequence, end, now)
+
+    def _head(self, marker: int, place: int, timestamp: int, sequence: int, stamp: int) -> None:
+        """The header for what is negotiated but rarely: piece by piece."""
+        layout, buffer = self._layout, self._outlet.buffer
         _pack_header(
             buffer,
             0,
@@ -246,24 +282,11 @@ class Slot:
             timestamp + self._add_timestamp & 0xFFFFFFFF,
             self.ssrc,
         )
-        view = outlet.view
-        if start > 12:
-            view[12:start] = layout.template
-            if layout.transport:
-                _pack_half(buffer, layout.transport, sequence)
-            if layout.stamp:
-                _pack_word(buffer, layout.stamp, layout.mark | stamp)
-            if layout.value:
-                buffer[layout.value] = value
-        end = start + len(payload)
-        view[start:end] = payload
-        if self._renumber:
-            renumber(buffer, start, payload, self._pictures.add_picture, self._pictures.add_level)
-        self.packets += 1
-        self.bytes += len(payload)
-        outlet.send(buffer, end)
-        if outlet.estimator is not None:
-            outlet.estimator.sent(sequence, end, now)
+        buffer[12 : layout.size] = layout.template
+        if layout.transport:
+            _pack_half(buffer, layout.transport, sequence)
+        if layout.stamp:
+            _pack_word(buffer, layout.stamp, layout.mark | stamp)
 
     def nacked(self, sequences: list[int], now: float) -> int:
         """Sends packets again that the client misses, by RTX (RFC 4588). How many."""
@@ -308,7 +331,7 @@ class Slot:
         end = start + 2 + len(payload)
         self._outlet.view[start + 2 : end] = payload
         if segment.pictures != (0, 0):
-            renumber(buffer, start + 2, payload, *segment.pictures)
+            renumber(buffer, start + 2, picture_of(payload), segment.pictures)
         self.resent += 1
         return self._finish(end, now)
 
@@ -330,8 +353,8 @@ class Slot:
         if self._layout.transport:
             _pack_half(outlet.buffer, self._layout.transport, outlet.sequence)
         sent = outlet.send(outlet.buffer, end)
-        if outlet.estimator is not None:
-            outlet.estimator.sent(outlet.sequence, end, now)
+        if outlet.sent is not None:
+            outlet.sent(outlet.sequence, end, now)
         return sent
 
     def pad(self, now: float) -> int:

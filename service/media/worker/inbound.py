@@ -7,6 +7,7 @@ from service.media.worker.history import SIZE, History
 from service.media.worker.keyframes import KeyFrames
 from service.media.worker.losses import Losses
 from service.media.worker.reception import Reception, SenderClock
+from service.media.worker.rewrite import picture_of
 from service.media.worker.sections import Codec, Kind, Section
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Encoding:
         "packets",
         "payload",
         "payload_type",
+        "picture",
+        "pictured",
         "reception",
         "repaired",
         "rid",
@@ -71,6 +74,8 @@ class Encoding:
         self.packets = self.bytes = self.duplicates = self.repaired = 0
         self.bitrate_bps = 0.0
         self.payload = bytearray()
+        self.pictured: bytearray | None = None
+        self.picture = picture_of(self.payload)
         self.value = 127 if track.kind is Kind.AUDIO else 0
         self.heard = self.at = float("-inf")
         self.timestamp = 0
@@ -98,6 +103,11 @@ class Encoding:
         self.reception = Reception(self.top + 1)
         if self.history is not None:
             self.history.clear()
+
+    def look(self, payload: bytearray) -> None:
+        """Finds VP8's counters once for all slots that have to change them."""
+        self.pictured = payload
+        self.picture = picture_of(payload)
 
     def rebind(self, ssrc: int) -> None:
         """The client sends it with another SSRC from now on: whatever comes next begins anew."""

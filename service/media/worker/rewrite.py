@@ -18,48 +18,53 @@ def next_timestamp(last: int, elapsed: float, captured: float | None, rate: int)
     return last + max(1, round(passed * rate)) & 0xFFFFFFFF
 
 
+Found = tuple[int, int, int, int, int]
+"""VP8's counters in a payload: place, bytes and value of the picture id, place and value of TL0PICIDX."""
+
+
+def picture_of(payload: Octets) -> Found:
+    """Where the counters are and what they are; no bytes, no place: there is none."""
+    at, size, level, _ = vp8_picture(payload)
+    number = 0
+    if size == 2:
+        number = HALF.unpack_from(payload, at)[0] & 0x7FFF
+    elif size:
+        number = payload[at]
+    return at, size, number, level, payload[level] if level else 0
+
+
 @dataclass(slots=True)
 class Pictures:
     """The last counters that went out, and what is added to the source's: picture id and TL0PICIDX (RFC 7741)."""
 
     picture: int | None = None
     level: int | None = None
-    add_picture: int = 0
-    add_level: int = 0
+    add: tuple[int, int] = (0, 0)
 
     def leave(self, payload: Octets) -> None:
         """The source that was shown so far ends with this packet."""
-        picture, level = counters(payload)
-        if picture is not None:
-            self.picture = picture + self.add_picture & 0x7FFF
-        if level is not None:
-            self.level = level + self.add_level & 0xFF
+        _, size, number, place, level = picture_of(payload)
+        if size:
+            self.picture = number + self.add[0] & 0x7FFF
+        if place:
+            self.level = level + self.add[1] & 0xFF
 
-    def join(self, payload: Octets) -> bool:
-        """A new source begins with this packet. Whether its counters have to be changed."""
-        picture, level = counters(payload)
-        self.add_picture = 0 if picture is None or self.picture is None else self.picture + 1 - picture & 0x7FFF
-        self.add_level = 0 if level is None or self.level is None else self.level + 1 - level & 0xFF
-        return bool(self.add_picture or self.add_level)
-
-
-def counters(payload: Octets) -> tuple[int | None, int | None]:
-    """Picture id and TL0PICIDX of a VP8 packet."""
-    at, size, level, _ = vp8_picture(payload)
-    picture = None
-    if size == 2:
-        picture = HALF.unpack_from(payload, at)[0] & 0x7FFF
-    elif size:
-        picture = payload[at]
-    return picture, payload[level] if level else None
+    def join(self, payload: Octets) -> tuple[int, int]:
+        """A new source begins with this packet. What its counters need."""
+        _, size, number, place, level = picture_of(payload)
+        self.add = (
+            0 if not size or self.picture is None else self.picture + 1 - number & 0x7FFF,
+            0 if not place or self.level is None else self.level + 1 - level & 0xFF,
+        )
+        return self.add
 
 
-def renumber(buffer: bytearray, start: int, payload: Octets, add_picture: int, add_level: int) -> None:
+def renumber(buffer: bytearray, start: int, found: Found, add: tuple[int, int]) -> None:
     """Changes the counters of the VP8 payload that lies at `start`."""
-    at, size, level, _ = vp8_picture(payload)
+    at, size, number, place, level = found
     if size == 2:
-        HALF.pack_into(buffer, start + at, 0x8000 | (HALF.unpack_from(payload, at)[0] + add_picture & 0x7FFF))
+        HALF.pack_into(buffer, start + at, 0x8000 | (number + add[0] & 0x7FFF))
     elif size:
-        buffer[start + at] = payload[at] + add_picture & 0x7F
-    if level:
-        buffer[start + level] = payload[level] + add_level & 0xFF
+        buffer[start + at] = number + add[0] & 0x7F
+    if place:
+        buffer[start + place] = level + add[1] & 0xFF

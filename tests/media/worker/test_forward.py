@@ -1,9 +1,10 @@
 """What subscribers see, judged by aiortc's parsers: one unbroken stream, whatever happens behind the slot."""
 
 import pytest
+from aiortc.codecs.vpx import VpxPayloadDescriptor
 
 from service.media.worker import packets
-from service.media.worker.rewrite import counters
+from service.media.worker.sections import Codec
 from tests.media.worker.wire import (
     AUDIO_SLOT,
     AUDIO_SSRC,
@@ -19,6 +20,12 @@ from tests.media.worker.wire import (
 )
 
 THREE = {"rids": ("q", "h", "f"), "ssrcs": (), "retransmits": {}}
+
+
+def counters(payload):
+    """Picture id and TL0PICIDX by aiortc's own reading."""
+    descriptor, _ = VpxPayloadDescriptor.parse(payload)
+    return descriptor.picture_id, descriptor.tl0picidx
 
 
 def unbroken(sent, start=None):
@@ -219,8 +226,6 @@ def test_what_a_client_did_not_negotiate_is_not_shown():
 
 
 def video_codec(name, parameters):
-    from service.media.worker.sections import Codec
-
     return Codec(98, name, 90000, parameters=parameters)
 
 

@@ -37,7 +37,7 @@ def negotiated(*sections):
 def publisher(**changes):
     video = {"mid": "1", "kind": Kind.VIDEO, "receives": True, "sends": False, "codecs": (VP8, H264)}
     video |= {"extensions": PUB_IDS, "ssrcs": (SSRC, RTX_SSRC), "retransmits": {SSRC: RTX_SSRC}} | changes
-    audio = Section("0", Kind.AUDIO, True, False, (OPUS,), PUB_IDS, ssrcs=(AUDIO_SSRC,))  # noqa: FBT003 - receives, sends
+    audio = Section("0", Kind.AUDIO, True, False, (OPUS,), PUB_IDS, ssrcs=(AUDIO_SSRC,))
     return negotiated(audio, Section(**video))
 
 
@@ -55,7 +55,7 @@ def subscriber(ids=SUB_IDS, slots=1):
         )
         for number in range(slots)
     ]
-    audio = Section("a0", Kind.AUDIO, False, True, (SUB_OPUS,), ids, ssrc=AUDIO_SLOT)  # noqa: FBT003 - receives, sends
+    audio = Section("a0", Kind.AUDIO, False, True, (SUB_OPUS,), ids, ssrc=AUDIO_SLOT)
     return negotiated(audio, *video)
 
 
