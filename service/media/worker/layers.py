@@ -39,11 +39,15 @@ class Want:
 
 @dataclass(slots=True)
 class Held:
-    """What a slot was given last, since when more would have fitted, and whether want of bandwidth emptied it."""
+    """What a slot was given last, since when more would have fitted, and whether want of bandwidth emptied it.
+
+    `aim` is the layer that is waited for: meanwhile padding may show that the path carries it.
+    """
 
     layer: int | None = None
     fits_since: float | None = None
     dropped: bool = False
+    aim: int | None = None
 
 
 def wished(want: Want) -> int | None:
@@ -82,6 +86,7 @@ def allot(wants: Sequence[Want], held: Sequence[Held], estimate_bps: float | Non
 
 def _steady(held: Held, fits: int | None, certain: int | None, wish: int | None, now: float) -> int | None:
     """Down at once, up only after the larger one has fitted for a while; what the viewer himself changed, at once."""
+    held.aim = None
     before = -1 if held.layer is None else held.layer
     first = held.layer is None and not held.dropped  # the first picture waits for nobody
     if wish is None or fits is None or first or fits <= before:
@@ -89,9 +94,11 @@ def _steady(held: Held, fits: int | None, certain: int | None, wish: int | None,
     elif certain is None or certain <= before:
         held.fits_since = None
     elif held.fits_since is None:
-        held.fits_since = now
+        held.fits_since, held.aim = now, certain
     elif now - held.fits_since >= STEADY_S:
         held.layer, held.fits_since, held.dropped = certain, None, False
+    else:
+        held.aim = certain
     return held.layer
 
 

@@ -11,14 +11,18 @@ Fits = Callable[[str, str], bool]
 """Whether a slot (its mid) can show a source (its stream id): a codec in common."""
 
 
+LAST = 1_000_000
+"""Has not spoken."""
+
+
 @dataclass(slots=True, frozen=True)
 class Source:
-    """One stream of somebody else. `recent`: the place among the speakers, 0 the one who spoke last."""
+    """One stream of somebody else. `recent`: whole seconds since it, or its user, spoke."""
 
     stream_id: str
     user_id: str
     screen: bool = False
-    recent: int = 1_000_000
+    recent: int = LAST
     wished: bool = False
     """Asked for by a size, a layer or by name: those come before the rest."""
 

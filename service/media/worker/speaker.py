@@ -19,10 +19,14 @@ _FALL = 0.25
 
 @dataclass(slots=True)
 class Source:
-    """One audio stream. `level`: smoothed, in -dBov; `spoke_at`: when it last was louder than background."""
+    """One audio stream. `level`: smoothed, in -dBov.
+
+    `spoke_at`: when it last was louder than background; `led_at`: when it last was the active one.
+    """
 
     level: float = SILENCE
-    spoke_at: float = -60.0
+    spoke_at: float | None = None
+    led_at: float | None = None
     total: int = 0
     count: int = 0
     louder_since: float | None = None
@@ -73,11 +77,13 @@ class Speakers:
         self._told, self._told_at = self.active, now
         return Speaking(self.active, self.sources[self.active].level if self.active is not None else SILENCE)
 
-    def loudest(self) -> list[str]:
-        """All streams, the one that spoke last first; equally recent ones by level."""
-        return sorted(
-            self.sources, key=lambda key: (-round(self.sources[key].spoke_at, 1), self.sources[key].level, key)
-        )
+    def spoken(self, now: float) -> dict[str, int]:
+        """Whole seconds since each stream was louder than background, of those that ever were."""
+        return {key: int(now - each.spoke_at) for key, each in self.sources.items() if each.spoke_at is not None}
+
+    def led(self, now: float) -> dict[str, int]:
+        """Whole seconds since each stream was the active one, of those that ever were."""
+        return {key: int(now - each.led_at) for key, each in self.sources.items() if each.led_at is not None}
 
     @staticmethod
     def _smooth(source: Source, now: float) -> None:
@@ -89,7 +95,7 @@ class Speakers:
 
     def _choose(self, now: float) -> None:
         current = self.sources.get(self.active) if self.active is not None else None
-        if current is not None and now - current.spoke_at > _LET_GO_S:
+        if current is not None and (current.spoke_at is None or now - current.spoke_at > _LET_GO_S):
             self.active, current = None, None
         best: str | None = None
         for key, source in self.sources.items():
@@ -107,3 +113,5 @@ class Speakers:
                 best = key
         if best is not None:
             self.active = best
+        if self.active is not None:
+            self.sources[self.active].led_at = now

@@ -94,8 +94,10 @@ def test_noise_is_not_taken_for_a_voice_as_easily():
     assert conversation.speakers.active == "talk"
 
 
-def test_the_order_of_who_spoke_last():
+def test_when_somebody_spoke_and_led():
     conversation = Conversation()
     conversation.run(1, level(a=30), "abc")
-    conversation.run(1, level(b=30), "abc")
-    assert conversation.speakers.loudest() == ["b", "a", "c"]
+    conversation.run(2, level(b=30, a=50), "abc")
+    conversation.run(2, level(b=30), "abc")
+    assert conversation.speakers.spoken(conversation.now) == {"a": 1, "b": 0}
+    assert conversation.speakers.led(conversation.now) == {"a": 3, "b": 0}

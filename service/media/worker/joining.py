@@ -1,0 +1,123 @@
+"""What becomes of an offer: a new connection, a renegotiation, an ICE restart, or a replacement of a lost one."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from service.media.worker import negotiate
+from service.media.worker.dtls import Certificate, fingerprint
+from service.media.worker.estimate import Estimator
+from service.media.worker.members import Connection, Participant, name_streams
+from service.media.worker.messages import Offer
+from service.media.worker.mux import Mux
+from service.media.worker.port import BUFFER, Port, PortListener
+from service.media.worker.sdp import OfferError
+from service.media.worker.sections import Local, Negotiated, Section
+
+MOST_CONNECTIONS = 8
+MOST_STREAMS = 16
+"""Of one participant, unless the room's limits say otherwise."""
+
+
+@dataclass(slots=True, frozen=True)
+class Door:
+    """Where connections come in. `addresses` are told to the clients; `limits` may set `connections` and `streams`.
+
+    `buffer` is where all ports of the room write their packets.
+    """
+
+    mux: Mux
+    certificate: Certificate
+    clock: Callable[[], float]
+    addresses: tuple[str, ...]
+    limits: Mapping[str, float]
+    listener: PortListener
+    buffer: bytearray = field(default_factory=lambda: bytearray(BUFFER))
+
+    def offer(self, participant: Participant, request: Offer, pc: str) -> Connection:
+        """The connection as it is after the offer; its answer is in `negotiated.sdp`.
+
+        Raises:
+            OfferError: the offer cannot be answered, or is one too many. Nothing has changed then.
+        """
+        offer = negotiate.read(request.sdp)
+        before = participant.connections.get(pc)
+        living = before if before is not None and _goes_on(before, offer) else None
+        if before is None and len(participant.connections) >= self.limits.get("connections", MOST_CONNECTIONS):
+            raise OfferError("there are too many connections of this device")
+        agreed = negotiate.agree(
+            offer,
+            publish=request.publish,
+            subscribe=request.subscribe,
+            previous=living.negotiated if living is not None else None,
+            new_ssrc=new_ssrc,
+        )
+        self._bound(participant, pc, agreed[1])
+        connection = self._open(pc, agreed) if living is None else self._go_on(living, agreed)
+        others = [other for other in participant.connections.values() if other.pc != pc]
+        names = name_streams(connection.negotiated, request.streams, others)
+        if living is not None and not request.streams:
+            names |= {mid: naming for mid, naming in living.names.items() if mid in names}
+        connection.names = names
+        if living is None:
+            connection.replaces = _replaced(before)
+            participant.connections[pc] = connection
+        return connection
+
+    def _bound(self, participant: Participant, pc: str, sections: tuple[Section, ...]) -> None:
+        others = (c for c in participant.connections.values() if c.pc != pc)
+        count = sum(each.receives for each in sections)
+        count += sum(each.receives for other in others for each in other.negotiated.sections)
+        if count > self.limits.get("streams", MOST_STREAMS):
+            raise OfferError("there are too many streams of this device")
+
+    def _open(self, pc: str, agreed: tuple[negotiate.Offer, tuple[Section, ...]]) -> Connection:
+        offer, _ = agreed
+        credentials = self.mux.credentials()
+        negotiated = negotiate.write(agreed, self._local(credentials), previous=None, new_ssrc=new_ssrc)
+        port = Port(negotiated, self.clock, self.listener, estimator=Estimator(self.clock()), buffer=self.buffer)
+        session = self.mux.open_session(offer.remote, self.certificate, port.handler, credentials)
+        port.session = session
+        return Connection(pc, port, session, negotiated)
+
+    def _go_on(self, connection: Connection, agreed: tuple[negotiate.Offer, tuple[Section, ...]]) -> Connection:
+        offer, _ = agreed
+        known = connection.session.remote
+        restart = (offer.remote.ufrag, offer.remote.pwd) != (known.ufrag, known.pwd)
+        credentials = self.mux.credentials() if restart else connection.session.local
+        previous = connection.negotiated
+        negotiated: Negotiated = negotiate.write(agreed, self._local(credentials), previous=previous, new_ssrc=new_ssrc)
+        if restart:
+            # The role in DTLS stays what the first offer made it, whatever this one says.
+            connection.session.restart(replace(offer.remote, setup=known.setup), credentials)
+        connection.negotiated = negotiated
+        connection.port.update(negotiated)
+        return connection
+
+    def _local(self, credentials: tuple[str, str]) -> Local:
+        candidates = tuple((address, self.mux.port) for address in self.addresses)
+        return Local(*credentials, fingerprint(self.certificate), candidates)
+
+
+def new_ssrc() -> int:
+    """A random SSRC, never 0 (RFC 3550, 8.1)."""
+    return secrets.randbits(32) or 1
+
+
+def _goes_on(connection: Connection, offer: negotiate.Offer) -> bool:
+    """Whether the offer is about the same transport: same certificate, and DTLS not over."""
+    session = connection.session
+    if session.state == "closed" or (session.state == "lost" and session.reason != "silence"):
+        return False
+    if session.state == "lost" and not connection.was_connected:
+        return False
+    return set(offer.remote.fingerprints) == set(session.remote.fingerprints)
+
+
+def _replaced(before: Connection | None) -> Connection | None:
+    """What a new connection takes the place of, once it is connected; what never was connected is closed now."""
+    if before is None or before.was_connected:
+        return before
+    older, before.replaces = before.replaces, None
+    before.close()
+    return older

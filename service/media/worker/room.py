@@ -1,0 +1,282 @@
+"""A room: who is in it, what they send, and who is shown what. It forwards nothing itself; ports and slots do."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+from service.media.worker.dtls import Certificate
+from service.media.worker.inbound import Track
+from service.media.worker.joining import Door
+from service.media.worker.members import SCREEN_AUDIO, Connection, Participant, Publication
+from service.media.worker.messages import Member, Offer, SetSubscriptions
+from service.media.worker.mux import Mux
+from service.media.worker.port import Port, PortListener
+from service.media.worker.quality import samples
+from service.media.worker.session import State
+from service.media.worker.speaker import Speakers, Speaking
+from service.media.worker.viewing import Heard, View, rows
+
+LOOK_S = 0.2
+"""How often layers are chosen anew while nothing happens; what happens is acted upon at the next tick."""
+LOST_S = 60.0
+"""So long a lost connection may come back by itself; the call gives its participant up earlier."""
+
+Who = tuple[str, str | None]
+
+
+class Room:
+    """One call's media. `report` takes `{"report": {"kind", …}}` and `{"notice": {"kind", …}}`.
+
+    Reports: `peer.up`, `peer.down`, `stream.created`, `stream.changed`, `stream.destroyed`. Notices: `slots`,
+    `speaker`, `quality`. `addresses` are told to clients as candidates, with the mux's port. `limits` may set
+    `connections` and `streams`, the most of one participant.
+    """
+
+    def __init__(
+        self,
+        room_id: str,
+        epoch: int,
+        mux: Mux,
+        certificate: Certificate,
+        clock: Callable[[], float],
+        report: Callable[[dict[str, Any]], None],
+        limits: Mapping[str, float],
+        addresses: tuple[str, ...] = ("127.0.0.1",),
+    ) -> None:
+        self.room_id = room_id
+        self.epoch = epoch
+        self._clock = clock
+        self._report = report
+        listener = PortListener(self._track_started, self._track_ended, self._level, self._state)
+        self._door = Door(mux, certificate, clock, addresses, limits, listener)
+        self._participants: dict[Who, Participant] = {}
+        self._publications: dict[str, Publication] = {}
+        self._by_track: dict[Track, Publication] = {}
+        self._views: dict[tuple[Who, str], View] = {}
+        self._speakers = Speakers(clock())
+        self._changed = False
+        self._looked_at = clock()
+
+    # What the service asks for
+
+    def set_members(self, members: Sequence[Member]) -> None:
+        """All who are in the call with the device they are in with; who is not named is out."""
+        now = {(member.user_id, member.device_id): member for member in members}
+        for who in [who for who in self._participants if who not in now]:
+            self._remove(who)
+        for who, member in now.items():
+            known = self._participants.get(who)
+            if known is None:
+                self._participants[who] = Participant(member)
+            else:
+                known.member = member
+        for publication in self._publications.values():
+            self._silence(publication)
+        self._changed = True
+        self._tell_changed()
+
+    def offer(self, request: Offer, pc: str) -> str:
+        """The answer to an offer of a member's connection `pc`.
+
+        Raises:
+            LookupError: no such member.
+            OfferError: it cannot be answered; nothing has changed then.
+        """
+        connection = self._door.offer(self._participant(request.user_id, request.device_id), request, pc)
+        connection.told = None  # who offers anew may have forgotten what is in the slots
+        self._changed = True
+        self._tell_changed()
+        return connection.negotiated.sdp
+
+    def subscribe(self, wishes: SetSubscriptions) -> None:
+        """What a member wants to receive, on all its connections.
+
+        Raises:
+            LookupError: no such member.
+        """
+        self._participant(wishes.user_id, wishes.device_id).wishes = wishes
+        self._changed = True
+
+    def close_peer(self, user_id: str, device_id: str | None, pc: str) -> None:
+        """End a member's connection; one that is not there is no fault."""
+        participant = self._participants.get((user_id, device_id))
+        connection = participant.connections.pop(pc, None) if participant is not None else None
+        if participant is not None and connection is not None:
+            connection.close()
+            self._raise_or_lower(participant, "closed")
+
+    def close(self) -> None:
+        """End everything."""
+        for who in list(self._participants):
+            self._remove(who)
+
+    # Time
+
+    def tick(self, now: float) -> None:
+        """Every 20 ms."""
+        for participant in self._participants.values():
+            for connection in participant.all_connections():
+                if connection.session.state != connection.state:
+                    self._follow(participant, connection, now)
+                connection.port.tick(now)
+                if connection.probe_bps:
+                    connection.port.probe(connection.probe_bps, now)
+            self._expire(participant, now)
+        change = self._speakers.step(now)
+        if change is not None:
+            self._tell_speaker(change)
+            self._changed = True
+        if self._changed or now - self._looked_at >= LOOK_S:
+            self._changed, self._looked_at = False, now
+            self._tell_changed()
+            self._arrange(now)
+
+    def quality(self, now: float) -> None:
+        """Tell how all streams do; how often is the caller's choice."""
+        everybody = [
+            (participant, c) for participant in self._participants.values() for c in participant.connections.values()
+        ]
+        self._notice("quality", streams=samples(everybody, self._by_track, now))
+
+    # What ports tell
+
+    def _track_started(self, port: Port, track: Track) -> None:
+        found = next(((p, c) for p, c in self._everything() if c.port is port), None)
+        if found is None:
+            return
+        publication = Publication(str(uuid4()), found[0], found[1], track)
+        self._publications[publication.stream_id] = publication
+        self._by_track[track] = publication
+        self._silence(publication)
+        publication.told = publication.facts()
+        self._tell("stream.created", publication.participant, stream=publication.told)
+        self._changed = True
+
+    def _track_ended(self, port: Port, track: Track) -> None:
+        del port
+        publication = self._by_track.pop(track, None)
+        if publication is not None:
+            del self._publications[publication.stream_id]
+            self._speakers.remove(publication.stream_id)
+            self._tell("stream.destroyed", publication.participant, stream=publication.told)
+            self._changed = True
+
+    def _level(self, port: Port, track: Track, level: int, voice: bool, now: float) -> None:  # noqa: FBT001 - PortListener's
+        del port, now
+        publication = self._by_track.get(track)
+        if publication is not None and publication.naming.source != SCREEN_AUDIO:
+            self._speakers.hear(publication.stream_id, level, voice=voice)
+
+    def _state(self, port: Port, state: State) -> None:
+        """Followed in the next tick: nothing is closed from within its own callback."""
+
+    # Connections
+
+    def _participant(self, user_id: str, device_id: str | None) -> Participant:
+        found = self._participants.get((user_id, device_id))
+        if found is None:
+            raise LookupError("this device is not in the room")
+        return found
+
+    def _everything(self) -> Iterator[tuple[Participant, Connection]]:
+        for participant in self._participants.values():
+            for connection in participant.all_connections():
+                yield participant, connection
+
+    def _follow(self, participant: Participant, connection: Connection, now: float) -> None:
+        """The session's state is another one than last time."""
+        session = connection.session
+        connection.state = session.state
+        connection.lost_at = now if session.state == "lost" else None
+        self._changed = True
+        if session.state == "connected":
+            connection.was_connected = True
+            if connection.replaces is not None:
+                connection.replaces.close()
+                connection.replaces = None
+        self._raise_or_lower(participant, session.reason)
+
+    def _expire(self, participant: Participant, now: float) -> None:
+        """Connections that are lost for good are closed."""
+        for connection in list(participant.connections.values()):
+            if connection.lost_at is None:
+                continue
+            final = connection.session.reason != "silence" or not connection.was_connected
+            if final or now - connection.lost_at > LOST_S:
+                older, connection.replaces = connection.replaces, None
+                connection.close()
+                self._changed = True
+                if older is None:
+                    del participant.connections[connection.pc]
+                else:
+                    participant.connections[connection.pc] = older
+
+    def _raise_or_lower(self, participant: Participant, reason: str | None) -> None:
+        up = any(connection.connected for connection in participant.all_connections())
+        if up == participant.up:
+            return
+        participant.up = up
+        if up:
+            self._tell("peer.up", participant)
+        else:
+            self._tell("peer.down", participant, reason=reason)
+
+    def _remove(self, who: Who) -> None:
+        participant = self._participants.pop(who)
+        for connection in participant.connections.values():
+            connection.close()
+        participant.connections.clear()
+        for key in [key for key in self._views if key[0] == who]:
+            del self._views[key]
+        self._raise_or_lower(participant, "closed")
+        self._changed = True
+
+    # Streams
+
+    def _silence(self, publication: Publication) -> None:
+        silent = publication.participant.silent(publication.track.kind)
+        publication.track.muted = silent
+        if silent:
+            self._speakers.remove(publication.stream_id)
+
+    def _tell_changed(self) -> None:
+        for publication in self._publications.values():
+            facts = publication.facts()
+            if facts != publication.told:
+                publication.told = facts
+                self._tell("stream.changed", publication.participant, stream=facts)
+
+    def _arrange(self, now: float) -> None:
+        heard = self._heard(now)
+        for who, participant in self._participants.items():
+            for group, connections in participant.viewing().items():
+                view = self._views.setdefault((who, group), View())
+                view.arrange(participant, connections, self._publications, heard, now)
+                for connection in connections:
+                    told = rows(view, connection, self._publications)
+                    if told and told != connection.told:
+                        connection.told = told
+                        self._notice("slots", **participant.who, pc=connection.pc, slots=told)
+
+    def _heard(self, now: float) -> Heard:
+        users: dict[str, int] = {}
+        for stream, seconds in self._speakers.led(now).items():
+            user = self._publications[stream].participant.user_id
+            users[user] = min(seconds, users.get(user, seconds))
+        return Heard(self._speakers.spoken(now), users)
+
+    # Telling
+
+    def _tell_speaker(self, change: Speaking) -> None:
+        publication = self._publications.get(change.key) if change.key is not None else None
+        if publication is None:
+            self._notice("speaker", user_id=None, stream_id=None, level=None)
+        else:
+            user, level = publication.participant.user_id, -round(change.level, 1)
+            self._notice("speaker", user_id=user, stream_id=publication.stream_id, level=level)
+
+    def _tell(self, kind: str, participant: Participant, **facts: Any) -> None:
+        self._report({"report": {"kind": kind, **participant.who, **facts}})
+
+    def _notice(self, kind: str, **facts: Any) -> None:
+        self._report({"notice": {"kind": kind, **facts}})
