@@ -23,10 +23,15 @@ from service.wire.texts import NO_NUL, ONE_LINE, DeviceId, Line, SignalData, Use
 
 LONGEST_SDP = 64 * 1_024
 MOST_CANDIDATES = 100
+MOST_STREAMS = 64
+"""Streams of other participants that one may say something about, and sections that a description may name."""
 
 SignalType = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=ONE_LINE)]
 Addressees = Annotated[tuple[UserId, ...], Field(max_length=MOST_PARTICIPANTS)]
 FrameId = Annotated[str, StringConstraints(max_length=128)] | Whole
+Pc = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+"""The name of one of a device's connections to the media worker: `pub`, `sub`."""
+StreamId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 
 
 def _short_enough(sdp: str) -> str:
@@ -187,20 +192,67 @@ class Candidate(Body):
     usernameFragment: Line | None = None  # noqa: N815 - the browsers' own name
 
 
+class NamedStream(Body):
+    """What is sent in one section of a description: `mid` as in the SDP, what it shows, and any name for it."""
+
+    mid: Annotated[Line, StringConstraints(min_length=1, max_length=64)]
+    source: Literal["microphone", "camera", "screen", "screen_audio", "other"]
+    name: Annotated[Line, StringConstraints(max_length=128)] | None = None
+
+
 class RtcDescription(OfCall):
-    """Relayed to the device with which the user `to` is in the call; `to: "sfu"` means the media worker."""
+    """Relayed to the device with which the user `to` is in the call; `to: "sfu"` means the media worker.
+
+    A worker is always offered to and answers. `pc` names one of this device's connections to it; left out it is `sub`
+    when the offer only receives, else `pub`. `streams` say what is sent; sections not named are a microphone and a
+    camera.
+    """
 
     type: Literal["rtc.description"]
     to: UserId
+    pc: Pc | None = None
+    streams: Annotated[tuple[NamedStream, ...], Field(max_length=MOST_STREAMS)] = ()
     description: Description
 
 
 class RtcCandidates(OfCall):
-    """Relayed as descriptions are; several candidates at once."""
+    """Relayed as descriptions are; several candidates at once. A worker has no need of them."""
 
     type: Literal["rtc.candidates"]
     to: UserId
+    pc: Pc | None = None
     candidates: Annotated[tuple[Candidate, ...], Field(min_length=1, max_length=MOST_CANDIDATES)]
+
+
+class StreamWish(Body):
+    """What is wanted of one stream: `paused` for not now; `layer` or the size in which it is shown as the most."""
+
+    stream_id: StreamId
+    paused: Flag = False
+    layer: Literal["low", "medium", "high"] | None = None
+    width: Annotated[Whole, Field(ge=1, le=16_384)] | None = None
+    height: Annotated[Whole, Field(ge=1, le=16_384)] | None = None
+
+
+class MediaSubscribe(OfCall):
+    """What this device wants to receive from the media worker; takes the place of what it wanted before.
+
+    `audio` and `video` are true unless said otherwise. `only` chooses streams (`null` for all), `streams` says more of
+    single ones. Which stream is shown in which slot follows as `media.slots`.
+    """
+
+    type: Literal["media.subscribe"]
+    audio: Flag = True
+    video: Flag = True
+    only: Annotated[tuple[StreamId, ...], Field(max_length=MOST_STREAMS)] | None = None
+    streams: Annotated[tuple[StreamWish, ...], Field(max_length=MOST_STREAMS)] = ()
+
+
+class MediaWatch(OfCall):
+    """Whether this socket wants `quality.reported` of the call, every 5 seconds, until it says no or is gone."""
+
+    type: Literal["media.watch"]
+    quality: Flag
 
 
 Rtc = RtcDescription | RtcCandidates
@@ -217,5 +269,5 @@ CallFrame = (
     | CallSignal
     | CallUpgrade
 )
-MediaFrame = MediaChanged | MediaConnected | MediaLost
+MediaFrame = MediaChanged | MediaConnected | MediaLost | MediaSubscribe | MediaWatch
 ClientFrame = Annotated[Ping | CallFrame | MediaFrame | Rtc, Field(discriminator="type")]

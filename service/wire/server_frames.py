@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from service.wire.frames import Candidate, Description, FrameId
+from service.wire.quality import QualitySample
 from service.wire.shapes import Moment
 from service.wire.views import CallerView, CallView, ConnectionView, Event, Problem, Shape
 
@@ -67,17 +68,6 @@ class Welcome(Shape):
     resumed: bool | None = None
 
 
-class EventFrame(Shape):
-    """Something happened: the same envelope as in webhooks and feeds. Of each call every event, once, in `seq` order.
-
-    `cursor` is what `resume_after` takes, and `after` of `GET /v1/events`.
-    """
-
-    type: Literal["event"]
-    cursor: str
-    event: Event
-
-
 class RingFrame(Shape):
     """Ring this device. May come again for a ring that was not acknowledged: go by `ring_id`."""
 
@@ -106,10 +96,11 @@ class CallReplaced(Shape):
 
 
 class RtcDescriptionFrom(Shape):
-    """A session description of another participant."""
+    """A session description of another participant, or the media worker's answer (`from: "sfu"`), which names `pc`."""
 
     type: Literal["rtc.description"]
     call_id: UUID
+    pc: str | None = None
     description: Description
     from_: Annotated[str, Field(alias="from")]
 
@@ -119,8 +110,92 @@ class RtcCandidatesFrom(Shape):
 
     type: Literal["rtc.candidates"]
     call_id: UUID
+    pc: str | None = None
     candidates: list[Candidate]
     from_: Annotated[str, Field(alias="from")]
+
+
+class SlotView(Shape):
+    """What one section of a receiving connection shows now; nothing when `stream_id` is null.
+
+    `layer` is the simulcast layer that is forwarded. `paused`: nothing comes, because the device wants nothing of it
+    or its connection does not carry it.
+    """
+
+    mid: str
+    kind: Literal["audio", "video"]
+    user_id: str | None = None
+    stream_id: str | None = None
+    source: str | None = None
+    layer: str | None = None
+    paused: bool = False
+
+
+class MediaSlots(Shape):
+    """Who is to be heard and seen in which section of the connection `pc`. Always all of them; the last one counts."""
+
+    type: Literal["media.slots"]
+    call_id: UUID
+    epoch: Annotated[int, Field(ge=1)]
+    pc: str
+    slots: list[SlotView]
+
+
+class MediaRestart(Shape):
+    """The call is carried by another media worker than before, or by one for the first time: offer to it anew.
+
+    May come again for the same worker: go by `epoch`.
+    """
+
+    type: Literal["media.restart"]
+    call_id: UUID
+    epoch: Annotated[int, Field(ge=1)]
+    connection: ConnectionView
+
+
+class SpeakerData(Shape):
+    """Who speaks: null when nobody has for a while. `level` is in dBov, 0 (loudest) to -127."""
+
+    call_id: UUID
+    occurred_at: Moment
+    user_id: str | None
+    stream_id: str | None = None
+    level: float | None = None
+
+
+class SpeakerChanged(Shape):
+    """Somebody else speaks."""
+
+    type: Literal["speaker.changed"]
+    timestamp: Moment
+    data: SpeakerData
+
+
+class QualityData(QualitySample):
+    """How the streams of the call did."""
+
+    call_id: UUID
+    occurred_at: Moment
+
+
+class QualityReported(Shape):
+    """How the streams of the call did in the last seconds."""
+
+    type: Literal["quality.reported"]
+    timestamp: Moment
+    data: QualityData
+
+
+class EventFrame(Shape):
+    """Something happened: the same envelope as in webhooks and feeds. Of each call every event, once, in `seq` order.
+
+    `cursor` is what `resume_after` takes, and `after` of `GET /v1/events`. `speaker.changed` and `quality.reported`
+    have neither `seq` nor `cursor`: they are told as they happen, and nobody keeps them.
+    """
+
+    type: Literal["event"]
+    cursor: str | None = None
+    event: SpeakerChanged | QualityReported | Event
 
 
 class Pong(Shape):
@@ -163,6 +238,8 @@ ServerFrame = Annotated[
     | CallReplaced
     | RtcDescriptionFrom
     | RtcCandidatesFrom
+    | MediaSlots
+    | MediaRestart
     | Pong
     | Result
     | Error,

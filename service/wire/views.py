@@ -47,8 +47,23 @@ class MediaView(Shape):
     screen: bool
 
 
+class StreamView(Shape):
+    """What a participant of a routed call publishes. `layers` are its simulcast layers, the smallest first."""
+
+    stream_id: str
+    kind: Literal["audio", "video"]
+    source: str
+    codec: str
+    name: str | None
+    layers: list[str]
+    muted: bool
+
+
 class LegView(Shape):
-    """One participant of a call. `attempt` counts invitations and rejoins, from 1; `by` is who ended it."""
+    """One participant of a call. `attempt` counts invitations and rejoins, from 1; `by` is who ended it.
+
+    `streams` is there while the participant publishes through a media worker.
+    """
 
     user_id: str
     name: str | None
@@ -68,6 +83,7 @@ class LegView(Shape):
     media: MediaView
     held: bool
     by: ActorView | None = None
+    streams: list[StreamView] | None = None
 
 
 class CallView(Shape):
@@ -152,7 +168,8 @@ class CallEventData(Shape):
     """What is told with every event of a call.
 
     `prev` is the `hash` of the call's event before (empty for the first); `hash` is the SHA-256 of the canonical form
-    (RFC 8785) of the envelope without `data.hash`. `redacted` says that a signal was for others.
+    (RFC 8785) of the envelope without `data.hash`. `redacted` says that a signal was for others. `stream` is there in
+    `stream.created`, `stream.changed` and `stream.destroyed`.
     """
 
     call_id: UUID
@@ -167,6 +184,7 @@ class CallEventData(Shape):
     user_id: str | None = None
     participant: LegView | None = None
     redacted: bool | None = None
+    stream: StreamView | None = None
 
 
 class Event(Shape):
