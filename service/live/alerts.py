@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from service.core.calls import Call, Leg, Ring
-from service.core.vocabulary import SOUNDING_RING, UNTOLD_RING, RingState
+from service.core.vocabulary import SOUNDING_RING, UNTOLD_RING, RingState, Topology
 from service.live.framing import json_frame, replaced, ring_body, ring_stop
 from service.live.session import Session, Watch
 
@@ -20,8 +20,11 @@ class Alerts:
         self._clock = clock
         self._ring_token = ring_token
 
-    def begin(self, session: Session, call: Call, leg: Leg) -> list[Ring]:
+    def begin(self, session: Session, call: Call, leg: Leg, watch: Watch) -> list[Ring]:
         """The open alerts of the session's device; from now on they have been told."""
+        if call.topology is Topology.ROUTED and leg.joined and leg.device_id == session.connection.device_id:
+            watch.carried = 1  # whoever was away may not have heard of a later one
+        self._carriers(session, call, leg, watch)
         device_id = session.connection.device_id
         if leg.joined and leg.device_id == device_id:
             session.active.add(call.id)
@@ -57,6 +60,7 @@ class Alerts:
             session.active.remove(call.id)
             if leg.joined:
                 frames.append(replaced(call, leg.device_id))
+        self._carriers(session, call, leg, watch)
         if leg.pending and watch.asked != leg.attempt and not call.policy.notify_only:
             self._ask(session, call, leg, watch)
         return b"".join(map(json_frame, frames))
@@ -72,6 +76,22 @@ class Alerts:
         else:
             session.silenced.add(ring.id)
         return [ring_stop(call, ring)]
+
+    @staticmethod
+    def _carriers(session: Session, call: Call, leg: Leg, watch: Watch) -> None:
+        """Another worker than before carries the media, or one does for the first time: the device offers to it."""
+        if not leg.joined or leg.device_id != session.connection.device_id:
+            watch.carried = None
+            return
+        if call.topology is Topology.RELAYED:
+            watch.carried = 0
+            return
+        room = call.room
+        if watch.carried is None:
+            watch.carried = room.epoch if room else 1
+        if room and room.host and room.epoch > watch.carried:
+            watch.carried = room.epoch
+            session.restart_me(call.id, room.epoch)
 
     @staticmethod
     def _rings(leg: Leg, ring: Ring) -> bool:

@@ -6,7 +6,7 @@ a replica that died between commit and NOTIFY) is found by the poll, which follo
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
@@ -41,9 +41,21 @@ class BusConfig:
 
 
 class Bus:
-    """One replica's ear and mouth. `told` is a listener of the switchboard; run `listen` and `poll` as tasks."""
+    """One replica's ear and mouth. `told` is a listener of the switchboard; run `listen` and `poll` as tasks.
 
-    def __init__(self, database: Database, hub: Hub, relay: Relay, wakes: Wakes, config: BusConfig) -> None:
+    `look` is called when another replica has a call that wants a media worker.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        hub: Hub,
+        relay: Relay,
+        wakes: Wakes,
+        config: BusConfig,
+        look: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._look = look
         self._database = database
         self._hub = hub
         self._relay = relay
@@ -136,3 +148,5 @@ class Bus:
                 self._hub.wanted.add(call_id, version, seq)
         if self._wakes.replica_id.hex in said["mail"]:
             self._relay.arrived.set()
+        if said.get("rooms"):
+            self._look()

@@ -6,7 +6,7 @@ sent at once, what was heard is dropped, and a gap is filled from the database. 
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 from zlib import crc32
@@ -114,6 +114,11 @@ class Hub:
         live = self._lives.get(call_id)
         return live.call if live else None
 
+    def newest(self, call_id: str) -> Call | None:
+        """As :meth:`call`, with the version at which the database has it."""
+        live = self._lives.get(call_id)
+        return replace(live.call, version=live.version) if live else None
+
     # What is told
 
     def told(self, batch: Sequence[Told]) -> None:
@@ -141,9 +146,9 @@ class Hub:
             if leg is None or session.only_call not in {None, call.id}:
                 continue
             removed = leg.state is LegState.REMOVED
-            session.watches[call.id] = Watch(call.seq + 1, call.version, removed)
+            watch = session.watches[call.id] = Watch(call.seq + 1, call.version, removed)
             self._remember(Turn(Told(call, (), 0), call.version))
-            rings += [(call, leg, ring) for ring in self.alerts.begin(session, call, leg)]
+            rings += [(call, leg, ring) for ring in self.alerts.begin(session, call, leg, watch)]
         return rings
 
     def release(self, session: Session) -> None:

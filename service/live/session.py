@@ -40,17 +40,23 @@ class Watch:
     """Where a session stands in one call: the next `seq` it will hear, and the newest version it has seen.
 
     `removed`: the user was taken out and hears nothing until invited again. `asked` is the last attempt for which
-    the session asked to be rung.
+    the session asked to be rung. `carried`: the media worker (its epoch) that the device was told of last, 0 when the
+    clients carry their media themselves; `None` while this device is not in the call.
     """
 
     next: int
     version: int = 0
     removed: bool = False
     asked: int = 0
+    carried: int | None = None
 
 
 def _nobody(_call_id: str) -> None:
     """Asks for no ring."""
+
+
+def _no_worker(_call_id: str, _epoch: int) -> None:
+    """Is told of no media worker."""
 
 
 class Session:
@@ -70,10 +76,12 @@ class Session:
         "corked",
         "held",
         "only_call",
+        "restart_me",
         "ring_me",
         "rings",
         "silenced",
         "watches",
+        "watching",
     )
 
     def __init__(
@@ -84,14 +92,17 @@ class Session:
         *,
         only_call: str | None = None,
         ring_me: Callable[[str], None] = _nobody,
+        restart_me: Callable[[str, int], None] = _no_worker,
     ) -> None:
         self.connection = connection
         self.only_call = only_call
         self.ring_me = ring_me
+        self.restart_me = restart_me
         self.watches: dict[str, Watch] = {}
         self.rings: dict[str, str] = {}
         self.silenced: set[str] = set()
         self.active: set[str] = set()
+        self.watching: set[str] = set()
         self.held: list[Turn] | None = []
         self.closed = False
         self.corked = False

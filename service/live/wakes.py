@@ -22,6 +22,7 @@ class Wakes:
         self.replica_id = replica_id
         self._calls: dict[str, list[Any]] = {}
         self._replicas: dict[str, None] = {}
+        self._rooms = False
         self._some = asyncio.Event()
 
     def call(self, told: Told) -> None:
@@ -37,6 +38,11 @@ class Wakes:
         self._replicas[replica_id.hex] = None
         self._some.set()
 
+    def rooms(self) -> None:
+        """A call wants a media worker, and this replica has none."""
+        self._rooms = True
+        self._some.set()
+
     async def some(self) -> None:
         """Wait until there is something."""
         await self._some.wait()
@@ -46,7 +52,9 @@ class Wakes:
         self._some.clear()
         calls, self._calls = self._calls, {}
         replicas, self._replicas = self._replicas, {}
-        return list(self._payloads(list(calls.values()), list(replicas)))
+        rooms, self._rooms = self._rooms, False
+        payloads = list(self._payloads(list(calls.values()), list(replicas)))
+        return [*payloads, self._payload([], [], rooms=True)] if rooms else payloads
 
     def here(self) -> str:
         """The payload that says no more than that this replica is here."""
@@ -63,5 +71,6 @@ class Wakes:
                 yield from self._payloads(calls[:middle], replicas[:half])
                 yield from self._payloads(calls[middle:], replicas[half:])
 
-    def _payload(self, calls: list[list[Any]], replicas: list[str]) -> str:
-        return orjson.dumps({"from": self.replica_id.hex, "calls": calls, "mail": replicas}).decode()
+    def _payload(self, calls: list[list[Any]], replicas: list[str], *, rooms: bool = False) -> str:
+        said: dict[str, Any] = {"from": self.replica_id.hex, "calls": calls, "mail": replicas}
+        return orjson.dumps({**said, "rooms": True} if rooms else said).decode()

@@ -4,8 +4,12 @@ import asyncio
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
+from service.live.answers import Answers
+from service.live.audience import Audience
 from service.live.bus import Bus, BusConfig
 from service.live.catchup import CatchUp
+from service.live.desk import Desk as MediaDesk
+from service.live.errands import Errands
 from service.live.relay import Relay
 from service.live.wakes import Wakes
 from service.store.connections import register_replica
@@ -20,13 +24,16 @@ WITHIN_S = 10
 class Replica(House):
     """A hub with its bus, and a desk whose commits are told through both."""
 
-    def __init__(self, database, **bus):
+    def __init__(self, database, media=None, **bus):
         super().__init__()
         self.id = uuid4()
         self.desk = Desk(database)
         self.wakes = Wakes(self.id)
-        self.relay = Relay(database, self.hub, self.wakes)
-        self.bus = Bus(database, self.hub, self.relay, self.wakes, BusConfig(**bus))
+        self.errands = Errands()
+        answers, audience = Answers(database, self.hub, self.wakes), Audience(database, self.hub, self.wakes)
+        self.media_desk = MediaDesk(database, self.hub, self.wakes, self.errands, answers, audience, media)
+        self.relay = Relay(database, self.hub, self.wakes, self.media_desk)
+        self.bus = Bus(database, self.hub, self.relay, self.wakes, BusConfig(**bus), self.errands.look)
         self.catch_up = CatchUp(database, self.hub)
         self.desk.board = Switchboard(database, [self.hub.told, self.bus.told])
         self.attendance = Attendance(database, self.desk.board, self.id, 60)

@@ -133,7 +133,7 @@ async def test_only_legs_that_are_in_the_call_may_send_or_get(crowd):
     await bob.close()
     assert await send(ann, "bob") == "media_unavailable"  # not connected now
     await ann.do("call.hangup", call)
-    assert await send(ann, "bob") == "not_participant"
+    assert await send(ann, "bob") == "call_ended"
     nowhere = "018f5e10-0000-7000-8000-000000000001"
     assert await ann.refused("rtc.description", call_id=nowhere, to="bob", description=SDP) == "not_found"
 

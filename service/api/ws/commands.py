@@ -11,8 +11,9 @@ from service.api.errors import RefusedError, refused
 from service.core import commands as core
 from service.core.refusals import Code
 from service.core.rights import may_publish
-from service.live.relay import Relay
+from service.live.relay import Relay, Signal
 from service.live.session import Session
+from service.media.backend import Candidates, Description, Named
 from service.wire import frames
 from service.wire.requests import CreateCall, SendSignal
 from service.wire.snapshots import call_snapshot
@@ -100,26 +101,34 @@ def _by_type(*models: type[frames.Frame]) -> Mapping[str, type[frames.Frame]]:
     return MappingProxyType({get_args(model.model_fields["type"].annotation)[0]: model for model in models})
 
 
-FRAMES = _by_type(*COMMANDS, frames.Ping, frames.RtcDescription, frames.RtcCandidates)
+FRAMES = _by_type(
+    *COMMANDS,
+    frames.Ping,
+    frames.RtcDescription,
+    frames.RtcCandidates,
+    frames.MediaSubscribe,
+    frames.MediaWatch,
+)
 """Every frame after the hello, by its type."""
 
 
-def relayed(frame: frames.Rtc) -> dict[str, Any]:
-    """The frame as the other device gets it, but for `from`."""
-    what = {"type": frame.type, "call_id": str(frame.call_id)}
+def signal_of(frame: frames.Rtc) -> Signal:
+    """The frame as media backends take it."""
     if isinstance(frame, frames.RtcDescription):
-        return {**what, "description": frame.description.model_dump()}
-    return {**what, "candidates": [candidate.model_dump(exclude_unset=True) for candidate in frame.candidates]}
+        streams = tuple(Named(stream.mid, stream.source, stream.name) for stream in frame.streams)
+        return Description(frame.to, frame.description.type, frame.description.sdp, frame.pc, streams)
+    candidates = tuple(candidate.model_dump(exclude_unset=True) for candidate in frame.candidates)
+    return Candidates(frame.to, candidates, frame.pc)
 
 
 def relay_now(relay: Relay, session: Session, frame: frames.Rtc) -> bool:
     """Pass it on at once, if that needs no look at the database. Raises `RefusedError`."""
-    return allowed(relay.pass_on(session, str(frame.call_id), frame.to, relayed(frame)))
+    return allowed(relay.pass_on(session, str(frame.call_id), signal_of(frame)))
 
 
 async def relay(relay: Relay, session: Session, frame: frames.Rtc) -> Answered:
     """Pass it on, wherever the other device is. Raises `RefusedError` and `StoreUnavailableError`."""
-    refusal = await relay.send(session, frame.call_id, frame.to, relayed(frame))
+    refusal = await relay.send(session, frame.call_id, signal_of(frame))
     if refusal:
         raise refused(refusal)
     return {}

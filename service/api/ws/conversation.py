@@ -5,8 +5,6 @@ them, are answered at once.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -17,12 +15,14 @@ from pydantic import ValidationError
 
 from service.api import calling
 from service.api.auth import Admitted
-from service.api.connections import Asker
+from service.api.connections import Asker, connection_of
 from service.api.errors import RefusedError, invalid, rate_limited, refusal_of
 from service.api.strict import MalformedError, parse
 from service.api.ws.allowance import Allowance
 from service.api.ws.commands import COMMANDS, FRAMES, relay, relay_now
 from service.api.ws.deps import SocketDeps
+from service.api.ws.lane import Lane, Work
+from service.api.ws.media import hand_in, is_for_desk
 from service.api.ws.transport import Reader, SocketProtocol
 from service.api.ws.welcome import welcome
 from service.core.refusals import Code
@@ -31,7 +31,6 @@ from service.live.framing import json_frame
 from service.live.session import Session
 from service.store.connections import Connection
 from service.store.database import StoreUnavailableError
-from service.telemetry.logs import logger
 from service.wire.canonical import rfc3339
 from service.wire.feed import new_id
 from service.wire.frames import Frame, Hello, Ping, RtcCandidates, RtcDescription
@@ -40,7 +39,6 @@ NOT_WELCOME = 4401
 TRY_LATER = 1013
 RETRY_AFTER_S = 1
 
-Work = Callable[[], Awaitable[None]]
 F = TypeVar("F", bound=Frame)
 
 
@@ -53,10 +51,10 @@ class Conversation(Reader):
         "_busy",
         "_deps",
         "_greeting",
-        "_inbox",
+        "_lane",
+        "_media",
         "_session",
         "_socket",
-        "_task",
         "_ws_url",
     )
 
@@ -66,8 +64,8 @@ class Conversation(Reader):
         self._ws_url = ws_url
         self._busy = busy
         self._allowance = Allowance(deps.config.frames_per_s, deps.config.burst)
-        self._inbox: deque[Work] | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._lane = Lane(busy)
+        self._media: Lane | None = None
         self._greeting: asyncio.TimerHandle | None = None
         self._session: Session | None = None
         self._admitted: Admitted | None = None
@@ -122,7 +120,7 @@ class Conversation(Reader):
         if self._greeting:
             self._stop_waiting()
             self._do(partial(self._hello, message))
-        elif self._inbox is None or len(self._inbox) < self._deps.config.pending_commands:
+        elif len(self._lane) < self._deps.config.pending_commands:
             self._do(partial(self._later, message))
         else:
             self._say(_error(rate_limited(RETRY_AFTER_S), _id_of(message)))
@@ -131,17 +129,33 @@ class Conversation(Reader):
         if isinstance(frame, Ping):
             self._say({"type": "pong", "server_time": self._now(), **_echo(frame.id)})
             return
-        idle = self._task is None
+        idle, desk = self._lane.idle, is_for_desk(frame)
         if isinstance(frame, RtcDescription | RtcCandidates):
-            if idle and self._session and relay_now(self._deps.relay, self._session, frame):
+            if idle and not desk and self._session and relay_now(self._deps.relay, self._session, frame):
                 if frame.id is not None:
                     self._say({"type": "result", "id": frame.id})
                 return
-        elif self._admitted:
+        elif self._admitted and not desk:
             self._deps.api.limits.count(self._admitted.principal)
-        if self._inbox is not None and len(self._inbox) >= self._deps.config.pending_commands:
+        if len(self._lane) + len(self._media or ()) >= self._deps.config.pending_commands:
             raise rate_limited(RETRY_AFTER_S)
-        self._do(partial(self._command, frame))
+        if desk:
+            # A worker that is being started is waited for; a hang-up is not kept waiting by that.
+            if idle:
+                self._media_lane().do(partial(self._command, frame))
+            else:
+                self._do(partial(self._to_media, frame))
+        else:
+            self._do(partial(self._command, frame))
+
+    async def _to_media(self, frame: Frame) -> None:
+        """The commands before it are done."""
+        self._media_lane().do(partial(self._command, frame))
+
+    def _media_lane(self) -> Lane:
+        if self._media is None:
+            self._media = Lane(self._busy)
+        return self._media
 
     async def _later(self, message: bytes) -> None:
         """What was said while the welcome was being prepared."""
@@ -167,6 +181,8 @@ class Conversation(Reader):
         admitted = self._admitted
         if admitted is None:
             raise RuntimeError("a command before the welcome")
+        if is_for_desk(frame):
+            return await hand_in(self._deps.desk, session, admitted.principal, frame)
         if isinstance(frame, RtcDescription | RtcCandidates):
             return await relay(self._deps.relay, session, frame)
         app = await self._deps.api.book.app(admitted.principal.app_id)
@@ -211,7 +227,12 @@ class Conversation(Reader):
             visiting=principal.call_id is not None or principal.kind is TokenKind.GUEST,
         )
         session = Session(
-            connection, self._socket, deps.config.session, only_call=principal.call_id, ring_me=self._ring_me
+            connection,
+            self._socket,
+            deps.config.session,
+            only_call=principal.call_id,
+            ring_me=self._ring_me,
+            restart_me=self._restart_me,
         )
         if self._socket.disconnected:
             return
@@ -237,6 +258,21 @@ class Conversation(Reader):
             except StoreUnavailableError:
                 return  # the device acknowledges or answers as well without its alert
 
+    def _restart_me(self, call_id: str, epoch: int) -> None:
+        self._do(partial(self._restart, call_id, epoch))
+
+    async def _restart(self, call_id: str, epoch: int) -> None:
+        """Another media worker carries the call: tell this device, with what it needs to offer to it."""
+        admitted, session, call = self._admitted, self._session, self._deps.hub.call(call_id)
+        if admitted is None or session is None or session.closed or call is None:
+            return
+        asker = Asker(self._deps.api, admitted, self._ws_url)
+        try:
+            connection = await connection_of(asker, call, session.connection.user_id, session.connection.device_id)
+        except StoreUnavailableError:
+            return  # the client finds its media gone, and joins again
+        self._say({"type": "media.restart", "call_id": call_id, "epoch": epoch, "connection": connection})
+
     def _no_hello(self) -> None:
         self._greeting = None
         self._say(_error(RefusedError(Code.NOT_AUTHENTICATED, "no hello came in time"), None))
@@ -245,21 +281,7 @@ class Conversation(Reader):
     # Doing and saying
 
     def _do(self, work: Work) -> None:
-        if self._inbox is None:
-            self._inbox = deque()
-        self._inbox.append(work)
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._work(self._inbox))
-            self._busy.add(self._task)
-            self._task.add_done_callback(self._busy.discard)
-
-    async def _work(self, inbox: deque[Work]) -> None:
-        while inbox:
-            try:
-                await inbox.popleft()()
-            except Exception:  # noqa: BLE001 - what comes after it must still be done
-                logger("sockets").exception("a socket's work failed")
-        self._inbox = self._task = None
+        self._lane.do(work)
 
     def _say(self, frame: dict[str, Any]) -> None:
         data = json_frame(frame)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from service.api.deps import Deps
+from service.live.desk import Desk
 from service.live.hub import Hub
 from service.live.relay import Relay
 from service.live.session import SessionConfig
@@ -31,5 +32,6 @@ class SocketDeps:
     api: Deps
     hub: Hub
     relay: Relay
+    desk: Desk
     attendance: Attendance
     config: SocketConfig = field(default_factory=SocketConfig)

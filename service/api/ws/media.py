@@ -1,0 +1,63 @@
+"""Frames for the media worker of a routed call: what a device signals, and what it wants to receive."""
+
+from typing import TypeGuard
+
+from service.api.calling import Answered
+from service.api.errors import refused
+from service.api.ws.commands import signal_of
+from service.core.refusals import Refusal
+from service.core.rights import Principal
+from service.live.desk import Desk
+from service.live.session import Session
+from service.media.backend import SFU, Message, Sender, Subscribe, Wish
+from service.wire import frames
+
+DeskFrame = frames.RtcDescription | frames.RtcCandidates | frames.MediaSubscribe | frames.MediaWatch
+
+
+def is_for_desk(frame: frames.Frame) -> TypeGuard[DeskFrame]:
+    """Whether the media worker is meant."""
+    if isinstance(frame, frames.RtcDescription | frames.RtcCandidates):
+        return frame.to == SFU
+    return isinstance(frame, frames.MediaSubscribe | frames.MediaWatch)
+
+
+async def hand_in(desk: Desk, session: Session, principal: Principal, frame: DeskFrame) -> Answered:
+    """Bring the frame to the worker; what it answers comes as a frame of its own.
+
+    Raises `RefusedError` and `StoreUnavailableError`.
+    """
+    sender = Sender(
+        app_id=principal.app_id,
+        user_id=principal.user_id or "",
+        device_id=principal.device_id,
+        publish=principal.grants.publish,
+        subscribe=principal.grants.subscribe,
+        reply=desk.answers.address_of(session.connection.id),
+    )
+    if isinstance(frame, frames.MediaWatch):
+        refusal = await _watch(desk, session, sender, frame)
+    else:
+        refusal = await desk.signal(sender, frame.call_id, message_of(frame))
+    if refusal:
+        raise refused(refusal)
+    return {}
+
+
+def message_of(frame: frames.Rtc | frames.MediaSubscribe) -> Message:
+    """The frame as media backends take it."""
+    if not isinstance(frame, frames.MediaSubscribe):
+        return signal_of(frame)
+    wishes = tuple(Wish(**wish.model_dump()) for wish in frame.streams)
+    return Subscribe(frame.audio, frame.video, frame.only, wishes)
+
+
+async def _watch(desk: Desk, session: Session, sender: Sender, frame: frames.MediaWatch) -> Refusal | None:
+    call_id = str(frame.call_id)
+    if not frame.quality:
+        session.watching.discard(call_id)
+        return None
+    refusal = await desk.admit(sender, frame.call_id)
+    if refusal is None:
+        session.watching.add(call_id)
+    return refusal
