@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from service.store.database import Database, Driver
+from service.store.quality import prune_quality
 from service.store.retention import Pruned, prune_deliveries, prune_events, prune_keys, prune_sources
 
 
@@ -14,6 +15,7 @@ class RetentionConfig:
 
     events: timedelta = timedelta(days=90)
     deliveries: timedelta = timedelta(days=30)
+    quality: timedelta = timedelta(days=30)
     idempotency_keys: timedelta = timedelta(hours=24)
     batch: int = 1000
 
@@ -31,14 +33,20 @@ class Retention:
         # Deliveries first: a pending one keeps its event.
         rows = await self._march(lambda driver, mark: prune_deliveries(driver, mark, config.deliveries, batch))
         rows += await self._march(lambda driver, mark: prune_events(driver, mark, config.events, batch))
-        while True:
-            async with self._database.hot() as driver:
-                keys = await prune_keys(driver, config.idempotency_keys, batch)
-            rows += keys
-            if keys < batch:
-                break
+        rows += await self._repeat(lambda driver: prune_quality(driver, config.quality, batch))
+        rows += await self._repeat(lambda driver: prune_keys(driver, config.idempotency_keys, batch))
         async with self._database.hot() as driver:
             return rows + await prune_sources(driver)
+
+    async def _repeat(self, prune: Callable[[Driver], Awaitable[int]]) -> int:
+        """Batch after batch, until one is not full."""
+        rows = 0
+        while True:
+            async with self._database.hot() as driver:
+                pruned = await prune(driver)
+            rows += pruned
+            if pruned < self._config.batch:
+                return rows
 
     async def _march(self, prune: Callable[[Driver, int], Awaitable[Pruned]]) -> int:
         """From the oldest on; a connection is held for one batch at a time."""

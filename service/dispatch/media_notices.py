@@ -1,0 +1,106 @@
+"""What media workers tell in passing: to the sockets concerned, and samples of quality into the store."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from service.core.calls import Call
+from service.live.audience import Audience
+from service.media.backend import Notice
+from service.store.database import Database, StoreUnavailableError
+from service.store.quality import Sample, keep
+from service.telemetry.logs import logger
+from service.wire.canonical import rfc3339
+from service.wire.quality import sample_text
+
+MOST = 2_000
+"""Notices that wait; the oldest go when there are more, because newer ones say more."""
+SPEAKER = "speaker.changed"
+QUALITY = "quality.reported"
+
+
+class Notices:
+    """The notices of one process. `hear` never waits; `run` is a task of the process.
+
+    `clock` gives the time of the database; `call_of` the call of a room of this replica, as it was seen last.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        audience: Audience,
+        clock: Callable[[], datetime],
+        call_of: Callable[[UUID], Call | None],
+    ) -> None:
+        self._database = database
+        self._audience = audience
+        self._clock = clock
+        self._call_of = call_of
+        self._heard: deque[tuple[Notice, datetime]] = deque(maxlen=MOST)
+        self._some = asyncio.Event()
+
+    def hear(self, notice: Notice) -> None:
+        """A worker tells something."""
+        self._heard.append((notice, self._clock()))
+        self._some.set()
+
+    async def run(self) -> None:
+        """Pass notices on until cancelled. What cannot be told now is not told later."""
+        while True:
+            await self._some.wait()
+            await self.run_once()
+
+    async def run_once(self) -> None:
+        """Pass on what has been heard."""
+        self._some.clear()
+        samples: list[Sample] = []
+        while self._heard:
+            notice, at = self._heard.popleft()
+            if notice.kind == "quality":
+                text = sample_text(rfc3339(at), notice.epoch, notice.facts["streams"])
+                samples.append(Sample(notice.call_id, at, text))
+            try:
+                await self._tell(notice, at)
+            except StoreUnavailableError as fault:
+                logger("media").debug("a notice is lost, the database is away", error=str(fault))
+            except Exception:  # noqa: BLE001 - a notice that nobody understands must not hold up those behind it
+                logger("media").exception("a notice failed", call_id=str(notice.call_id), kind=notice.kind)
+        if samples:
+            await self._keep(samples)
+
+    async def _tell(self, notice: Notice, at: datetime) -> None:
+        call, facts = self._call_of(notice.call_id), notice.facts
+        if call is None or call.room is None or call.room.epoch != notice.epoch:
+            return
+        if notice.kind == "slots":
+            frame = {
+                "type": "media.slots",
+                "call_id": call.id,
+                "epoch": notice.epoch,
+                "pc": facts["pc"],
+                "slots": facts["slots"],
+            }
+            await self._audience.tell_one(call.app_id, facts["user_id"], facts["device_id"], frame)
+        elif notice.kind == "speaker":
+            said = {name: facts.get(name) for name in ("user_id", "stream_id", "level")}
+            await self._audience.tell(call, passing_event(SPEAKER, call.id, at, said))
+        elif notice.kind == "quality":
+            said = {"epoch": notice.epoch, "streams": facts["streams"]}
+            await self._audience.tell(call, passing_event(QUALITY, call.id, at, said), watchers=True)
+
+    async def _keep(self, samples: list[Sample]) -> None:
+        try:
+            async with self._database.hot() as driver:
+                await keep(driver, samples)
+        except StoreUnavailableError as fault:
+            logger("media").warning("quality samples are lost, the database is away", error=str(fault))
+
+
+def passing_event(type_: str, call_id: str, at: datetime, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """An event frame that nobody keeps: without a `cursor`, its data without a `seq`."""
+    moment = rfc3339(at)
+    data = {"call_id": call_id, "occurred_at": moment, **facts}
+    return {"type": "event", "event": {"type": type_, "timestamp": moment, "data": data}}
