@@ -1,5 +1,8 @@
 """The libraries' inner surface is checked before anything is built on it."""
 
+import subprocess
+import sys
+from importlib.metadata import version
 from types import SimpleNamespace
 
 import pylibsrtp
@@ -8,6 +11,7 @@ from aiortc import RTCDtlsTransport
 from pylibsrtp import _binding
 
 from service.media.worker import dtls, srtp
+from tests.house.source import ROOT
 
 
 def test_the_installed_libraries_have_every_hook():
@@ -53,3 +57,17 @@ def test_calls_of_libsrtp_that_are_gone_or_different_are_named():
     )
     changed = SimpleNamespace(lib=lib, ffi=_binding.ffi)
     assert srtp.missing_hooks(changed, object()) == ["srtp_protect_rtcp", "srtp_unprotect_rtcp", "Session._srtp"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("del aiortc.RTCDtlsTransport._recv_next", f"aiortc {version('aiortc')}: RTCDtlsTransport lacks _recv_next"),
+        ("del pylibsrtp._binding.lib; pylibsrtp._binding.lib = None", f"pylibsrtp {version('pylibsrtp')} lacks"),
+    ],
+)
+def test_an_import_without_the_hooks_fails_and_names_the_version(change, told):
+    program = f"import aiortc, pylibsrtp._binding; {change}; import service.media.worker.dtls"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 1
+    assert f"HookMissing: {told}" in done.stderr

@@ -226,3 +226,20 @@ def test_a_port_in_use_is_told():
 
 def test_certificates_differ():
     assert make_certificate().getFingerprints()[0] != make_certificate().getFingerprints()[0]
+
+
+async def test_a_listener_that_fails_costs_one_packet(worker, troubles):
+    async with worker.peer() as peer:
+        told = peer.ear.handler.rtp
+
+        def fail_once(buffer, size, now):
+            told(buffer, size, now)
+            if size == len(rtp(0, b"poison")):
+                raise RuntimeError("a listener has failed")
+
+        object.__setattr__(peer.ear.handler, "rtp", fail_once)
+        await peer.connect(worker)
+        for packet in (rtp(1, b"poison"), rtp(2)):
+            await peer.send(packet)
+            assert await peer.ear.rtp.get() == packet
+    assert [str(trouble["exception"]) for trouble in troubles] == ["a listener has failed"]
