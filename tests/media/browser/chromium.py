@@ -133,12 +133,12 @@ class Stage:
     reached: object
 
     @asynccontextmanager
-    async def people(self, *users, **options):
-        """These people with a page each, connected to the service; gone afterwards."""
+    async def people(self, *users, each=None, **options):
+        """These people with a page each, connected to the service; gone afterwards. `each`: options of single ones."""
         there = {}
         try:
             for user in users:
-                there[user] = await self.person(user, **options)
+                there[user] = await self.person(user, **{**options, **(each or {}).get(user, {})})
             yield there
         finally:
             for one in there.values():

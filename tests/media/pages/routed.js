@@ -3,11 +3,23 @@
 
 import { Link } from "./link.js";
 
-export const LAYERS = [
-  { rid: "low", scaleResolutionDownBy: 4, maxBitrate: 150_000 },
-  { rid: "medium", scaleResolutionDownBy: 2, maxBitrate: 500_000 },
-  { rid: "high", scaleResolutionDownBy: 1, maxBitrate: 1_700_000 },
-];
+/** As many layers as Chromium encodes of this height: it leaves the upper ones out of smaller pictures. */
+function layers(height) {
+  if (height >= 540) {
+    return [
+      { rid: "low", scaleResolutionDownBy: 4, maxBitrate: 150_000 },
+      { rid: "medium", scaleResolutionDownBy: 2, maxBitrate: 500_000 },
+      { rid: "high", scaleResolutionDownBy: 1, maxBitrate: 1_700_000 },
+    ];
+  }
+  if (height >= 270) {
+    return [
+      { rid: "low", scaleResolutionDownBy: 2, maxBitrate: 250_000 },
+      { rid: "high", scaleResolutionDownBy: 1, maxBitrate: 1_200_000 },
+    ];
+  }
+  return [{ maxBitrate: 300_000 }];
+}
 
 /** The codecs worth offering in a slot: all profiles of all codecs times twelve make an offer of 70 KB. */
 function spoken() {
@@ -40,7 +52,7 @@ export class Routed {
   /** Send these: `[{track, source, simulcast}]`; `source` is microphone, camera, screen, screen_audio or other. */
   async publish(streams) {
     for (const { track, source, simulcast } of streams) {
-      const one = { track, source, encodings: simulcast ? LAYERS : [{ maxBitrate: 2_500_000 }] };
+      const one = { track, source, encodings: simulcast ? layers(track.getSettings().height) : [{ maxBitrate: 2_500_000 }] };
       this.sent.push(one);
       this.#add(this.links.pub.pc, one);
     }
