@@ -243,3 +243,19 @@ async def test_a_listener_that_fails_costs_one_packet(worker, troubles):
             await peer.send(packet)
             assert await peer.ear.rtp.get() == packet
     assert [str(trouble["exception"]) for trouble in troubles] == ["a listener has failed"]
+
+
+async def test_all_may_be_closed_by_what_a_datagram_leads_to(worker, troubles):
+    async with worker.peer() as peer:
+        over = asyncio.Event()
+
+        def close_all(buffer, size, now):
+            worker.mux.close()
+            over.set()
+
+        object.__setattr__(peer.ear.handler, "rtp", close_all)
+        await peer.connect(worker)
+        for sequence in range(3):
+            await peer.send(rtp(sequence))
+        await over.wait()
+        assert (worker.mux.sessions, worker.mux.dropped, troubles) == (set(), {}, [])
