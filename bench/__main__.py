@@ -1,6 +1,7 @@
 """`python -m bench [NAME ...]`: measure, print the table, write it to bench/RESULTS.md.
 
-NAME is one of the measurements (all without it). A run of some does not touch RESULTS.md unless --write says so.
+NAME is one of the measurements; without it all of the service are taken. Those of the media worker have a table of
+their own, bench/MEDIA.md. A run of some touches neither unless --write says so.
 """
 
 import argparse
@@ -14,21 +15,26 @@ from bench.report import Report
 from bench.stage import QUICK, Sizes, Stage, raise_limits
 
 FIGURES = ("cycles", "transitions", "timers", "sockets", "starts", "growth", "profile")
-RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
+MEDIA = ("media",)
+ALONE = ("minute",)
+HERE = Path(__file__).resolve().parent
+TABLES = {frozenset(FIGURES): HERE / "RESULTS.md", frozenset(MEDIA): HERE / "MEDIA.md"}
 
 
 def arguments():
+    known = (*FIGURES, *MEDIA, *ALONE)
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(FIGURES))
-    parser.add_argument("--only", action="append", default=[], choices=FIGURES, help="as NAME")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))
+    parser.add_argument("--only", action="append", default=[], choices=known, help="as NAME")
     parser.add_argument("--quick", action="store_true", help="one short round of each (3 minutes)")
     parser.add_argument("--rounds", type=int, help="rounds of each measurement")
     parser.add_argument("--no-peers", action="store_true", help="do not start other servers beside ours")
+    parser.add_argument("--brief", action="store_true", help="print the README's short table, too")
     parser.add_argument("--write", type=Path, help="write the Markdown here")
     options = parser.parse_args()
     options.names += options.only
-    if unknown := set(options.names) - set(FIGURES):
-        parser.error(f"no such measurement: {', '.join(sorted(unknown))} (there are {', '.join(FIGURES)})")
+    if unknown := set(options.names) - set(known):
+        parser.error(f"no such measurement: {', '.join(sorted(unknown))} (there are {', '.join(known)})")
     return options
 
 
@@ -56,12 +62,13 @@ def main():
         sizes = replace(sizes, rounds=options.rounds)
     raise_limits()
     with Stage(sizes, peers=not options.no_peers) as stage:
-        report = Report(stage.machine())
+        report = Report(stage.machine(of_service=bool(set(names) & set(FIGURES))))
         failed = measure(stage, report, names)
         report.notes = stage.notes
     print("\n" + report.terminal())
-    whole = set(names) == set(FIGURES) and not options.quick
-    if target := options.write or (RESULTS if whole else None):
+    if options.brief:
+        print("\n" + report.brief())
+    if target := options.write or (None if options.quick else TABLES.get(frozenset(names))):
         target.write_text(report.markdown(), encoding="utf-8")
         print(f"\nwritten to {target}")
     return 1 if failed else 0

@@ -99,6 +99,18 @@ class Report:
             lines += ["", "## Where the time went", "", *self._profile_lines(0)]
         return "\n".join(lines) + "\n"
 
+    def brief(self):
+        """The table as the README has it: medians alone."""
+        lines = ["| what | ours | beside it | ratio | goal | met |", "|---|---|---|---|---|---|"]
+        for row in self.rows:
+            beside = f"{figure(row.theirs.middle)} {row.unit}: {row.beside}" if row.theirs else row.beside
+            share = "" if math.isnan(row.ratio) else f"{figure(row.ratio)} x"
+            goals = ", ".join(str(goal) for goal in row.goals)
+            met = {True: "yes", False: "no", None: ""}[row.met]
+            ours = f"{figure(row.ours.middle)} {row.unit}".rstrip()
+            lines.append(f"| {row.what} | {ours} | {beside} | {share} | {goals} | {met} |")
+        return "\n".join(lines)
+
     def _remarks(self):
         remarks = [f"- {row.what}: {row.note}" for row in self.rows if row.note]
         remarks += [f"- {note}" for note in self.notes]

@@ -9,6 +9,8 @@ import contextlib
 import socket
 import time
 
+import pylibsrtp
+
 from bench.media import feedback, sdp
 from bench.media.flows import Inbox
 from bench.media.secure import Handshake, InPlace, handle, identity, protect, unprotect
@@ -38,6 +40,7 @@ class Client:
         self.checks = None
         self._handshake = None
         self._timers = {}
+        self._watched = []
         self._running = 0
         self._told = 0
         self._outbound = None
@@ -103,6 +106,20 @@ class Client:
         if not self.ended.done():
             self.ended.set_result(None)
 
+    async def received(self, stream, count):
+        """Wait until so many different packets of that stream (its number) have come."""
+        done = self.loop.create_future()
+        self._watched.append((stream, count, done))
+        self._watch()
+        await done
+
+    def _watch(self):
+        for stream, count, done in self._watched:
+            flow = self.inbox.flows.get(stream)
+            if flow and flow.received >= count and not done.done():
+                done.set_result(None)
+        self._watched = [waiting for waiting in self._watched if not waiting[2].done()]
+
     # Sending
 
     def send_next(self, stream):
@@ -153,6 +170,8 @@ class Client:
                     take(buffer, start, length[0], now_ns)
             else:
                 self._rarely(bytes(buffer[start : start + size]))
+        if self._watched:
+            self._watch()
 
     def _rarely(self, data):
         """Everything that is not RTP."""
@@ -168,7 +187,8 @@ class Client:
         elif 19 < first < 64:
             self._advance(data)
         elif self._inbound is not None and 127 < first < 192:
-            self._heard(self._handshake.inbound.unprotect_rtcp(data))
+            with contextlib.suppress(pylibsrtp.Error):  # Janus goes on after its own good-bye
+                self._heard(self._handshake.inbound.unprotect_rtcp(data))
 
     def _heard(self, data):
         for what, ssrc in feedback.asks(data):

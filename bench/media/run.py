@@ -85,9 +85,9 @@ class Run:
             f"{forwarder}: {what}: {m.rate:,.0f} forwards/s, {m.cpu_us:.2f} us each, {m.cpu_percent:.1f} % of a core,"
             f" {m.lost} lost, p50 {m.p50_us:.0f} p99 {m.p99_us:.0f} us, load {m.load_cpu_s / m.seconds:.0%}"
         )
-        odd = {n: v for n, v in asdict(m).items() if n in {"duplicates", "breaks", "refused", "damaged"} and v}
-        if odd or m.load_faults:
-            self.note(f"{forwarder}, {what}: {odd or ''} {m.load_faults} packets were lost by the load itself")
+        told = ("duplicates", "breaks", "refused", "damaged", "dropped", "unsent")
+        if odd := ", ".join(f"{asdict(m)[name]} {name}" for name in told if asdict(m)[name]):
+            self.note(f"{forwarder}, {what}: {odd} (dropped and unsent: by the load, which was too slow)")
 
     def note(self, text):
         self.notes.append(text)

@@ -77,7 +77,7 @@ async def highest_rate(load, forwarder, first, seconds):
             load.say(
                 f"{forwarder.name}: {forwards:,.0f} asked, {measured.rate:,.0f} forwards/s, {measured.loss:.3%} lost,"
                 f" {measured.cpu_percent:.0f} % CPU, load {measured.load_cpu_s / measured.seconds:.0%},"
-                f" its own faults {measured.load_faults}"
+                f" dropped {measured.dropped}"
             )
             return measured if measured.loss <= MOST_LOSS and measured.rate > 0.97 * forwards else None
 
