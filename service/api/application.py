@@ -15,7 +15,21 @@ from service.api.door import SLASH
 from service.api.errors import reply_to
 from service.api.openapi import document
 from service.api.replies import Reply
-from service.api.rest import app, calls, devices, docs, events, health, ice, presence, rings, tokens, users, webhooks
+from service.api.rest import (
+    app,
+    calls,
+    devices,
+    docs,
+    events,
+    health,
+    ice,
+    presence,
+    rings,
+    tokens,
+    users,
+    webhooks,
+    whip,
+)
 from service.core.refusals import Code
 from service.wire.problems import CONTENT_TYPE, problem
 
@@ -30,6 +44,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     presence.routes,
     webhooks.routes,
     ice.routes,
+    whip.routes,
     app.routes,
     health.routes,
     docs.routes,
@@ -105,8 +120,8 @@ class FrontDoor(FastAPI):
             guarded,
             allow_origins=origins,
             allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
-            allow_headers=("Authorization", "Content-Type", "Idempotency-Key"),
-            expose_headers=("Retry-After",),
+            allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "If-Match"),
+            expose_headers=("Retry-After", "Location", "Link", "ETag", "Accept-Patch"),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

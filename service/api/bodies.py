@@ -36,6 +36,24 @@ async def read_json(scope: Scope, receive: Receive) -> Any:
         raise RefusedError(Code.INVALID_REQUEST, f"body: {error}") from None
 
 
+async def read_text(scope: Scope, receive: Receive, content_type: str) -> str:
+    """The body as text of exactly that kind, never empty.
+
+    Raises `RefusedError` (`payload_too_large`, `unsupported_media_type`, `invalid_request`).
+    """
+    raw = await read(scope, receive)
+    kind = (header(scope, b"content-type") or b"").partition(b";")[0].strip().lower()
+    if kind != content_type.encode():
+        raise RefusedError(Code.UNSUPPORTED_MEDIA_TYPE, f"the body must be sent as {content_type}")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise RefusedError(Code.INVALID_REQUEST, "body: not valid UTF-8") from None
+    if not text or "\x00" in text:
+        raise RefusedError(Code.INVALID_REQUEST, "body: it is empty, or contains NUL")
+    return text
+
+
 def _is_json(content_type: bytes | None) -> bool:
     if content_type is None:
         return True

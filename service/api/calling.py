@@ -5,6 +5,7 @@ where the asker is in the call now. Raises `RefusedError` for every "no", and wh
 """
 
 import hashlib
+from collections.abc import Callable
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -145,11 +146,11 @@ def _wanted(asker: Asker, participants: tuple[str | Participant, ...]) -> tuple[
     return people
 
 
-async def look(asker: Asker, call_id: UUID) -> Call:
+async def look(asker: Asker, call_id: UUID, may: Callable[[Principal, Call], bool] = may_see) -> Call:
     """The call as it stands; what is overdue is settled first (scenario 12). Raises `TokenError`, too."""
     async with asker.deps.database.hot() as driver:
         loaded = await store.load(driver, call_id)
-    if loaded is None or not may_see(asker.principal, loaded.call):
+    if loaded is None or not may(asker.principal, loaded.call):
         raise _nowhere()
     # A ring's token outlives its ring, so that a woken phone can ask what became of it.
     if asker.principal.credential is Credential.USER:
@@ -218,6 +219,12 @@ async def answer(asker: Asker, call_id: UUID, body: AnswerCall) -> Answered:
 
 async def join(asker: Asker, call_id: UUID, body: JoinCall) -> Answered:
     """Come in, come back, change the device, or take a held call back (scenarios 37, 38, 43, 62)."""
+    user_id, device_id = _who(asker, body)
+    return await _in(asker, await come_in(asker, call_id, body), user_id, device_id)
+
+
+async def come_in(asker: Asker, call_id: UUID, body: JoinCall) -> Call:
+    """What a join does to the call."""
     principal = asker.principal
     user_id, device_id = _who(asker, body)
     invited = principal.is_backend or principal.call_id == str(call_id)
@@ -229,7 +236,7 @@ async def join(asker: Asker, call_id: UUID, body: JoinCall) -> Answered:
     call = await take_back(asker.deps.switchboard, call, user_id, principal.actor)
     if outcome.changed or held:
         await _make_room(asker, call, user_id, body)
-    return await _in(asker, call, user_id, device_id)
+    return call
 
 
 async def _make_room(asker: Asker, call: Call, user_id: str, body: AnswerCall) -> None:

@@ -1,11 +1,15 @@
 """What the front door is given to work with; only assembly.py builds it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
 
 from service.api.auth import Gate
 from service.api.bell import Bell
 from service.api.limits import Limits
+from service.core.refusals import Code, Refusal
+from service.media.backend import Message, Sender
 from service.store.apps import AppBook
 from service.store.database import Database
 from service.switchboard.board import Switchboard
@@ -26,6 +30,19 @@ class ApiConfig:
     cors_origins: tuple[str, ...] = ()
 
 
+NO_MEDIA = Refusal(Code.MEDIA_UNAVAILABLE, "this service runs no media workers")
+
+
+async def _unasked(_sender: Sender, _call_id: UUID, _message: Message) -> Mapping[str, Any] | Refusal:
+    """There is no media desk."""
+    return NO_MEDIA
+
+
+async def _unsignalled(_sender: Sender, _call_id: UUID, _message: Message) -> Refusal | None:
+    """There is no media desk."""
+    return NO_MEDIA
+
+
 async def _always() -> bool:
     return True
 
@@ -44,7 +61,8 @@ class Deps:
 
     `clock` gives seconds since the epoch, `metrics` the text of /metrics; `bell.ring` is a listener of the switchboard.
     `dismiss` closes the sockets of a user (app, user) whose tokens were revoked; `moved` is called when something that
-    a user's presence is made of was changed here.
+    a user's presence is made of was changed here. `ask` and `signal` bring a message to the worker of a call; the first
+    returns the frame that answers it.
     """
 
     database: Database
@@ -60,3 +78,5 @@ class Deps:
     ready: Callable[[], Awaitable[bool]] = _always
     dismiss: Callable[[str, str], Awaitable[None]] = _nobody
     moved: Callable[[str, str], None] = _unheard
+    ask: Callable[[Sender, UUID, Message], Awaitable[Mapping[str, Any] | Refusal]] = _unasked
+    signal: Callable[[Sender, UUID, Message], Awaitable[Refusal | None]] = _unsignalled

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.api.auth import Admitted
-from service.api.bodies import header, read_json
+from service.api.bodies import header, read_json, read_text
 from service.api.connections import Asker, ws_url_of
 from service.api.deps import Deps
 from service.api.errors import RefusedError, invalid
@@ -102,6 +102,7 @@ class Plan:
     headers: list[tuple[str, bytes, TypeAdapter[Any], Any]] = field(default_factory=list)
     query: tuple[str, type[BaseModel]] | None = None
     body: tuple[str, type[BaseModel]] | None = None
+    content: tuple[str, str] | None = None  # a body of text, and its content type
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Response:
         name, kind = self.ask
@@ -115,7 +116,9 @@ class Plan:
             values[name] = header_value(field_name, adapter, header(scope, field_name), default)
         if self.query:
             values[self.query[0]] = query_value(self.query[1], scope["query_string"])
-        if self.body:
+        if self.content:
+            values[self.content[0]] = await read_text(scope, receive, self.content[1])
+        elif self.body:
             values[self.body[0]] = await body_value(self.body[1], scope, receive)
         elif scope["method"] in WITH_BODY:
             await body_value(Empty, scope, receive)
@@ -123,7 +126,10 @@ class Plan:
 
 
 def plan(endpoint: Callable[..., Any]) -> Plan:
-    """Read a signature: one request, path parameters, at most one query model and one body, headers."""
+    """Read a signature: one request, path parameters, at most one query model and one body, headers.
+
+    A body with a content type of its own (`Body(media_type=…)`) is handed over as text.
+    """
     hints = get_type_hints(endpoint, include_extras=True)
     defaults = {name: parameter.default for name, parameter in inspect.signature(endpoint).parameters.items()}
     made = Plan(endpoint, ("request", Request))
@@ -136,6 +142,8 @@ def plan(endpoint: Callable[..., Any]) -> Plan:
             made.ask = (name, plain)
         elif any(isinstance(mark, params.Query) for mark in marks):
             made.query = (name, plain)
+        elif content := next((mark.media_type for mark in marks if isinstance(mark, params.Body)), None):
+            made.content = (name, content)
         elif any(isinstance(mark, params.Header) for mark in marks):
             made.headers.append((name, name.replace("_", "-").encode(), TypeAdapter(hint), defaults[name]))
         elif isinstance(plain, type) and issubclass(plain, BaseModel):

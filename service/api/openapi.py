@@ -135,8 +135,8 @@ def _complete(door: Door, operation: dict[str, Any], schemas: Mapping[str, Any])
     kinds = door.asks.credentials if issubclass(door.asks, Ask) else frozenset()
     operation["security"] = [{name: []} for each, name, _ in SECURITY if each in kinds]
     if body := operation.get("requestBody"):
-        reference = body["content"]["application/json"]["schema"].get("$ref", "")
-        body["required"] = bool(schemas.get(reference.removeprefix(REFERENCE), {}).get("required"))
+        reference = body["content"].get("application/json", {}).get("schema", {}).get("$ref")
+        body["required"] = reference is None or bool(schemas[reference.removeprefix(REFERENCE)].get("required"))
 
 
 def _always(door: Door, operation: Mapping[str, Any]) -> list[Code]:

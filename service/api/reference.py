@@ -64,14 +64,15 @@ def _operation(made: dict[str, Any], path: str, method: str, operation: dict[str
         f"<tr><td><code>{escape(item['name'])}</code> <span class=q>{item['in']}</span><td>{_kind(item['schema'])}"
         for item in operation.get("parameters", ())
     )
-    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+    bodies = operation.get("requestBody", {}).get("content", {})
+    body = " ".join(f"{_kind(content['schema'])} <code>{escape(name)}</code>" for name, content in bodies.items())
     answers = "".join(_answer(made, status, response) for status, response in operation["responses"].items())
     return (
         f"<details id={operation['operationId']}><summary><span class=m>{method}</span> <code>{escape(path)}</code> "
         f"<span class=q>{escape(operation['summary'])}</span></summary><div>{_text(operation.get('description', ''))}"
         f"<p class=q>{escape(credentials)}</p>"
         + (f"<table>{parameters}</table>" if parameters else "")
-        + (f"<p>Body: {_kind(body)}</p>" if body else "")
+        + (f"<p>Body: {body}</p>" if body else "")
         + f"<table>{answers}</table></div></details>"
     )
 

@@ -198,6 +198,13 @@ def may_publish(principal: Principal) -> Refusal | None:
     return Refusal(Code.MEDIA_PERMISSION_DENIED, "this token does not grant publishing")
 
 
+def may_subscribe(principal: Principal) -> Refusal | None:
+    """Receiving what others send needs the `subscribe` grant."""
+    if principal.is_backend or principal.grants.subscribe:
+        return None
+    return Refusal(Code.MEDIA_PERMISSION_DENIED, "this token does not grant subscribing")
+
+
 def may_read_user(principal: Principal, user_id: str) -> Refusal | None:
     """A user, its devices, its presence: backends read everybody, a user reads itself."""
     if principal.is_backend or (principal.credential is not Credential.RING and principal.user_id == user_id):

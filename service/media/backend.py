@@ -86,7 +86,28 @@ class Subscribe:
     streams: tuple[Wish, ...] = ()
 
 
-Message = Description | Candidates | Subscribe
+@dataclass(slots=True, frozen=True)
+class Restart:
+    """New ICE credentials of a connection that stays, without a new offer (RFC 9725 section 4.3.3).
+
+    Answered like an offer: with a description that has the worker's new credentials.
+    """
+
+    pc: str
+    ufrag: str
+    pwd: str
+    to: str = SFU
+
+
+@dataclass(slots=True, frozen=True)
+class Close:
+    """The end of one connection; the device stays in the call."""
+
+    pc: str
+    to: str = SFU
+
+
+Message = Description | Candidates | Subscribe | Restart | Close
 
 Deliver = Callable[[Sender, str, Mapping[str, Any]], Awaitable[bool]]
 """Brings a frame from one device to the device with which that user is in the call; false when it is not connected."""

@@ -39,6 +39,10 @@ TITLES: Mapping[Code, str] = MappingProxyType(
         Code.NOT_FOUND: "Not found",
         Code.PAYLOAD_TOO_LARGE: "The request is too large",
         Code.METHOD_NOT_ALLOWED: "The method is not allowed here",
+        Code.NOT_ACCEPTABLE: "There is no answer of that kind",
+        Code.UNSUPPORTED_MEDIA_TYPE: "The body is of another kind than is taken here",
+        Code.PRECONDITION_FAILED: "It has changed meanwhile",
+        Code.PRECONDITION_REQUIRED: "If-Match is needed",
         Code.SERVICE_UNAVAILABLE: "The service is not available at the moment",
         Code.INTERNAL_ERROR: "Something went wrong inside the service",
     }

@@ -116,6 +116,12 @@ class Empty(Body):
     """Nothing has to be said: an empty object, or no body at all."""
 
 
+class ForUser(Body):
+    """For whom a backend acts; with a user's own token it may be left out."""
+
+    user_id: UserId | None = None
+
+
 class ListCalls(PageQuery):
     """Which calls. `since` and `until` bound the moment of creation."""
 

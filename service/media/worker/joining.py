@@ -1,8 +1,11 @@
 """What becomes of an offer: a new connection, a renegotiation, an ICE restart, or a replacement of a lost one."""
 
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+
+import msgspec
 
 from service.media.worker import negotiate
 from service.media.worker.dtls import Certificate, fingerprint
@@ -14,6 +17,7 @@ from service.media.worker.port import BUFFER, Port, PortListener
 from service.media.worker.sdp import OfferError
 from service.media.worker.sections import Local, Negotiated, Section
 
+CREDENTIALS = re.compile(r"^(a=ice-(?:ufrag|pwd):)[^\r\n]*", re.MULTILINE)
 MOST_CONNECTIONS = 8
 MOST_STREAMS = 16
 """Of one participant, unless the room's limits say otherwise."""
@@ -59,6 +63,7 @@ class Door:
         if living is not None and not request.streams:
             names |= {mid: naming for mid, naming in living.names.items() if mid in names}
         connection.names = names
+        connection.offered = request
         if living is None:
             connection.replaces = _replaced(before)
             participant.connections[pc] = connection
@@ -97,6 +102,20 @@ class Door:
     def _local(self, credentials: tuple[str, str]) -> Local:
         candidates = tuple((address, self.mux.port) for address in self.addresses)
         return Local(*credentials, fingerprint(self.certificate), candidates)
+
+
+def restarted(connection: Connection, ufrag: str, pwd: str) -> Offer:
+    """The connection's last offer with these ICE credentials instead.
+
+    Raises:
+        LookupError: the connection is over, so that nothing can be begun anew on it.
+    """
+    offer = connection.offered
+    if offer is None or connection.session.state == "closed":
+        raise LookupError("this connection is over")
+    sdp = CREDENTIALS.sub(lambda line: f"{line[1]}{ufrag if line[1].endswith('ufrag:') else pwd}", offer.sdp)
+    again: Offer = msgspec.structs.replace(offer, sdp=sdp)
+    return again
 
 
 def new_ssrc() -> int:

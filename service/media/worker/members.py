@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service.media.worker.inbound import Track
-from service.media.worker.messages import Member, SetSubscriptions, Source
+from service.media.worker.messages import Member, Offer, SetSubscriptions, Source
 from service.media.worker.port import Port
 from service.media.worker.sections import Kind, Negotiated
 from service.media.worker.session import Session
@@ -36,6 +36,7 @@ class Connection:
     session: Session
     negotiated: Negotiated
     names: dict[str, Naming] = field(default_factory=dict)
+    offered: Offer | None = None
     replaces: "Connection | None" = None
     state: str = "new"
     was_connected: bool = False

@@ -6,9 +6,9 @@ from uuid import uuid4
 
 from service.media.worker.dtls import Certificate
 from service.media.worker.inbound import Track
-from service.media.worker.joining import Door
+from service.media.worker.joining import Door, restarted
 from service.media.worker.members import SCREEN_AUDIO, Connection, Participant, Publication
-from service.media.worker.messages import Member, Offer, SetSubscriptions
+from service.media.worker.messages import Member, Offer, RestartPeer, SetSubscriptions
 from service.media.worker.mux import Mux
 from service.media.worker.port import Port, PortListener
 from service.media.worker.quality import samples
@@ -87,6 +87,18 @@ class Room:
         self._changed = True
         self._tell_changed()
         return connection.negotiated.sdp
+
+    def restart(self, request: RestartPeer) -> str:
+        """The answer to new ICE credentials of a connection that stays (RFC 9725, 4.3.3).
+
+        Raises:
+            LookupError: no such member, or no such connection.
+            OfferError: it cannot be answered.
+        """
+        connection = self._participant(request.user_id, request.device_id).connections.get(request.pc)
+        if connection is None:
+            raise LookupError("there is no such connection")
+        return self.offer(restarted(connection, request.ufrag, request.pwd), request.pc)
 
     def subscribe(self, wishes: SetSubscriptions) -> None:
         """What a member wants to receive, on all its connections.

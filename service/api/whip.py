@@ -1,0 +1,174 @@
+"""Publishing into a call and playing it over plain HTTP: WHIP (RFC 9725) and WHEP, for encoders and players.
+
+Who is in the call already gets one more connection; anybody else comes in by it, with a device of that name, and leaves
+with it. Nothing is kept between requests: the session's URL says all (`wire/resources.py`), at every replica.
+"""
+
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from service.api import calling
+from service.api.calling import allowed
+from service.api.connections import Asker
+from service.api.errors import RefusedError, refused
+from service.core.calls import Call, Leg
+from service.core.refusals import Code, Refusal
+from service.core.rights import Principal, acting_device, acting_user, may_join, may_publish, may_subscribe
+from service.core.routing import MESH
+from service.core.vocabulary import Topology
+from service.media.backend import SFU, Candidates, Close, Description, Message, Restart, Sender
+from service.store.apps import SigningKey
+from service.wire.fragments import Fragment, FragmentError, ice_credentials, write_fragment
+from service.wire.requests import Act, JoinCall
+from service.wire.resources import MediaSession, etag_of, key_of, session_name, session_of
+
+
+class Way(StrEnum):
+    """Which way the media goes; also the device's name, and how the connection's label begins."""
+
+    WHIP = "whip"
+    WHEP = "whep"
+
+
+@dataclass(slots=True, frozen=True)
+class Opened:
+    """What the client gets: the answer, the last part of its session's URL, the entity tag, and whose it is."""
+
+    sdp: str
+    name: str
+    etag: str
+    user_id: str
+
+
+async def open_session(asker: Asker, way: Way, call_id: UUID, user_id: str | None, offer: str) -> Opened:
+    """Take an offer. Raises `RefusedError`, and what a join raises."""
+    user_id = allowed(acting_user(asker.principal, user_id))
+    _granted(asker.principal, way)
+    try:
+        ufrag, _ = ice_credentials(offer)
+    except FragmentError as error:
+        raise RefusedError(Code.INVALID_REQUEST, f"body: {error}") from None
+    leg, own = await _take_part(asker, way, call_id, user_id)
+    session = MediaSession(str(call_id), user_id, leg.device_id, f"{way}-{secrets.token_hex(4)}", own)
+    try:
+        if way is Way.WHIP and not leg.publishes:
+            raise RefusedError(Code.MEDIA_PERMISSION_DENIED, "a subscriber publishes nothing")
+        sdp = await _ask(asker, way, session, Description(SFU, "offer", offer, session.pc))
+    except RefusedError:
+        if own:
+            with suppress(RefusedError):
+                await calling.hang_up(asker, call_id, Act(user_id=user_id, device_id=leg.device_id))
+        raise
+    key = await _signer(asker)
+    name = session_name(session, key.kid, key.secret)
+    return Opened(sdp, name, etag_of(name, ufrag, key.secret), user_id)
+
+
+async def trickle(asker: Asker, way: Way, call_id: UUID, name: str, etag: str, told: Fragment) -> None:
+    """Take more candidates of the client. Raises `RefusedError` (`precondition_failed`: of another ICE session)."""
+    session, key = await _find(asker, way, call_id, name)
+    if etag != etag_of(name, told.ufrag, key.secret):
+        raise RefusedError(Code.PRECONDITION_FAILED, "these are not the ICE credentials of that entity tag")
+    if told.candidates:
+        await _signal(asker, way, session, Candidates(SFU, told.candidates, session.pc))
+
+
+async def restart(asker: Asker, way: Way, call_id: UUID, name: str, told: Fragment) -> tuple[str, str]:
+    """Begin ICE anew on the same connection: the fragment that answers, and the new entity tag."""
+    session, key = await _find(asker, way, call_id, name)
+    answer = await _ask(asker, way, session, Restart(session.pc, told.ufrag, told.pwd))
+    if told.candidates:
+        await _signal(asker, way, session, Candidates(SFU, told.candidates, session.pc))
+    return write_fragment(answer), etag_of(name, told.ufrag, key.secret)
+
+
+async def close_session(asker: Asker, way: Way, call_id: UUID, name: str) -> None:
+    """End the connection, and the part in the call that began with it. Ending it twice is fine."""
+    session, _ = await _find(asker, way, call_id, name)
+    call = await calling.look(asker, call_id)
+    leg = call.leg(session.user_id)
+    if call.ended or leg is None or not leg.joined or leg.device_id != session.device_id:
+        return
+    if session.own:
+        await calling.hang_up(asker, call_id, Act(user_id=session.user_id, device_id=session.device_id))
+    else:
+        await _signal(asker, way, session, Close(session.pc))
+
+
+def _granted(principal: Principal, way: Way) -> None:
+    if refusal := may_publish(principal) if way is Way.WHIP else may_subscribe(principal):
+        raise refused(refusal)
+
+
+async def _take_part(asker: Asker, way: Way, call_id: UUID, user_id: str) -> tuple[Leg, bool]:
+    """The user's leg, which is in the call, and whether it came in just now."""
+    call = await calling.look(asker, call_id, may=may_join)
+    leg = call.leg(user_id)
+    if leg is not None and leg.joined:
+        _carried(call)
+        return leg, False
+    grows = call.policy.may_route and len(call.joined()) >= MESH
+    if call.topology is not Topology.ROUTED and not grows and not call.ended:
+        raise _relayed()
+    device_id = allowed(acting_device(asker.principal, asker.principal.device_id or way.value))
+    joined = await calling.come_in(asker, call_id, JoinCall(user_id=user_id, device_id=device_id))
+    _carried(joined)
+    found = joined.leg(user_id)
+    if found is None or not found.joined:
+        raise RefusedError(Code.NOT_PARTICIPANT, "you are not in this call")
+    return found, True
+
+
+def _carried(call: Call) -> None:
+    if call.topology is not Topology.ROUTED:
+        raise _relayed()
+
+
+def _relayed() -> RefusedError:
+    detail = "the call is relayed: its media goes from device to device; WHIP and WHEP need a routed call"
+    return RefusedError(Code.INVALID_REQUEST, detail)
+
+
+def _sender(asker: Asker, way: Way, session: MediaSession) -> Sender:
+    return Sender(
+        app_id=asker.principal.app_id,
+        user_id=session.user_id,
+        device_id=session.device_id,
+        publish=way is Way.WHIP,
+        subscribe=way is Way.WHEP,
+    )
+
+
+async def _ask(asker: Asker, way: Way, session: MediaSession, message: Message) -> str:
+    """The SDP that the worker answers with."""
+    answer = await asker.deps.ask(_sender(asker, way, session), UUID(session.call_id), message)
+    if isinstance(answer, Refusal):
+        raise refused(answer)
+    return str(answer["description"]["sdp"])
+
+
+async def _signal(asker: Asker, way: Way, session: MediaSession, message: Message) -> None:
+    if refusal := await asker.deps.signal(_sender(asker, way, session), UUID(session.call_id), message):
+        raise refused(refusal)
+
+
+async def _signer(asker: Asker) -> SigningKey:
+    key = await asker.deps.book.signer(asker.principal.app_id)
+    if key is None:
+        raise RefusedError(Code.NOT_AUTHORIZED, "the app has no signing key, so nobody can be let in")
+    return key
+
+
+async def _find(asker: Asker, way: Way, call_id: UUID, name: str) -> tuple[MediaSession, SigningKey]:
+    """The session of that URL, if it is the asker's. Raises `RefusedError` (`not_found`)."""
+    principal = asker.principal
+    kid = key_of(name)
+    key = await asker.deps.book.signing_key(kid) if kid else None
+    session = session_of(name, key.secret) if key and key.app.id == principal.app_id else None
+    mine = session is not None and principal.user_id in {None, session.user_id}
+    if session is None or key is None or not mine or session.call_id != str(call_id) or not session.pc.startswith(way):
+        raise RefusedError(Code.NOT_FOUND, "there is no such session")
+    return session, key
