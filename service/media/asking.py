@@ -1,0 +1,87 @@
+"""What a device signals to the worker, as a request; what the worker answers, as a frame or a refusal."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from service.core.calls import Call, Leg
+from service.core.refusals import Code, Refusal
+from service.media.backend import SFU, Candidates, Close, Description, Message, Restart, Sender, Subscribe
+from service.media.relayed import in_call
+from service.media.worker.messages import (
+    AddCandidates,
+    ClosePeer,
+    Fault,
+    Offer,
+    Request,
+    RestartPeer,
+    SetSubscriptions,
+    Source,
+    StreamWish,
+)
+
+OFFER = "offer"
+
+
+def admitted(call: Call, sender: Sender, message: Message) -> Leg | Refusal:
+    """The leg that signals, or why it may not."""
+    if call.ended:
+        return Refusal(Code.CALL_ENDED, "the call has ended")
+    leg = call.leg(sender.user_id)
+    if leg is None or not in_call(leg, sender.device_id):
+        return Refusal(Code.NOT_PARTICIPANT, "this device is not in the call")
+    if isinstance(message, Description | Candidates) and message.to != SFU:
+        return Refusal(Code.INVALID_REQUEST, f"this call has a media worker; send to {SFU}", (message.to,))
+    if isinstance(message, Description) and message.type != OFFER:
+        return Refusal(Code.INVALID_REQUEST, "the client offers, the media worker answers")
+    if isinstance(message, Description) and not (sender.subscribe or (sender.publish and leg.publishes)):
+        return Refusal(Code.MEDIA_PERMISSION_DENIED, "this participant may neither publish nor subscribe")
+    return leg
+
+
+def request_for(call: Call, leg: Leg, sender: Sender, message: Message) -> Callable[[int], Request]:
+    """The request, still without its number."""
+    where = (call.id, leg.user_id, leg.device_id)
+    if isinstance(message, Description):
+        return partial(
+            _offer,
+            where,
+            sdp=message.sdp,
+            pc=message.pc,
+            publish=sender.publish and leg.publishes,
+            subscribe=sender.subscribe,
+            streams=tuple(Source(named.mid, named.source, named.name) for named in message.streams),
+        )
+    if isinstance(message, Candidates):
+        return lambda number: AddCandidates(number, *where, message.candidates, message.pc)
+    if isinstance(message, Restart):
+        return lambda number: RestartPeer(number, *where, message.pc, message.ufrag, message.pwd)
+    if isinstance(message, Close):
+        return lambda number: ClosePeer(number, *where, message.pc)
+    return partial(_subscriptions, where, message)
+
+
+def answer_frame(call_id: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The worker's answer as the client reads it."""
+    return {
+        "type": "rtc.description",
+        "call_id": call_id,
+        "from": SFU,
+        "pc": answer["pc"],
+        "description": {"type": "answer", "sdp": answer["sdp"]},
+    }
+
+
+def refusal_of(fault: Fault) -> Refusal:
+    """The worker's "no" in the interface's words. What it does not know is not ready rather than not there."""
+    code = Code.MEDIA_UNAVAILABLE if fault.code == "not_found" else Code(fault.code)
+    return Refusal(code, fault.detail)
+
+
+def _offer(where: tuple[str, str, str | None], number: int, **facts: Any) -> Request:
+    return Offer(number, *where, **facts)
+
+
+def _subscriptions(where: tuple[str, str, str | None], wish: Subscribe, number: int) -> Request:
+    streams = tuple(StreamWish(one.stream_id, one.paused, one.layer, one.width, one.height) for one in wish.streams)
+    return SetSubscriptions(number, *where, wish.audio, wish.video, wish.only, streams)

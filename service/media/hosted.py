@@ -1,0 +1,52 @@
+"""A room on one of this replica's workers, as the service knows it."""
+
+import asyncio
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from service.core.calls import Call
+from service.media.handle import Handle
+from service.media.worker.messages import Member
+
+
+@dataclass(slots=True)
+class Hosted:
+    """`handle` is None once the worker is gone, or when none could be had; then `end` says which (a report's kind).
+
+    `members` is what the worker was told last, `number` that of its last report. `adopted`: nobody has claimed the call
+    yet, its reports wait at the worker.
+    """
+
+    app_id: str
+    call_id: str
+    epoch: int
+    handle: Handle | None = None
+    members: tuple[Member, ...] | None = None
+    number: int = 0
+    end: str | None = None
+    adopted: bool = False
+
+
+@dataclass(slots=True, frozen=True)
+class Adopted:
+    """A room that an earlier service had, and this one has now."""
+
+    app_id: str
+    call_id: UUID
+    epoch: int
+
+
+@dataclass(slots=True)
+class Pending:
+    """A call that is being brought in line: one at a time, with the newest state."""
+
+    call: Call
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0
+
+
+def members_of(call: Call) -> tuple[Member, ...]:
+    """Who is in the call, with which device, and what of them is not to be heard."""
+    return tuple(
+        Member(leg.user_id, leg.device_id, leg.muted_audio, leg.muted_video, leg.held) for leg in call.joined()
+    )

@@ -1,0 +1,272 @@
+"""Routed calls: each has a room on a worker of this machine, which is kept in line with the call."""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from service.core.calls import Call, Room
+from service.core.refusals import Code, Refusal
+from service.core.vocabulary import Topology
+from service.media.asking import admitted, answer_frame, refusal_of, request_for
+from service.media.backend import Address, Description, Message, Notice, Report, Restart, Sender
+from service.media.birth import Birth, MediaUnavailableError, NurseryEndedError
+from service.media.config import MediaConfig
+from service.media.handle import Handle, Listener, WorkerLostError, WorkerRefusedError
+from service.media.hosted import Adopted, Hosted, Pending, members_of
+from service.media.pool import Pool
+from service.media.worker.messages import CloseRoom, OpenRoom, Repeat, ReportRow, Request, SetMembers
+from service.telemetry.logs import logger
+from service.telemetry.tasks import Supervisor
+
+REMEMBERED = 4096
+"""Calls whose newest version is remembered, so that a late telling opens no room again."""
+TRIES = 2
+"""A worker that dies while it is given a room says nothing about the next one."""
+
+Answer = Callable[[Address, Mapping[str, Any]], Awaitable[None]]
+"""Brings a frame to the connection that waits for it."""
+
+
+@dataclass(slots=True, frozen=True)
+class Ears:
+    """Who hears what workers tell: none of these may wait or raise. `answer` brings answers to who offered."""
+
+    report: Callable[[Report], None]
+    notice: Callable[[Notice], None]
+    answer: Answer
+
+
+class LocalMedia:
+    """A :class:`~service.media.backend.MediaBackend` with workers of its own. `limits` are handed to every room."""
+
+    def __init__(
+        self, replica_id: UUID, config: MediaConfig, ears: Ears, limits: Mapping[str, float] | None = None
+    ) -> None:
+        self._replica = str(replica_id)
+        self._config = config
+        self._ears = ears
+        self._limits = limits or {}
+        self._birth = Birth()
+        self._pool = Pool(self._birth, config, Listener(self._reported, self._noticed, self._lost))
+        self._supervisor = Supervisor((MediaUnavailableError, NurseryEndedError))
+        self._rooms: dict[str, Hosted] = {}
+        self._pending: dict[str, Pending] = {}
+        self._versions: OrderedDict[str, int] = OrderedDict()
+        self._log = logger("media")
+
+    @property
+    def pool(self) -> Pool:
+        """The workers, for figures."""
+        return self._pool
+
+    @property
+    def birth(self) -> Birth:
+        """Where the workers come from."""
+        return self._birth
+
+    @property
+    def rooms(self) -> Mapping[str, Hosted]:
+        """The rooms of this replica, by call."""
+        return self._rooms
+
+    async def start(self) -> None:
+        """Begin to keep a nursery and warm workers; returns at once."""
+        self._supervisor.start("media nursery", self._birth.run)
+        self._supervisor.start("warm media workers", self._pool.run)
+
+    async def follow(self, call: Call) -> None:
+        """Open, change or close the call's room, which is here when `call.room.host` is this replica."""
+        if not self._is_news(call):
+            return
+        pending = self._pending.setdefault(call.id, Pending(call))
+        if call.version >= pending.call.version:
+            pending.call = call
+        pending.users += 1
+        try:
+            async with pending.lock:
+                await self._settle(pending.call)
+        finally:
+            pending.users -= 1
+            if not pending.users:
+                del self._pending[call.id]
+
+    async def signal(self, call: Call, sender: Sender, message: Message) -> Refusal | None:
+        leg = admitted(call, sender, message)
+        if isinstance(leg, Refusal):
+            return leg
+        await self.follow(call)  # who has just come in may offer before its coming was told
+        hosted = self._rooms.get(call.id)
+        if hosted is None or hosted.handle is None:
+            return Refusal(Code.MEDIA_UNAVAILABLE, "no media worker carries this call now")
+        try:
+            answer = await hosted.handle.request(request_for(call, leg, sender, message))
+        except WorkerRefusedError as error:
+            return refusal_of(error.fault)
+        except WorkerLostError:
+            return Refusal(Code.MEDIA_UNAVAILABLE, "the media worker of this call does not answer")
+        if isinstance(message, Description | Restart) and sender.reply is not None:
+            await self._ears.answer(sender.reply, answer_frame(call.id, answer))
+        return None
+
+    async def adopt(self) -> list[Adopted]:
+        """Take over workers whose service is gone. For each room, claim the call and `follow` it, or `drop` it.
+
+        With the first `follow` the worker says again what the call has not seen of its reports.
+        """
+        adopted = []
+        for handle in await self._pool.adopt():
+            for room in handle.welcome.rooms if handle.welcome else ():
+                hosted = Hosted(room.app_id, room.room, room.epoch, handle, number=room.number, adopted=True)
+                if handle.alive:
+                    self._rooms[room.room] = hosted
+                    adopted.append(Adopted(room.app_id, UUID(room.room), room.epoch))
+        return adopted
+
+    async def drop(self, call_id: str) -> None:
+        """Close the room of a call, whatever the call is now."""
+        hosted = self._rooms.pop(call_id, None)
+        if hosted is not None:
+            await self._shut(hosted)
+
+    async def close(self) -> None:
+        """Stop. Workers with rooms go on and wait for the next service; they end when none comes."""
+        await self._supervisor.stop()
+        await self._pool.close()
+        self._rooms.clear()
+
+    def _is_news(self, call: Call) -> bool:
+        """Whether nothing newer of this call was told before. Of calls without a room nothing is kept."""
+        if call.room is None and call.id not in self._versions and call.id not in self._rooms:
+            return False
+        newest = self._versions.get(call.id, call.version)
+        if call.version < newest:
+            return False
+        self._versions[call.id] = call.version
+        self._versions.move_to_end(call.id)
+        if len(self._versions) > REMEMBERED:
+            self._versions.popitem(last=False)
+        return True
+
+    async def _settle(self, call: Call) -> None:
+        room = call.room
+        here = call.topology is Topology.ROUTED and not call.ended and room is not None and room.host == self._replica
+        hosted = self._rooms.get(call.id)
+        if hosted is not None and not (here and room is not None and room.epoch == hosted.epoch):
+            del self._rooms[call.id]
+            await self._shut(hosted)
+            hosted = None
+        if not here or room is None:
+            return
+        if hosted is None:
+            hosted = await self._open(call, room)
+        if hosted.end is not None:
+            self._tell_end(hosted)  # once more: whoever still believes in the room has not heard it
+            return
+        if hosted.adopted and hosted.handle is not None:
+            hosted.adopted = False
+            await self._ask(hosted, lambda number: Repeat(number, call.id, room.seen))
+        members = members_of(call)
+        if members != hosted.members and await self._ask(hosted, lambda number: SetMembers(number, call.id, members)):
+            hosted.members = members
+
+    async def _open(self, call: Call, room: Room) -> Hosted:
+        hosted = Hosted(call.app_id, call.id, room.epoch, number=room.seen)
+        try:
+            hosted.handle = await self._give(call, room)
+        except MediaUnavailableError as error:
+            self._log.error("no media worker for a call", call_id=call.id, app_id=call.app_id, error=str(error))
+            hosted.end = "room.failed"
+        self._rooms[call.id] = hosted
+        return hosted
+
+    async def _give(self, call: Call, room: Room) -> Handle:
+        """A worker that has opened the room. Raises :class:`MediaUnavailableError`."""
+        why = ""
+        for _ in range(TRIES):
+            handle = await self._pool.take(call.id)
+            try:
+                await handle.request(partial(_open_room, call, room.epoch, self._limits))
+            except BaseException as error:
+                self._pool.release(handle, call.id)
+                if not isinstance(error, WorkerLostError | WorkerRefusedError):
+                    raise
+                why = str(error)
+            else:
+                if handle.alive:
+                    return handle
+        raise MediaUnavailableError(why)
+
+    async def _ask(self, hosted: Hosted, request: Callable[[int], Request]) -> bool:
+        """Whether the worker did it; if not, the next telling of the call tries again."""
+        if hosted.handle is None:
+            return False
+        try:
+            await hosted.handle.request(request)
+        except (WorkerLostError, WorkerRefusedError) as error:
+            self._log.warning("a media worker did not follow", call_id=hosted.call_id, error=str(error))
+            return False
+        return True
+
+    async def _shut(self, hosted: Hosted) -> None:
+        handle = hosted.handle
+        if handle is None:
+            return
+        with suppress(WorkerLostError, WorkerRefusedError):
+            await handle.request(lambda number: CloseRoom(number, hosted.call_id))
+        self._pool.release(handle, hosted.call_id)
+
+    def _current(self, handle: Handle, call_id: str, epoch: int) -> Hosted | None:
+        """The room, if it is still that one of that worker."""
+        hosted = self._rooms.get(call_id)
+        return hosted if hosted is not None and hosted.handle is handle and hosted.epoch == epoch else None
+
+    def _reported(self, handle: Handle, row: ReportRow) -> None:
+        hosted = self._current(handle, row.room, row.epoch)
+        if hosted is None or hosted.adopted:
+            return
+        hosted.number = max(hosted.number, row.number)
+        facts = {name: value for name, value in (("stream", row.stream), ("reason", row.reason)) if value is not None}
+        if row.kind == "room.lost":  # the worker lives, the room does not
+            hosted.end, hosted.handle = row.kind, None
+            self._pool.release(handle, row.room)
+        self._ears.report(
+            Report(
+                hosted.app_id,
+                UUID(hosted.call_id),
+                row.epoch,
+                row.number,
+                row.kind,
+                row.user_id,
+                row.device_id,
+                facts,
+            )
+        )
+
+    def _noticed(self, handle: Handle, notice: Mapping[str, Any]) -> None:
+        facts = dict(notice)
+        call_id, epoch, kind = (facts.pop(name, None) for name in ("room", "epoch", "kind"))
+        if isinstance(call_id, str) and isinstance(epoch, int) and isinstance(kind, str):
+            hosted = self._current(handle, call_id, epoch)
+            if hosted is not None:
+                self._ears.notice(Notice(hosted.app_id, UUID(call_id), epoch, kind, facts))
+
+    def _lost(self, handle: Handle, why: str) -> None:
+        del why  # the handle has logged it
+        for hosted in self._rooms.values():
+            if hosted.handle is handle:
+                hosted.end, hosted.handle = "room.lost", None
+                hosted.number += 1
+                self._tell_end(hosted)
+
+    def _tell_end(self, hosted: Hosted) -> None:
+        if hosted.end is not None:
+            report = Report(hosted.app_id, UUID(hosted.call_id), hosted.epoch, hosted.number, hosted.end)
+            self._ears.report(report)
+
+
+def _open_room(call: Call, epoch: int, limits: Mapping[str, float], number: int) -> OpenRoom:
+    return OpenRoom(number, call.id, epoch, call.app_id, limits)
