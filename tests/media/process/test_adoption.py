@@ -1,0 +1,105 @@
+"""The service goes; its workers carry on for a while, and the next service finds them."""
+
+import asyncio
+import os
+import socket
+import stat
+
+from tests.media.process.studio import Studio, ended, newer, offer, over, sender, within
+
+
+async def orphaned(folder, **config):
+    """A call whose service has just gone, and the pid of its worker."""
+    async with Studio(folder, grace_s=30.0, **config) as studio:
+        call = studio.call()
+        assert await studio.media.signal(call, sender(), await offer()) is None
+        return call, studio.worker(call).pid
+
+
+async def found(studio, folder):
+    """Adopt once the worker has noticed that it is alone."""
+    while not (adopted := await studio.media.adopt()):
+        assert folder.exists()
+    return adopted
+
+
+async def test_the_next_service_takes_over_the_workers_with_their_rooms(tmp_path):
+    folder = tmp_path / "media"
+    call, pid = await orphaned(folder)
+    async with Studio(folder, warm_workers=0) as studio:
+        async with within(20):
+            adopted = await found(studio, folder)
+        assert [(one.app_id, str(one.call_id), one.epoch) for one in adopted] == [("app", call.id, 1)]
+        mine = studio.call(call_id=call.id, version=call.version + 1)
+        await studio.media.follow(mine)
+        assert studio.worker(mine).pid == pid
+        assert await studio.media.signal(mine, sender("bob"), await offer()) is None
+        assert list(folder.iterdir()) == []  # nobody waits any more
+        await studio.media.follow(over(mine))
+        await ended(pid)
+
+
+async def test_an_adopted_worker_that_dies_is_noticed_as_any_other(tmp_path):
+    folder = tmp_path / "media"
+    call, pid = await orphaned(folder)
+    async with Studio(folder, warm_workers=0) as studio:
+        async with within(20):
+            await found(studio, folder)
+        os.kill(pid, 9)
+        report = await studio.report()
+        assert (report.kind, str(report.call_id), report.app_id) == ("room.lost", call.id, "app")
+
+
+async def test_a_room_that_nobody_wants_any_more_is_dropped_and_its_worker_ends(tmp_path):
+    folder = tmp_path / "media"
+    call, pid = await orphaned(folder)
+    async with Studio(folder, warm_workers=0) as studio:
+        async with within(20):
+            await found(studio, folder)
+        await studio.media.drop(call.id)
+        await ended(pid)
+
+
+async def test_an_ended_call_closes_its_adopted_room(tmp_path):
+    folder = tmp_path / "media"
+    call, pid = await orphaned(folder)
+    async with Studio(folder, warm_workers=0) as studio:
+        async with within(20):
+            await found(studio, folder)
+        await studio.media.follow(over(newer(call)))
+        await ended(pid)
+
+
+async def test_orphans_end_by_themselves(tmp_path):
+    async with Studio(tmp_path / "media", grace_s=0.05, warm_workers=0) as studio:
+        call = studio.call()
+        await studio.media.follow(call)
+        pid = studio.worker(call).pid
+    async with within(10):
+        await ended(pid)
+
+
+async def test_the_folder_is_private_and_what_is_left_there_by_the_dead_is_cleared(tmp_path):
+    folder = tmp_path / "media"
+    folder.mkdir(mode=0o755)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(folder / "dead.sock"))
+    (folder / "other").write_text("not ours", encoding="utf-8")
+    async with Studio(folder, warm_workers=0) as studio:
+        assert await studio.media.adopt() == []
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert [path.name for path in folder.iterdir()] == ["other"]
+
+
+async def test_whoever_comes_second_finds_nobody(tmp_path):
+    folder = tmp_path / "media"
+    call, pid = await orphaned(folder)
+    async with Studio(folder, warm_workers=0) as first, Studio(folder, warm_workers=0) as second:
+        async with within(20):
+            while not (both := await asyncio.gather(first.media.adopt(), second.media.adopt()))[0] + both[1]:
+                assert folder.exists()
+        assert sorted(len(adopted) for adopted in both) == [0, 1]
+        assert await second.media.adopt() == []
+        for studio in (first, second):
+            await studio.media.drop(call.id)
+        await ended(pid)

@@ -1,0 +1,160 @@
+"""Workers die, freeze, grow and do not start; the service notices, tells, and goes on."""
+
+import asyncio
+import os
+import signal
+import socket
+
+from service.media.backend import Description
+from tests.media.process.studio import Studio, ended, newer, offer, over, sender, within
+
+
+async def room_of(studio):
+    call = studio.call()
+    await studio.media.follow(call)
+    return call, studio.worker(call)
+
+
+def is_loss_of(report, call):
+    return (report.kind, str(report.call_id), report.epoch) == ("room.lost", call.id, call.room.epoch)
+
+
+async def test_a_killed_worker_is_told_at_once_and_the_next_epoch_gets_another_one(tmp_path):
+    async with Studio(tmp_path / "media") as studio:
+        call, worker = await room_of(studio)
+        os.kill(worker.pid, signal.SIGKILL)
+        async with within(1):
+            assert is_loss_of(await studio.report(), call)
+        again = studio.call(call_id=call.id, version=call.version + 1, epoch=2)
+        await studio.media.follow(again)
+        assert studio.worker(again).alive
+        assert await studio.media.signal(again, sender(), await offer()) is None
+
+
+async def test_all_rooms_of_a_killed_worker_are_lost(tmp_path):
+    async with Studio(tmp_path / "media", rooms_per_worker=3) as studio:
+        calls = [(await room_of(studio))[0] for _ in range(3)]
+        os.kill(studio.worker(calls[0]).pid, signal.SIGKILL)
+        lost = {str((await studio.report()).call_id) for _ in calls}
+        assert lost == {call.id for call in calls}
+
+
+async def test_a_lost_room_is_told_again_to_who_still_believes_in_it(tmp_path):
+    async with Studio(tmp_path / "media") as studio:
+        call, worker = await room_of(studio)
+        os.kill(worker.pid, signal.SIGKILL)
+        await studio.report()
+        await studio.media.follow(newer(call))
+        assert is_loss_of(await studio.report(), call)
+        refusal = await studio.media.signal(newer(newer(call)), sender(), await offer())
+        assert refusal.code == "media_unavailable"
+
+
+async def test_a_frozen_worker_is_noticed_within_five_seconds_and_ended(tmp_path):
+    async with Studio(tmp_path / "media") as studio:
+        call, worker = await room_of(studio)
+        os.kill(worker.pid, signal.SIGSTOP)
+        async with within(5):
+            assert is_loss_of(await studio.report(), call)
+        await ended(worker.pid)
+
+
+async def test_a_request_to_a_frozen_worker_is_given_up(tmp_path):
+    async with Studio(tmp_path / "media", request_s=0.2) as studio:
+        call, worker = await room_of(studio)
+        os.kill(worker.pid, signal.SIGSTOP)
+        async with within(2):
+            refusal = await studio.media.signal(call, sender(), await offer())
+        assert refusal.code == "media_unavailable"
+        os.kill(worker.pid, signal.SIGCONT)
+
+
+async def test_a_worker_that_grows_too_large_is_ended(tmp_path):
+    async with Studio(tmp_path / "media", memory_mb=1) as studio:
+        call, worker = await room_of(studio)
+        assert is_loss_of(await studio.report(), call)
+        await ended(worker.pid)
+
+
+async def test_a_frozen_worker_is_killed_when_it_shall_end(tmp_path):
+    async with Studio(tmp_path / "media", close_s=0.2, request_s=0.2) as studio:
+        call, worker = await room_of(studio)
+        os.kill(worker.pid, signal.SIGSTOP)
+        async with within(5):
+            await studio.media.follow(over(call))
+            await ended(worker.pid)
+        assert studio.reports.empty()  # it was meant to end
+
+
+async def test_a_worker_without_a_port_fails_the_room(tmp_path):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        async with Studio(tmp_path / "media", warm_workers=0, low_port=port, high_port=port) as studio:
+            call = studio.call()
+            await studio.media.follow(call)
+            report = await studio.report()
+            assert (report.kind, str(report.call_id), report.epoch) == ("room.failed", call.id, 1)
+            refusal = await studio.media.signal(call, sender(), Description("sfu", "offer", "v=0"))
+            assert refusal.code == "media_unavailable"
+
+
+async def test_a_worker_that_is_not_ready_in_time_fails_the_room(tmp_path):
+    async with Studio(tmp_path / "media", warm_workers=0, start_s=0.0001) as studio:
+        call = studio.call()
+        await studio.media.follow(call)
+        assert (await studio.report()).kind == "room.failed"
+
+
+async def test_each_worker_takes_a_port_of_its_own_from_the_range(tmp_path):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        low = probe.getsockname()[1]
+    async with Studio(tmp_path / "media", warm_workers=0, low_port=low, high_port=low + 5) as studio:
+        calls = [studio.call(), studio.call()]
+        for call in calls:
+            await studio.media.follow(call)
+        ports = {studio.worker(call).welcome.port for call in calls}
+        assert len(ports) == 2
+        assert ports <= set(range(low, low + 6))
+
+
+async def test_without_its_nursery_calls_go_on_and_new_ones_start(tmp_path):
+    async with Studio(tmp_path / "media", warm_workers=0) as studio:
+        async with within(20):
+            await studio.media.birth.ready.wait()
+        call, worker = await room_of(studio)
+        nursery = studio.media.birth.nursery_pid
+        os.kill(nursery, signal.SIGKILL)
+        await ended(nursery)
+        _, other = await room_of(studio)  # started from scratch, or by the next nursery
+        assert worker.alive
+        assert other.alive
+        async with within(20):
+            await studio.media.birth.ready.wait()
+        assert studio.media.birth.nursery_pid != nursery
+        assert studio.reports.empty()
+        assert await studio.media.signal(call, sender(), await offer()) is None
+
+
+async def test_a_frozen_nursery_is_replaced_and_the_call_starts_all_the_same(tmp_path):
+    async with Studio(tmp_path / "media", warm_workers=0) as studio:
+        async with within(20):
+            await studio.media.birth.ready.wait()
+        nursery = studio.media.birth.nursery_pid
+        os.kill(nursery, signal.SIGSTOP)
+        async with within(10):
+            _, worker = await room_of(studio)
+        assert worker.alive
+        await ended(nursery)
+
+
+async def test_the_nursery_and_the_warm_workers_end_with_the_service(tmp_path):
+    studio = Studio(tmp_path / "media", warm_workers=2)
+    async with studio:
+        async with within(20):
+            await studio.media.pool.warm.wait()
+        pids = [studio.media.birth.nursery_pid, *(worker.pid for worker in studio.media.pool.workers)]
+        assert len(set(pids)) == 3
+    async with within(20):
+        await asyncio.gather(*(ended(pid) for pid in pids))

@@ -1,0 +1,134 @@
+"""A call is told again and again; its room on a worker follows."""
+
+import asyncio
+import os
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from service.media.backend import Candidates, Description, Subscribe, Wish
+from tests.media.process.studio import Studio, ended, newer, offer, over, sender
+
+
+@pytest.fixture
+async def studio(tmp_path):
+    async with Studio(tmp_path / "media") as studio:
+        yield studio
+
+
+async def test_a_room_opens_on_a_worker_of_its_own_when_this_replica_has_it(studio):
+    one, two = studio.call(), studio.call()
+    await asyncio.gather(studio.media.follow(one), studio.media.follow(two))
+    pids = {studio.worker(call).pid for call in (one, two)}
+    assert len(pids) == 2
+    assert os.getpid() not in pids
+
+
+async def test_no_room_opens_for_a_call_of_another_replica_or_for_one_that_nobody_has(studio):
+    for host in (None, str(UUID(int=7))):
+        await studio.media.follow(studio.call(host=host))
+    assert studio.media.rooms == {}
+
+
+async def test_telling_a_call_again_changes_nothing(studio):
+    call = studio.call()
+    await asyncio.gather(*(studio.media.follow(call) for _ in range(5)))
+    handle = studio.worker(call)
+    await studio.media.follow(newer(call))
+    assert studio.worker(call) is handle
+    assert handle.rooms == {call.id}
+    assert studio.reports.empty()
+
+
+async def test_the_worker_ends_with_its_call(studio):
+    call = studio.call()
+    await studio.media.follow(call)
+    handle = studio.worker(call)
+    await studio.media.follow(over(call))
+    assert studio.media.rooms == {}
+    await ended(handle.pid)
+
+
+async def test_a_late_telling_opens_no_room_again(studio):
+    call = studio.call(version=5)
+    await studio.media.follow(call)
+    await studio.media.follow(over(call))
+    await studio.media.follow(call)
+    assert studio.media.rooms == {}
+
+
+async def test_a_new_epoch_is_a_new_room_on_a_new_worker(studio):
+    call = studio.call()
+    await studio.media.follow(call)
+    first = studio.worker(call)
+    await studio.media.follow(newer(call, room=replace(call.room, epoch=2)))
+    assert studio.media.rooms[call.id].epoch == 2
+    assert studio.worker(call) is not first
+    await ended(first.pid)
+
+
+async def test_a_room_that_another_replica_took_is_closed_here(studio):
+    call = studio.call()
+    await studio.media.follow(call)
+    first = studio.worker(call)
+    await studio.media.follow(newer(call, room=replace(call.room, host=str(UUID(int=7)))))
+    assert studio.media.rooms == {}
+    await ended(first.pid)
+
+
+async def test_an_offer_is_answered_to_who_offered(studio):
+    call = studio.call()
+    assert await studio.media.signal(call, sender(), await offer()) is None
+    address, frame = await studio.answer()
+    assert address == sender().reply
+    assert frame["type"] == "rtc.description"
+    assert frame["call_id"] == call.id
+    assert frame["from"] == "sfu"
+    assert frame["pc"] == "sub"
+    assert frame["description"]["type"] == "answer"
+    assert frame["description"]["sdp"].startswith("v=0")
+
+
+@pytest.mark.parametrize(("direction", "pc"), [("recvonly", "sub"), ("sendonly", "pub"), ("sendrecv", "pub")])
+async def test_a_connection_without_a_label_gets_one_by_its_sections(studio, direction, pc):
+    assert await studio.media.signal(studio.call(), sender(), await offer(None, direction)) is None
+    assert (await studio.answer())[1]["pc"] == pc
+
+
+async def test_candidates_and_wishes_are_taken(studio):
+    call = studio.call()
+    assert await studio.media.signal(call, sender(), await offer()) is None
+    candidate = {"candidate": "candidate:1 1 udp 1 127.0.0.1 9 typ host", "sdpMid": "0"}
+    assert await studio.media.signal(call, sender(), Candidates("sfu", (candidate,))) is None
+    wish = Wish("018f5e10-0000-7000-8000-000000000009", layer="low", width=320, height=180)
+    assert await studio.media.signal(call, sender(), Subscribe(only=(wish.stream_id,), streams=(wish,))) is None
+
+
+async def test_a_broken_offer_is_the_senders_fault(studio):
+    broken = Description("sfu", "offer", "what?", "sub")
+    refusal = await studio.media.signal(studio.call(), sender(), broken)
+    assert refusal.code == "invalid_request"
+
+
+async def test_who_may_neither_send_nor_receive_is_told_so(studio):
+    refusal = await studio.media.signal(studio.call(), sender(publish=False, subscribe=False), await offer())
+    assert refusal.code == "media_permission_denied"
+
+
+async def test_a_call_that_nobody_carries_here_has_no_media_now(studio):
+    refusal = await studio.media.signal(studio.call(host=None), sender(), await offer())
+    assert refusal.code == "media_unavailable"
+
+
+async def test_small_calls_share_a_worker_when_told_so(tmp_path):
+    async with Studio(tmp_path / "media", rooms_per_worker=3) as studio:
+        calls = [studio.call() for _ in range(4)]
+        for call in calls:
+            await studio.media.follow(call)
+        first, *others, last = (studio.worker(call) for call in calls)
+        assert all(other is first for other in others)
+        assert last is not first
+        await studio.media.follow(over(calls[0]))
+        assert first.rooms == {calls[1].id, calls[2].id}
+        assert first.alive
