@@ -258,9 +258,8 @@ class Slot:
         start = layout.size
         end = start + len(payload)
         outlet.view[start:end] = payload
-        add = self._renumber
-        if add is not None:
-            source = self.encoding
+        add, source = self._renumber, self.encoding
+        if add is not None and source is not None:
             if source.pictured is not payload:
                 source.look(payload)
             renumber(buffer, start, source.picture, add)

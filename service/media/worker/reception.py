@@ -62,7 +62,7 @@ class Reception:
             ssrc,
             min(int(self.fraction * 256), 255),
             self.lost,
-            top & 0xFFFFFFFF,
+            (top - 0x10000) & 0xFFFFFFFF,  # our counting begins in the second cycle, so that nothing is negative
             int(self.jitter) & 0xFFFFFFFF,
             self._last_report,
             delay,

@@ -187,7 +187,8 @@ class Reports:
         if now - self._measure_at < 0.5:
             return
         self._measure_at = now
-        for ssrc, stream in (*self._demux.media.items(), *self.slots.items()):
+        streams: list[tuple[int, Encoding | Slot]] = [*self._demux.media.items(), *self.slots.items()]
+        for ssrc, stream in streams:
             rate = self._rates.get(ssrc)
             if rate is None:
                 if len(self._rates) > 2 * (len(self._demux.media) + len(self.slots)):
