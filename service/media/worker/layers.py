@@ -41,13 +41,15 @@ class Want:
 class Held:
     """What a slot was given last, since when more would have fitted, and whether want of bandwidth emptied it.
 
-    `aim` is the layer that is waited for: meanwhile padding may show that the path carries it.
+    `wish` is what its viewer wanted then. `aim` is the layer that is waited for: meanwhile padding may show that the
+    path carries it.
     """
 
     layer: int | None = None
     fits_since: float | None = None
     dropped: bool = False
     aim: int | None = None
+    wish: int | None = None
 
 
 def wished(want: Want) -> int | None:
@@ -89,8 +91,12 @@ def _steady(held: Held, fits: int | None, certain: int | None, wish: int | None,
     held.aim = None
     before = -1 if held.layer is None else held.layer
     first = held.layer is None and not held.dropped  # the first picture waits for nobody
+    raised = held.wish is not None and held.layer == held.wish and wish is not None and wish > held.wish
+    held.wish = wish
     if wish is None or fits is None or first or fits <= before:
         held.layer, held.fits_since, held.dropped = fits, None, wish is not None and fits is None
+    elif raised and certain is not None and certain > before:  # nothing but the old wish held it down
+        held.layer, held.fits_since = certain, None
     elif certain is None or certain <= before:
         held.fits_since = None
     elif held.fits_since is None:

@@ -88,5 +88,14 @@ def test_what_the_viewer_changed_is_done_at_once():
     held = Held()
     assert steps(held, 5e6) == [2]
     assert steps(held, 5e6, want=Want(THREE, most="low")) == [0]
+    assert steps(held, 5e6, want=Want(THREE, most="medium")) == [1]
+    assert steps(held, 5e6) == [2]
     assert steps(held, 5e6, want=Want(THREE, paused=True)) == [None]
     assert steps(held, 5e6) == [2]
+
+
+def test_a_larger_wish_is_no_way_around_the_second():
+    held = Held()
+    assert steps(held, 1e6, want=Want(THREE, most="medium")) == [1]
+    assert steps(held, 1e6) == [1]
+    assert steps(held, *[5e6] * 5, start=1) == [1, 1, 1, 1, 2]
