@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 FLOOR_BPS = 100_000.0
 START_BPS = 1_000_000.0
-CEILING_BPS = 12_000_000.0
+CEILING_BPS = 1_000_000_000.0  # a number to stay finite, nobody's path
 
 _RING = 4096  # packets in flight and unreported; a power of two
 _WINDOW_S = 0.5  # over which acknowledged bytes are counted
@@ -184,4 +184,6 @@ class Estimator:
             growth = min(growth, 0.5 if self.bps < self._full_bps * 0.7 else 0.08)
         limit = self._full_bps * 0.95 if now < self._hold_until else CEILING_BPS
         grown = self.bps * (1 + growth * passed)
+        if not self._full_bps:  # what arrives without a queue has been shown to fit
+            grown = max(grown, self.acknowledged_bps)
         self.bps = max(min(grown, self._cap_bps, max(limit, FLOOR_BPS)), min(self.bps, self._cap_bps))
