@@ -12,6 +12,7 @@ from service.media.worker import rtcp
 INTERVAL: Final = 0.05
 WINDOW: Final = 0.5  # how long an arrival is remembered, so that a late packet brings its neighbours again
 MOST: Final = 1000  # packets told of in one message, and the widest gap that is believed
+SPAN: Final = 2000  # sequences remembered at most, twice as many for a moment
 _FRONT: Final = Struct("!IIHHI")
 _BASE: Final = Struct("!HHI")
 _HALF: Final = Struct("!H")
@@ -40,6 +41,8 @@ class Arrivals:
         if ahead == 1 and highest >= 0:
             self.highest = highest = highest + 1
             self._at[highest] = now
+            if highest - self._oldest > 2 * SPAN:
+                self._cut(highest - SPAN)
             return
         self._leap(sequence, ahead, now)
 
@@ -52,11 +55,20 @@ class Arrivals:
         elif ahead and ahead <= MOST:
             self.highest += ahead
             self._at[self.highest] = now
+            if self.highest - self._oldest > SPAN:
+                self._cut(self.highest - SPAN)
         else:
             extended = self.highest - (behind if ahead else 0)
             if extended >= self._oldest and extended not in self._at:
                 self._at[extended] = now
                 self._start = min(self._start, extended)
+
+    def _cut(self, oldest: int) -> None:
+        """Forgets what is further back, told or not."""
+        for sequence in range(self._oldest, oldest):
+            self._at.pop(sequence, None)
+        self._oldest = oldest
+        self._start = max(self._start, oldest)
 
     def take(self, sender: int, ssrc: int, now: float) -> bytes:
         """The feedback that is due, maybe several messages; empty if nothing came since the last one."""

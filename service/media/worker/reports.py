@@ -150,6 +150,8 @@ class Reports:
         missing = encoding.losses.take(now) if encoding.losses.due <= now else []
         if missing:
             message = rtcp.nack(US, ssrc, missing)
+        if not encoding.showing and not encoding.waiting:
+            encoding.keyframes.wanted = False  # whoever wanted it has gone
         if encoding.keyframes.due(now):
             message += rtcp.pli(US, ssrc)
             if encoding.keyframes.stubborn:

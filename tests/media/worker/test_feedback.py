@@ -117,10 +117,7 @@ def test_what_is_remembered_stays_bounded_whatever_comes(sequences, every):
         if every and number % every == 0:
             messages = arrivals.take(1, 2, number * 0.01)
             assert len(messages) < 16384
-    assert len(arrivals._at) <= 66_000  # noqa: SLF001 - no growth
-    arrivals.take(1, 2, 1e9)
-    arrivals.take(1, 2, 1e9)
-    arrivals.take(1, 2, 1e9)
+    assert len(arrivals._at) <= 4096  # noqa: SLF001 - no growth
 
 
 def test_media_retransmissions_and_padding_probes_are_all_told_within_100_ms():

@@ -150,6 +150,15 @@ def test_subscribers_questions_become_one_and_at_most_two_a_second():
     assert [slot.plis for slot in slots] == [100, 100]
 
 
+def test_what_nobody_wants_any_more_is_not_asked_for():
+    pub, sub = pair()
+    pub.send(video(1, 0, vp8()))
+    sub.port.slots["v0"].show(pub.port.tracks["1"], 0, 0.0)
+    sub.port.slots["v0"].pause()
+    pub.tick(2)
+    assert plis(pub) == []
+
+
 def test_nobody_asks_a_muted_track():
     client = Client(publisher(), PUB_IDS)
     client.send(video(1, 0, vp8()))
