@@ -80,6 +80,7 @@ class Worker:
         self._desk.take(body)
         if not self._ticking and self._desk.rooms:
             self._ticking = True
+            self._quality_due = self._clock() + QUALITY_S
             self._tick(self._loop.time())
 
     def _lost(self, _why: str) -> None:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from uuid import UUID, uuid4
 
-from aiortc import RTCPeerConnection
+from aiortc import RTCPeerConnection, RTCSessionDescription
 
 from service.core.calls import Room
 from service.core.vocabulary import CallState, Topology
@@ -88,6 +88,26 @@ async def offer(pc="sub", direction="recvonly"):
     text = connection.localDescription.sdp
     await connection.close()
     return Description("sfu", "offer", text, pc)
+
+
+@asynccontextmanager
+async def connected(studio, call, user):
+    """A client of that user whose connection for listening is up."""
+    connection = RTCPeerConnection()
+    up = asyncio.Event()
+    connection.on("connectionstatechange", lambda: connection.connectionState == "connected" and up.set())
+    connection.addTransceiver("audio", "recvonly")
+    await connection.setLocalDescription(await connection.createOffer())
+    said = Description("sfu", "offer", connection.localDescription.sdp, "sub")
+    assert await studio.media.signal(call, sender(user), said) is None
+    _, frame = await studio.answer()
+    await connection.setRemoteDescription(RTCSessionDescription(**frame["description"]))
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await up.wait()
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def ended(pid):

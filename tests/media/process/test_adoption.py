@@ -5,7 +5,7 @@ import os
 import socket
 import stat
 
-from tests.media.process.studio import Studio, ended, newer, offer, over, sender, within
+from tests.media.process.studio import Studio, connected, ended, newer, offer, over, sender, within
 
 
 async def orphaned(folder, **config):
@@ -103,3 +103,42 @@ async def test_whoever_comes_second_finds_nobody(tmp_path):
         for studio in (first, second):
             await studio.media.drop(call.id)
         await ended(pid)
+
+
+async def test_media_flows_on_and_what_was_missed_is_told_again(tmp_path):
+    folder = tmp_path / "media"
+    async with Studio(folder, grace_s=30.0) as first:
+        call = first.call()
+        async with connected(first, call, "ann") as ann:
+            report = await first.report()
+            assert (report.kind, report.number, report.user_id) == ("peer.up", 1, "ann")
+            await first.media.close()
+            async with Studio(folder, warm_workers=0) as second:
+                async with within(20):
+                    await found(second, folder)
+                mine = second.call(call_id=call.id, version=call.version + 1, seen=0)
+                await second.media.follow(mine)
+                again = await second.report()
+                assert (again.kind, again.number, again.user_id) == ("peer.up", 1, "ann")
+                assert ann.connectionState == "connected"
+                async with connected(second, mine, "bob"):
+                    news = await second.report()
+                    assert (news.kind, news.number, news.user_id) == ("peer.up", 2, "bob")
+                await second.media.follow(over(mine))
+
+
+async def test_what_was_seen_is_not_told_again(tmp_path):
+    folder = tmp_path / "media"
+    async with Studio(folder, grace_s=30.0) as first:
+        call = first.call()
+        async with connected(first, call, "ann"):
+            await first.report()
+            await first.media.close()
+            async with Studio(folder, warm_workers=0) as second:
+                async with within(20):
+                    await found(second, folder)
+                mine = second.call(call_id=call.id, version=call.version + 1, seen=1)
+                await second.media.follow(mine)
+                async with connected(second, mine, "bob"):
+                    assert (await second.report()).number == 2
+                await second.media.follow(over(mine))
