@@ -35,6 +35,6 @@ class KeyFrames:
         return True
 
     @property
-    def stubborn(self) -> bool:
+    def unheard(self) -> bool:
         """Whether two questions were in vain: some clients hear FIR alone."""
         return self._tries > 2

@@ -154,7 +154,7 @@ class Reports:
             encoding.keyframes.wanted = False  # whoever wanted it has gone
         if encoding.keyframes.due(now):
             message += rtcp.pli(US, ssrc)
-            if encoding.keyframes.stubborn:
+            if encoding.keyframes.unheard:
                 message += rtcp.fir(US, ssrc, encoding.keyframes.asked)
         return message
 
