@@ -25,16 +25,24 @@ from service.api.ws.transport import SocketProtocol
 from service.config import Role, Settings
 from service.core.calls import Call, Leg, Ring
 from service.dispatch.guard import Guard, SystemResolver
+from service.dispatch.media import MediaControl, actor_of
+from service.dispatch.media_notices import Notices
+from service.dispatch.media_reports import Reports
 from service.dispatch.post import PostConfig, Poster
 from service.dispatch.presence import PresenceTeller
 from service.dispatch.robots import Robots
 from service.dispatch.webhooks import WebhookSender
+from service.live.answers import Answers
+from service.live.audience import Audience
 from service.live.bus import Bus, BusConfig
 from service.live.catchup import CatchUp
+from service.live.desk import Desk
+from service.live.errands import Errands
 from service.live.farewell import Farewell
 from service.live.hub import Hub
 from service.live.relay import Relay
 from service.live.wakes import Wakes
+from service.media.local import Ears, LocalMedia
 from service.store.apps import AppBook
 from service.store.clock import DatabaseClock
 from service.store.database import Database, StoreUnavailableError
@@ -105,6 +113,38 @@ class Place:
     embedded: EmbeddedPostgres | None = None
 
 
+class MediaParts:
+    """The media room of a process: the desk in every one, workers in those with the role."""
+
+    def __init__(
+        self, settings: Settings, replica_id: UUID, database: Database, clock: DatabaseClock, hub: Hub, wakes: Wakes
+    ) -> None:
+        carried: dict[UUID, Call] = {}
+        answers, audience = Answers(database, hub, wakes), Audience(database, hub, wakes)
+        self.errands = Errands()
+        self.reports = Reports(actor_of(replica_id))
+        self.notices = Notices(database, audience, clock.utc, carried.get)
+        self.local: LocalMedia | None = None
+        if settings.media == "local" and Role.MEDIA in settings.roles:
+            ears = Ears(self.reports.hear, self.notices.hear, answers.deliver)
+            self.local = LocalMedia(replica_id, settings.media_workers(), ears)
+        self.desk = Desk(database, hub, wakes, self.errands, answers, audience, self.local)
+        self.control = MediaControl(database, self.desk, wakes, self.errands, carried, self.local)
+
+    async def start(self, supervisor: Supervisor, switchboard: Switchboard) -> None:
+        """Begin to look after routed calls."""
+        supervisor.start("media", partial(self.control.run, switchboard))
+        if self.local:
+            supervisor.start("media reports", partial(self.reports.run, switchboard))
+            supervisor.start("media notices", self.notices.run)
+            await self.local.start()
+
+    async def close(self) -> None:
+        """Let go; workers with calls wait a while for the next service."""
+        if self.local:
+            await self.local.close()
+
+
 class Service:
     """Everything one process is made of. Constructed inside the event loop."""
 
@@ -122,11 +162,14 @@ class Service:
         self.gate = Gate(self.book, RevocationBook(self.database, clocks.steady), self.clock)
         self.counting = Counting(self.metrics)
         self.chronicle = Chronicle()
-        self.switchboard = Switchboard(self.database, [self._told], self.counting.command)
+        self.switchboard = Switchboard(
+            self.database, [self._told], self.counting.command, workers=settings.media == "local"
+        )
         self.hub = Hub(self.clock.utc, self._ring_token)
         self.wakes = Wakes(self.replica_id)
-        self.relay = Relay(self.database, self.hub, self.wakes)
-        self.bus = Bus(self.database, self.hub, self.relay, self.wakes, BusConfig())
+        self.media = MediaParts(settings, self.replica_id, self.database, self.clock, self.hub, self.wakes)
+        self.relay = Relay(self.database, self.hub, self.wakes, self.media.desk)
+        self.bus = Bus(self.database, self.hub, self.relay, self.wakes, BusConfig(), self.media.errands.look)
         self.presence = PresenceTeller(self.database, self.book, heard=self._presence_told)
         self.attendance = Attendance(
             self.database, self.switchboard, self.replica_id, settings.lease_s, self.presence.mark
@@ -151,6 +194,8 @@ class Service:
             self.chronicle.told,
             self.robots.hear,
             self.presence.hear,
+            self.media.control.hear,
+            self.media.desk.noticed,
         )
         self._serving: asyncio.Task[None] | None = None
         self._stopping = False
@@ -200,10 +245,12 @@ class Service:
             metrics=self.metrics.page,
             ready=self.is_ready,
             moved=self.presence.mark,
+            ask=self.media.desk.ask,
+            signal=self.media.desk.signal,
         )
         if Role.API in self.settings.roles:
             api = build_api(deps)
-            api.router.routes.append(ws_route(SocketDeps(deps, self.hub, self.relay, self.attendance)))
+            api.router.routes.append(ws_route(SocketDeps(deps, self.hub, self.relay, self.media.desk, self.attendance)))
         else:
             api = build_api(deps, (health.routes,))
         return uvicorn.Config(
@@ -227,6 +274,8 @@ class Service:
         await self.clock.run_once()
         await self.attendance.open()
         self._start_tasks()
+        if self.settings.media == "local":
+            await self.media.start(self.supervisor, self.switchboard)
         self._serving = asyncio.create_task(self.server.serve(sockets=[listener]), name="server")
         listening = asyncio.create_task(self.server.listening.wait())
         await asyncio.wait({listening, self._serving}, return_when=asyncio.FIRST_COMPLETED)
@@ -296,6 +345,7 @@ class Service:
             await self._serving
         await self.metronome.stop()
         await self.supervisor.stop()
+        await self.media.close()
         await self.database.close()
 
 

@@ -11,7 +11,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, StringConstraints, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    IPvAnyAddress,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -22,6 +30,7 @@ from pydantic_settings import (
 )
 
 from service.api.limits import LimitsConfig
+from service.media.config import MediaConfig
 from service.store.database import DatabaseConfig, sqlalchemy_url
 from service.store.embedded import EmbeddedConfig
 from service.telemetry.logs import LogConfig
@@ -52,6 +61,8 @@ IN_WORDS: Mapping[str, str] = MappingProxyType(
         "less_than": "must be less than {lt:g}",
         "less_than_equal": "must be at most {le:g}",
         "value_error": "{error}",
+        "string_pattern_mismatch": "must look like {pattern}",
+        "ip_any_address": "must be an IP address",
     }
 )
 """What is wrong with a value, by pydantic's kind of error."""
@@ -64,6 +75,7 @@ class Role(StrEnum):
     API = "api"
     DISPATCH = "dispatch"
     TIMERS = "timers"
+    MEDIA = "media"
 
 
 class SettingsError(Exception):
@@ -86,7 +98,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     roles: Annotated[tuple[Role, ...], NoDecode] = Field(
-        tuple(Role), description="What this process does, comma-separated: `api`, `dispatch`, `timers`."
+        tuple(Role), description="What this process does, comma-separated: `api`, `dispatch`, `timers`, `media`."
     )
     public_url: str | None = Field(
         None, description="How clients reach the service, when a proxy stands before it: `https://calls.example.com`."
@@ -119,6 +131,25 @@ class Settings(BaseSettings):
         description="The shared secrets, comma-separated. The first signs; the others are for a change of secrets.",
     )
     turn_ttl_s: int = Field(86_400, ge=60, description="TURN credentials are good for so long.")
+    media: Literal["local", "off"] = Field(
+        "local",
+        description="`local`: calls of three and more are carried by media workers of processes with the role `media`; "
+        "`off`: clients carry the media of all calls themselves.",
+    )
+    media_host: str = Field(
+        "127.0.0.1", description="Address that media workers listen on; `0.0.0.0` is every one of this machine."
+    )
+    media_public_ip: Annotated[tuple[IPvAnyAddress, ...], NoDecode] = Field(
+        (), description="Addresses that clients reach the media workers at, comma-separated, when they are other ones."
+    )
+    media_ports: str = Field(
+        "", pattern=r"^$|^[0-9]{1,5}-[0-9]{1,5}$", description="UDP ports of media workers: `40000-40099`. One each."
+    )
+    media_rooms_per_worker: int = Field(
+        1, ge=1, le=1000, description="Calls that share a media worker; more save memory, one by one they fail alone."
+    )
+    media_warm_workers: int = Field(1, ge=0, le=64, description="Media workers that wait for the next call.")
+    media_memory_mb: int = Field(512, ge=64, description="A media worker that grows beyond this is ended.")
     requests_per_key: int = Field(
         5000, ge=0, description="Requests per second of one API key, in each process; 0 for no limit."
     )
@@ -133,10 +164,11 @@ class Settings(BaseSettings):
         90, gt=0, description="Events of ended calls are kept so long; calls themselves stay."
     )
     keep_deliveries_days: float = Field(30, gt=0, description="Webhook deliveries that are done are kept so long.")
+    keep_quality_days: float = Field(30, gt=0, description="Quality samples of routed calls are kept so long.")
     keep_idempotency_keys_h: float = Field(24, gt=0, description="A retried create is recognised for so long.")
     shutdown_s: float = Field(10, ge=0, description="How long a stopping process waits for requests under way.")
 
-    @field_validator("roles", "cors_origins", "turn_urls", "turn_secrets", mode="before")
+    @field_validator("roles", "cors_origins", "turn_urls", "turn_secrets", "media_public_ip", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -154,7 +186,7 @@ class Settings(BaseSettings):
     @classmethod
     def _some(cls, value: tuple[Role, ...]) -> tuple[Role, ...]:
         if not value:
-            message = "name at least one of api, dispatch, timers"
+            message = "name at least one of api, dispatch, timers, media"
             raise ValueError(message)
         return value
 
@@ -163,6 +195,15 @@ class Settings(BaseSettings):
     def _signs(cls, value: tuple[SecretStr, ...], info: ValidationInfo) -> tuple[SecretStr, ...]:
         if info.data.get("turn_urls") and not value:
             message = "HOOKSWITCH_TURN_URLS needs a secret to sign with"
+            raise ValueError(message)
+        return value
+
+    @field_validator("media_ports")
+    @classmethod
+    def _in_order(cls, value: str) -> str:
+        low, high = _ports(value)
+        if value and not 0 < low <= high < 65_536:
+            message = "must be two ports between 1 and 65535, the lower one first"
             raise ValueError(message)
         return value
 
@@ -202,6 +243,7 @@ class Settings(BaseSettings):
         return RetentionConfig(
             events=timedelta(days=self.keep_events_days),
             deliveries=timedelta(days=self.keep_deliveries_days),
+            quality=timedelta(days=self.keep_quality_days),
             idempotency_keys=timedelta(hours=self.keep_idempotency_keys_h),
         )
 
@@ -214,9 +256,29 @@ class Settings(BaseSettings):
         secrets = tuple(secret.get_secret_value() for secret in self.turn_secrets)
         return IceConfig(self.ice_servers, self.ice_ttl_s, TurnConfig(self.turn_urls, secrets, self.turn_ttl_s))
 
+    def media_workers(self) -> MediaConfig:
+        """How this process runs media workers."""
+        low, high = _ports(self.media_ports)
+        return MediaConfig(
+            folder=self.data_dir / "media",
+            host=self.media_host,
+            addresses=tuple(str(address) for address in self.media_public_ip),
+            low_port=low,
+            high_port=high,
+            warm_workers=self.media_warm_workers,
+            rooms_per_worker=self.media_rooms_per_worker,
+            memory_mb=self.media_memory_mb,
+        )
+
     def logs(self) -> LogConfig:
         """How to log."""
         return LogConfig(self.log_format, self.log_level)
+
+
+def _ports(text: str) -> tuple[int, int]:
+    """The first and the last of `low-high`; 0 and 0 when nothing is said."""
+    low, _, high = text.partition("-")
+    return int(low or 0), int(high or 0)
 
 
 def load_settings(**given: Any) -> Settings:

@@ -2,19 +2,27 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import uuid4
 
+from service.core.vocabulary import Topology
+from service.dispatch.media import MediaControl, actor_of
+from service.dispatch.media_notices import Notices
+from service.dispatch.media_reports import Reports
 from service.live.answers import Answers
 from service.live.audience import Audience
 from service.live.bus import Bus, BusConfig
 from service.live.catchup import CatchUp
 from service.live.desk import Desk as MediaDesk
+from service.live.desk import DeskConfig
 from service.live.errands import Errands
 from service.live.relay import Relay
 from service.live.wakes import Wakes
 from service.store.connections import register_replica
 from service.switchboard.attendance import Attendance
 from service.switchboard.board import Switchboard
+from tests.core.story import NOON
+from tests.fakes.sfu import FakeSfu
 from tests.live.house import House
 from tests.switchboard.desk import APP, Desk
 
@@ -24,18 +32,24 @@ WITHIN_S = 10
 class Replica(House):
     """A hub with its bus, and a desk whose commits are told through both."""
 
-    def __init__(self, database, media=None, **bus):
+    def __init__(self, database, *, workers=False, waits=None, **bus):
         super().__init__()
         self.id = uuid4()
         self.desk = Desk(database)
         self.wakes = Wakes(self.id)
         self.errands = Errands()
         answers, audience = Answers(database, self.hub, self.wakes), Audience(database, self.hub, self.wakes)
-        self.media_desk = MediaDesk(database, self.hub, self.wakes, self.errands, answers, audience, media)
+        self.reports, self.carried = Reports(actor_of(self.id)), {}
+        self.notices = Notices(database, audience, lambda: NOON, self.carried.get)
+        self.sfu = FakeSfu(self.id, answers.deliver, self.reports.hear, self.notices.hear) if workers else None
+        config = DeskConfig(**(waits or {}))
+        self.media_desk = MediaDesk(database, self.hub, self.wakes, self.errands, answers, audience, self.sfu, config)
+        self.control = MediaControl(database, self.media_desk, self.wakes, self.errands, self.carried, self.sfu)
         self.relay = Relay(database, self.hub, self.wakes, self.media_desk)
         self.bus = Bus(database, self.hub, self.relay, self.wakes, BusConfig(**bus), self.errands.look)
         self.catch_up = CatchUp(database, self.hub)
-        self.desk.board = Switchboard(database, [self.hub.told, self.bus.told])
+        listeners = (self.hub.told, self.bus.told, self.control.hear, self.media_desk.noticed)
+        self.desk.board = Switchboard(database, listeners, workers=True)
         self.attendance = Attendance(database, self.desk.board, self.id, 60)
         self.database = database
 
@@ -51,10 +65,22 @@ class Replica(House):
         await self.attendance.arrive(guest.session.connection)
         return guest
 
+    async def routed(self, *users):
+        """A routed call that everybody is in, each with a phone, the first its caller; nobody hosts it yet."""
+        caller, *others = users
+        how = {"topology": Topology.ROUTED, "device_id": f"{caller}-phone"}
+        call = (await self.desk.dial(caller, *others, **how)).call
+        for user in others:
+            call = (await self.desk.answer(call.id, user, f"{user}-phone")).call
+        return call
+
     @asynccontextmanager
-    async def listening(self):
-        """LISTEN and catch-up run; the poll does not."""
-        runs = (self.bus.listen, self.catch_up.run, self.relay.run)
+    async def listening(self, *, controlled=False):
+        """LISTEN and catch-up run, and the media control where it is wanted; the poll does not."""
+        runs = [self.bus.listen, self.catch_up.run, self.relay.run]
+        if controlled:
+            board = self.desk.board
+            runs += [partial(self.control.run, board), partial(self.reports.run, board), self.notices.run]
         tasks = [asyncio.create_task(run()) for run in runs]
         try:
             yield self

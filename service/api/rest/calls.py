@@ -1,6 +1,7 @@
 """Calls and everything that can be done with them."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, TypeVar
 from uuid import UUID
 
@@ -18,6 +19,8 @@ from service.core.rights import acting_user
 from service.core.vocabulary import LegState
 from service.store.events import call_events
 from service.store.history import Wanted, history
+from service.store.quality import samples_of
+from service.wire.quality import QualityPage
 from service.wire.redaction import readable
 from service.wire.requests import (
     Act,
@@ -292,6 +295,33 @@ async def list_call_events(ask: Ask, call_id: UUID, query: Annotated[PageQuery, 
     page = events[: query.limit]
     texts = [event.text if leg is None else readable(event.text, event.only_for, leg.user_id) for event in page]
     return Reply(page_of(texts, cursor_of(str(page[-1].seq + 1)) if len(events) > query.limit else None))
+
+
+@routes.get(
+    "/v1/calls/{call_id}/quality",
+    summary="How the streams of a routed call did",
+    response_model=QualityPage,
+    responses=refusals(Code.NOT_FOUND, Code.NOT_PARTICIPANT),
+)
+async def list_call_quality(ask: Ask, call_id: UUID, query: Annotated[PageQuery, Query()]) -> Response:
+    """What the media worker measured every 5 seconds, the oldest first. Empty for calls without one."""
+    call = await calling.look(ask.asker, call_id)
+    leg = call.leg(ask.principal.user_id or "")
+    if leg is not None and leg.state is LegState.REMOVED:
+        raise refused(Refusal(Code.NOT_PARTICIPANT, "you were removed from this call"))
+    after = _key(query.cursor, _moment) or call.created_at
+    async with ask.deps.database.hot() as driver:
+        samples = await samples_of(driver, call_id, after, query.limit + 1)
+    page = samples[: query.limit]
+    more = len(samples) > query.limit
+    return Reply(page_of([sample.text for sample in page], cursor_of(page[-1].at.isoformat()) if more else None))
+
+
+def _moment(key: str) -> datetime:
+    at = datetime.fromisoformat(key)
+    if at.tzinfo is None:
+        raise ValueError
+    return at
 
 
 def _seq(key: str) -> int:

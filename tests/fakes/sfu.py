@@ -1,0 +1,84 @@
+"""Media workers that forward nothing: rooms are opened and closed as they should be, offers are answered at once."""
+
+import asyncio
+from uuid import UUID
+
+from service.core.refusals import Code, Refusal
+from service.media.backend import SFU, Description, Notice, Report
+from service.media.hosted import Adopted
+
+
+class FakeSfu:
+    """What `LocalMedia` is to the rest of the service. `told` is everything that was said to it, by call."""
+
+    def __init__(self, replica_id, answer, report=None, notice=None):
+        self.replica = str(replica_id)
+        self.rooms = {}
+        self.members = {}
+        self.signals = []
+        self.dropped = []
+        self.orphans = []
+        self.refusal = None
+        self.heard = asyncio.Event()
+        self._answer = answer
+        self._report = report
+        self._notice = notice
+        self._numbers = {}
+        self._versions = {}
+
+    async def follow(self, call):
+        if call.version < self._versions.get(call.id, 0):
+            return
+        self._versions[call.id] = call.version
+        room = call.room
+        if room and room.host == self.replica and not call.ended:
+            self.rooms[call.id] = room.epoch
+            self.members[call.id] = [(leg.user_id, leg.device_id) for leg in call.joined()]
+        else:
+            self.rooms.pop(call.id, None)
+        self.heard.set()
+
+    async def signal(self, call, sender, message):
+        await self.follow(call)
+        if self.refusal:
+            return self.refusal
+        if call.id not in self.rooms:
+            return Refusal(Code.MEDIA_UNAVAILABLE, "no media worker carries this call now")
+        self.signals.append((call.id, sender, message))
+        if isinstance(message, Description) and sender.reply:
+            description = {"type": "answer", "sdp": f"answer to {message.sdp}"}
+            said = {"type": "rtc.description", "call_id": call.id, "from": SFU, "pc": message.pc or "pub"}
+            await self._answer(sender.reply, {**said, "description": description})
+        self.heard.set()
+        return None
+
+    async def adopt(self):
+        orphans, self.orphans = self.orphans, []
+        self.rooms |= {str(orphan.call_id): orphan.epoch for orphan in orphans}
+        return orphans
+
+    async def drop(self, call_id):
+        self.rooms.pop(call_id, None)
+        self.dropped.append(call_id)
+
+    async def close(self):
+        self.rooms.clear()
+
+    # What a test makes happen
+
+    def orphan(self, call, epoch=1):
+        """A worker of an earlier service is found by the next look."""
+        self.orphans.append(Adopted(call.app_id, UUID(call.id), epoch))
+
+    def report(self, call, kind, user=None, device=None, *, number=None, **facts):
+        """The worker of a call reports something, with the next number or with that one."""
+        epoch = self.rooms.get(call.id, 1)
+        if number is None:
+            number = self._numbers[call.id, epoch] = self._numbers.get((call.id, epoch), 0) + 1
+        if kind.startswith("room."):
+            self.rooms.pop(call.id, None)
+        self._report(Report(call.app_id, UUID(call.id), epoch, number, kind, user, device, facts))
+
+    def notice(self, call, kind, **facts):
+        """The worker of a call tells something in passing."""
+        self._notice(Notice(call.app_id, UUID(call.id), self.rooms.get(call.id, 1), kind, facts))
