@@ -10,7 +10,10 @@ from service.api.limits import LimitsConfig
 from service.core.refusals import Code
 from service.store.database import Database, DatabaseConfig
 from service.wire.problems import TITLES
+from service.wire.resources import MediaSession, session_name
 from tests.api.front import NO_LIMITS, front_door, problem
+
+SDP = "v=0\r\na=ice-ufrag:EsAw\r\na=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1\r\n"
 
 
 async def invalid_request(front):
@@ -134,6 +137,40 @@ async def method_not_allowed(front):
     return await front.http.delete("/v1/calls")
 
 
+async def whip(front, body=SDP, **headers):
+    call = await front.call()
+    return await front.http.post(
+        f"/v1/calls/{call['id']}/whip?user_id=ana", content=body, headers={"content-type": "application/sdp", **headers}
+    )
+
+
+async def not_acceptable(front):
+    return await whip(front, accept="application/json")
+
+
+async def unsupported_media_type(front):
+    return await whip(front, **{"content-type": "application/json"})
+
+
+async def session(front, **headers):
+    """A PATCH to a session that the service would know by its URL."""
+    call = await front.call()
+    key = front.key
+    name = session_name(MediaSession(call["id"], "ana", None, "whip-1", own=False), key.kid, key.secret)
+    url = f"/v1/calls/{call['id']}/whip/{name}"
+    return await front.http.patch(
+        url, content=SDP, headers={"content-type": "application/trickle-ice-sdpfrag", **headers}
+    )
+
+
+async def precondition_failed(front):
+    return await session(front, **{"if-match": '"of-another-time"'})
+
+
+async def precondition_required(front):
+    return await session(front)
+
+
 async def rate_limited(front):
     async with asyncio.TaskGroup() as group:
         asked = [group.create_task(front.http.get("/v1/calls")) for _ in range(5)]
@@ -186,6 +223,10 @@ ASKED = {
         not_found,
         payload_too_large,
         method_not_allowed,
+        not_acceptable,
+        unsupported_media_type,
+        precondition_failed,
+        precondition_required,
         rate_limited,
         service_unavailable,
         internal_error,
