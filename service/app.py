@@ -19,8 +19,9 @@ from typing import TypeVar
 import uvloop
 
 from service.assembly import Clocks, Place, Service
-from service.config import Settings, SettingsError
+from service.config import Role, Settings, SettingsError
 from service.core.calls import SERVER
+from service.media.checkup import examine_media
 from service.media.turn import examine_turn
 from service.store.apps import FRESH_S, AppBook, list_apps, suspend_app
 from service.store.checkup import Finding, examine
@@ -203,8 +204,8 @@ def doctor(settings: Settings) -> list[Finding]:
     except PortTakenError as error:
         findings.append(Finding(f"{error} (that is fine when the service itself runs there)", note=True))
     findings += asyncio.run(examine_turn(settings.ice(), time.time()))
-    findings.append(Finding("calls are relayed, for up to four people: there is no media worker yet", note=True))
-    return findings
+    workers = settings.media == "local" and Role.MEDIA in settings.roles
+    return findings + examine_media(settings.media_workers() if workers else None)
 
 
 def _data_folder(folder: Path) -> Finding:

@@ -1,0 +1,67 @@
+"""What the doctor says of the media workers' surroundings."""
+
+import socket
+
+import pytest
+
+from service.media.checkup import KERNEL_BUFFER, examine_media
+from service.media.config import MediaConfig
+from service.media.worker import mux
+from service.media.worker.main import addresses
+from service.media.worker.messages import Setup
+
+
+def told(tmp_path, **options):
+    return [(finding.mark, finding.text) for finding in examine_media(MediaConfig(tmp_path, **options))]
+
+
+def test_media_that_is_off_is_noted():
+    [finding] = examine_media(None)
+    assert finding.mark == "note"
+    assert finding.text.startswith("media is off")
+
+
+def test_ports_that_are_taken_are_counted(tmp_path):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        _, (mark, text), *_ = told(tmp_path, low_port=port, high_port=port)
+    assert (mark, text) == ("FAULT", f"0 of the 1 UDP ports {port} to {port} are free for media workers")
+    _, (mark, text), *_ = told(tmp_path, low_port=port, high_port=port)
+    assert (mark, text) == ("ok", f"1 of the 1 UDP ports {port} to {port} are free for media workers")
+    _, (mark, text), *_ = told(tmp_path)
+    assert (mark, "any free UDP port" in text) == ("note", True)
+
+
+@pytest.mark.parametrize(
+    ("options", "mark", "part"),
+    [
+        ({}, "note", "only this machine's own can"),
+        ({"host": "0.0.0.0", "addresses": ("10.0.0.5",)}, "note", "only those of its private network can"),
+        ({"host": "0.0.0.0", "addresses": ("9.9.9.9", "2620:fe::fe")}, "ok", "send media to 9.9.9.9, 2620:fe::fe"),
+    ],
+)
+def test_the_address_that_clients_are_told(tmp_path, options, mark, part):
+    found = told(tmp_path, **options)[2]
+    assert found[0] == mark
+    assert part in found[1]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_it_is_the_one_that_a_worker_tells(tmp_path, host):
+    """Where a machine has no way out there is none to tell."""
+    try:
+        wanted = addresses(Setup("w", str(tmp_path), host))[0]
+    except OSError:
+        wanted = "HOOKSWITCH_MEDIA_PUBLIC_IP"
+    assert wanted in told(tmp_path, host=host)[2][1]
+
+
+def test_the_buffer_is_what_the_kernel_grants_a_worker(tmp_path):
+    mark, text = told(tmp_path)[3]
+    with mux.open_socket("127.0.0.1") as sock:
+        granted = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+    assert (mark == "ok") is (granted >= KERNEL_BUFFER)
+    assert "receive buffer" in text
+    assert ("net.core.rmem_max" in text) is (mark == "note")
+    assert KERNEL_BUFFER == mux.KERNEL_BUFFER
