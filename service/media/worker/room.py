@@ -150,6 +150,16 @@ class Room:
         ]
         self._notice("quality", streams=samples(everybody, self._by_track, now))
 
+    def counts(self) -> dict[str, int]:
+        """How much is kept, by what it is; all 0 in an empty room."""
+        return {
+            "participants": len(self._participants),
+            "connections": sum(1 for _ in self._everything()),
+            "streams": len(self._publications) + len(self._by_track),
+            "views": len(self._views),
+            "voices": len(self._speakers.sources),
+        }
+
     # What ports tell
 
     def _track_started(self, port: Port, track: Track) -> None:
@@ -180,7 +190,13 @@ class Room:
             self._speakers.hear(publication.stream_id, level, voice=voice)
 
     def _state(self, port: Port, state: State) -> None:
-        """Followed in the next tick: nothing is closed from within its own callback."""
+        """What is lost is followed in the next tick: nothing is closed from within its own callback.
+
+        A new connection is not: the one that it replaces ends before the first packet on it begins a stream.
+        """
+        found = next((each for each in self._everything() if each[1].port is port), None)
+        if found is not None and state == "connected":
+            self._follow(*found, self._clock())
 
     # Connections
 
