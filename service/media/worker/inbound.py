@@ -115,10 +115,15 @@ class Encoding:
         self.heard = float("-inf")
 
     def repair(self, marker: int, sequence: int, timestamp: int, payload: bytearray, now: float) -> None:
-        """A packet that came by RTX. Only what is near to what came by itself can be meant."""
+        """A packet that came by RTX. Only what is near to what came by itself can be meant.
+
+        It stays lost in the reports: those tell how the path is, not how it was mended (RFC 4588, 6.2).
+        """
         if self.heard >= 0.0 and (sequence - self.top + SIZE & 0xFFFF) < 2 * SIZE:
             self.repaired += 1
+            received = self.reception.received
             self.receive(marker, sequence, timestamp, payload, now)
+            self.reception.received = received
 
     def active(self, now: float) -> bool:
         """Whether packets came lately."""

@@ -147,11 +147,12 @@ class Reports:
         ssrc, message = encoding.ssrc, b""
         if ssrc is None or encoding.track.muted:
             return message
+        if not encoding.showing and not encoding.waiting:
+            encoding.losses.clear()
+            encoding.keyframes.wanted = False  # whoever wanted it has gone
         missing = encoding.losses.take(now) if encoding.losses.due <= now else []
         if missing:
             message = rtcp.nack(US, ssrc, missing)
-        if not encoding.showing and not encoding.waiting:
-            encoding.keyframes.wanted = False  # whoever wanted it has gone
         if encoding.keyframes.due(now):
             message += rtcp.pli(US, ssrc)
             if encoding.keyframes.unheard:

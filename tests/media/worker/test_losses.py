@@ -1,6 +1,6 @@
 """What publishers lose: asked for again, bounded; retransmissions put where they belong; key frames asked for."""
 
-from aiortc.rtp import RtcpPsfbPacket, RtcpRtpfbPacket, wrap_rtx
+from aiortc.rtp import RtcpPsfbPacket, RtcpRrPacket, RtcpRtpfbPacket, wrap_rtx
 
 from service.media.worker.losses import MOST, TRIES
 from tests.media.worker.wire import PUB_IDS, RTX_SSRC, SSRC, Client, pair, publisher, video, vp8
@@ -155,8 +155,21 @@ def test_what_nobody_wants_any_more_is_not_asked_for():
     pub.send(video(1, 0, vp8()))
     sub.port.slots["v0"].show(pub.port.tracks["1"], 0, 0.0)
     sub.port.slots["v0"].pause()
+    pub.send(video(5, 0, vp8()))
     pub.tick(2)
     assert plis(pub) == []
+    assert nacks(pub) == []
+
+
+def test_mended_losses_are_still_losses_of_the_path():
+    pub, sub = shown()
+    for number in range(2, 102):
+        packet = video(number, 3000 * number, vp8())
+        pub.send(wrap_rtx(packet, 97, number, RTX_SSRC) if number % 4 == 0 else packet)
+    pub.tick(1.3)
+    assert len(sub.line.raw) == 101
+    told = [info for part in pub.line.told if isinstance(part, RtcpRrPacket) for info in part.reports]
+    assert told[0].packets_lost == 25
 
 
 def test_nobody_asks_a_muted_track():

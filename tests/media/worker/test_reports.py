@@ -1,7 +1,5 @@
 """Reports both ways: loss and jitter for publishers, clocks for subscribers, round trips, REMB, BYE, statistics."""
 
-from types import SimpleNamespace
-
 import pytest
 from aiortc.rtp import (
     RtcpByePacket,
@@ -15,8 +13,29 @@ from aiortc.rtp import (
     pack_remb_fci,
 )
 
+from service.media.worker.estimate import Estimator
 from service.media.worker.feedback import Arrivals
 from tests.media.worker.wire import AUDIO_SLOT, AUDIO_SSRC, PUB_IDS, SLOT, SSRC, Client, pair, publisher, video, vp8
+
+
+class Ear(Estimator):
+    """An estimator that keeps what it is told."""
+
+    def __init__(self, now):
+        super().__init__(now, start_bps=2e6)
+        self.heard = []
+
+    def feedback(self, arrivals, now):
+        self.heard.append(("feedback", list(arrivals), now))
+        super().feedback(arrivals, now)
+
+    def loss(self, fraction, now):
+        self.heard.append(("loss", fraction, now))
+        super().loss(fraction, now)
+
+    def remb(self, bps):
+        self.heard.append(("remb", bps))
+        super().remb(bps)
 
 
 def of(client, kind):
@@ -106,15 +125,8 @@ def test_a_layer_switch_keeps_the_time_between_captures_not_between_arrivals():
 
 
 def test_round_trips_and_loss_come_from_the_subscribers_reports():
-    heard = []
-    estimator = SimpleNamespace(
-        bps=1e6,
-        sent=lambda *row: None,
-        tick=lambda now: None,
-        loss=lambda *row: heard.append(("loss", *row)),
-        remb=lambda bps: heard.append(("remb", bps)),
-        feedback=lambda rows, now: heard.append(("feedback", rows, now)),
-    )
+    estimator = Ear(0.0)
+    heard = estimator.heard
     pub, sub = pair(estimator=estimator)
     sub.port.slots["v0"].show(pub.port.tracks["1"], 0, pub.now)
     pub.send(video(1, 0, vp8(key=True)))
@@ -136,7 +148,7 @@ def test_round_trips_and_loss_come_from_the_subscribers_reports():
     assert heard[:1] == [("loss", 0.25, sub.now)]
     assert heard[1] == ("remb", pytest.approx(1_234_000, rel=1e-4))
     assert heard[2] == ("feedback", [(1, pytest.approx(5.0, abs=0.001))], sub.now)
-    assert sub.port.estimate_bps == 1e6
+    assert sub.port.estimate_bps == pytest.approx(1_234_000, rel=1e-4)
 
 
 def test_goodbyes_and_descriptions_are_heard():
