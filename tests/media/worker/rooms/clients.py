@@ -5,11 +5,13 @@ import math
 from array import array
 from fractions import Fraction
 
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, VideoStreamTrack
 from av import AudioFrame, VideoFrame
 
 WIDTH, HEIGHT = 96, 64
+# aiortc leaves the second section of a kind behind when it bundles under its default policy.
+CONFIGURATION = RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
 
 
 class Picture(VideoStreamTrack):
@@ -92,10 +94,10 @@ class Client:
         self.screens = {}
         self.retired = []
 
-    def open(self, label):
+    def open(self, label, configuration=CONFIGURATION):
         if label in self.pcs:
             self.retired.append(self.pcs[label])
-        pc = self.pcs[label] = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        pc = self.pcs[label] = RTCPeerConnection(configuration)
 
         @pc.on("track")
         def _heard(track):
