@@ -8,11 +8,20 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import pytest
 from playwright.async_api import Error, async_playwright
-from playwright.async_api import TimeoutError as NeverHappened
 
 PAGES = Path(__file__).parents[1] / "pages"
 WITHIN_S = 30
+UNTIL = """async ([given, longest]) => {{
+    for (const end = performance.now() + longest; performance.now() < end;) {{
+        const found = await ({})(given);
+        if (found) return found;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+    }}
+    return null;
+}}"""
+"""Looks in the page until something is there; null when it never is."""
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -63,21 +72,19 @@ class Person:
 
     async def until(self, holds, what, given=None, *, within_s=WITHIN_S):
         """Wait until the JavaScript function `holds(state, given)` gives something, and return that."""
-        look = f"given => ({holds})(window.state, given)"
-        try:
-            return await self._waits(look, given, within_s)
-        except NeverHappened:
+        found = await self._look(f"given => ({holds})(window.state, given)", given, within_s)
+        if not found:
             state = await self.state()
             state["events"] = [event["type"] for event in state["events"]]
-            raise AssertionError(f"{self.user} waits in vain for {what}; sees {state}, {self.errors}") from None
+            pytest.fail(f"{self.user} waits in vain for {what}; sees {state}, {self.errors}")
+        return found
 
     async def counts(self, holds, what, given=None, *, within_s=WITHIN_S):
         """The same with the counters: `holds(stats, given)`."""
-        look = f"async given => ({holds})(await window.client.stats(), given)"
-        try:
-            return await self._waits(look, given, within_s)
-        except NeverHappened:
-            raise AssertionError(f"{self.user} waits in vain for {what}; counts {await self.stats()}") from None
+        found = await self._look(f"async given => ({holds})(await window.client.stats(), given)", given, within_s)
+        if not found:
+            pytest.fail(f"{self.user} waits in vain for {what}; counts {await self.stats()}")
+        return found
 
     async def hears(self, event, user=None):
         """Wait for an event (about that user); returns its data."""
@@ -101,9 +108,8 @@ class Person:
     async def leave(self):
         await self.page.context.close()
 
-    async def _waits(self, look, given, within_s):
-        handle = await self.page.wait_for_function(look, arg=given, polling=100, timeout=within_s * 1000)
-        return await handle.json_value()
+    async def _look(self, look, given, within_s):
+        return await self.page.evaluate(UNTIL.format(look), [given, within_s * 1000])
 
 
 class _Quiet(SimpleHTTPRequestHandler):

@@ -11,10 +11,11 @@ from tests.media.browser.figures import Figures
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
-async def stage(postgres_server, postgres_template):
+async def stage(postgres_server, postgres_template, tmp_path_factory):
+    data = tmp_path_factory.mktemp("media")
     async with (
         fresh_database(postgres_server, postgres_template) as url,
-        service_in_loop(url) as reached,
+        service_in_loop(url, media="local", data_dir=data) as reached,
         chromium(program("chromium")) as browser,
     ):
         with web() as site:

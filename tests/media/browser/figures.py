@@ -20,7 +20,7 @@ class Figures:
 
     def rows(self):
         """(name, median, worst, how many) of each."""
-        return [(name, median(values), max(values), len(values)) for name, values in self.values.items()]
+        return [(name, round(median(values), 1), max(values), len(values)) for name, values in self.values.items()]
 
     def keep(self, file=FILE):
         """Write them down, and say them (`pytest -s` shows it)."""

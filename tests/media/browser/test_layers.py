@@ -45,7 +45,7 @@ async def test_a_small_tile_gets_a_small_layer(stage):
         await bob.do("want", {"streams": [{"stream_id": shown["stream"], "width": 160, "height": 90}]})
         await bob.counts(SIZED, "the smallest layer", [shown["mid"], 240])
         await bob.do("want", {"streams": [{"stream_id": shown["stream"], "paused": True}]})
-        await bob.do("untilQuiet", shown["mid"])
+        assert await bob.do("untilQuiet", shown["mid"]) is not None
         await bob.do("want", {})
         await plays(bob, "ann")
         await bob.counts(SIZED, "the largest layer", [shown["mid"], 960])

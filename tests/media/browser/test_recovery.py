@@ -87,7 +87,7 @@ async def all_back(people, begun, figures, what):
 
 def worker_of(stage, call):
     """The process that carries this call."""
-    return stage.reached.service.media.rooms[call].handle.pid
+    return stage.reached.service.media.local.rooms[call].handle.pid
 
 
 class Network:

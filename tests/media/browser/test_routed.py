@@ -105,13 +105,14 @@ async def test_mute_by_oneself_and_by_a_moderator(stage):
         await hears(bob, "ann")
         # The moderator's mute holds although ann's page goes on sending.
         mid = (await slot(bob, "ann", "microphone"))["mid"]
-        muted = await stage.reached.http.post(f"/v1/calls/{call}/participants/ann/mute", json={"audio": True})
+        muted = await stage.reached.http.post(f"/v1/calls/{call}/participants/ann/mute", json={"audio": False})
         assert muted.status_code == 200, muted.text
-        await bob.do("untilQuiet", mid)
+        heard = await bob.do("untilQuiet", mid)
+        assert heard is not None
         sent = [s["packetsSent"] for s in (await ann.stats())["pub"]["outbound"] if s["kind"] == "audio"]
         more = "({pub}, sent) => pub.outbound.some(s => s.kind === 'audio' && s.packetsSent > sent + 20)"
         await ann.counts(more, "packets of a muted microphone", *sent)
-        await bob.do("untilQuiet", mid, 100)
+        assert await bob.do("untilQuiet", mid, 100) == heard
         await plays(bob, "ann")
 
 

@@ -106,16 +106,16 @@ class Client {
     return rate_above(this.media.links[label].pc, label === "pub" ? "up" : "down", bps);
   }
 
-  /** Resolves as soon as nothing more arrives in the slot `mid` for `ms` milliseconds. */
+  /** How many packets have come in the slot `mid`, as soon as no more come for `ms` milliseconds; null if never. */
   async untilQuiet(mid, ms = 1000) {
-    let before = -1;
-    for (;;) {
+    for (let before = -1, tries = 20; tries > 0; tries -= 1) {
       const { inbound } = await counted(this.media.links.sub.pc);
       const packets = inbound.find((entry) => entry.mid === mid)?.packetsReceived ?? 0;
       if (packets === before) return packets;
       before = packets;
       await new Promise((resolve) => setTimeout(resolve, ms));
     }
+    return null;
   }
 
   /** What is wanted of the others: see `media.subscribe`. */
@@ -157,6 +157,7 @@ class Client {
     if (frame.type !== "event") this.frames.push(frame.type);
     if (frame.call_id === undefined || frame.type === "result") return;
     if (frame.type === "call.replaced") this.media?.close();
+    if (frame.type === "media.slots") this.note("media.slots");
     if (frame.type === "media.restart") {
       this.note("told to restart");
       this.connection = frame.connection;
