@@ -1,5 +1,6 @@
 """What a client sends: tracks and their encodings, from an unwrapped packet to the slots that show it."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from service.media.worker.codecs import KEYS, SIZES, always
@@ -245,10 +246,11 @@ class Encoding:
 class Track:
     """One section that a client sends on."""
 
-    __slots__ = ("_muted", "clock", "codec", "encodings", "kind", "mid", "section", "slots", "started")
+    __slots__ = ("_ask", "_muted", "clock", "codec", "encodings", "kind", "mid", "section", "slots", "started")
 
-    def __init__(self, section: Section, clock: SenderClock) -> None:
+    def __init__(self, section: Section, clock: SenderClock, ask: Callable[["Encoding", float], None]) -> None:
         self.clock = clock
+        self._ask = ask
         self.mid = section.mid
         self.kind = section.kind
         self.section = section
@@ -295,10 +297,10 @@ class Track:
         return next((codec for codec in self.section.codecs if codec.payload_type == payload_type), None)
 
     def ask_keyframe(self, encoding: int, now: float) -> None:
-        """Wants a key frame of that encoding; the port asks at its next tick, at most twice a second."""
-        del now
+        """Asks for a key frame of that encoding, at most twice a second, until it came or nobody waits any more."""
         if self.kind is Kind.VIDEO and 0 <= encoding < len(self.encodings):
             self.encodings[encoding].keyframes.want()
+            self._ask(self.encodings[encoding], now)
 
     def end(self) -> None:
         """The client does not send it any more: slots show nothing of it."""

@@ -102,7 +102,7 @@ class Port:
             if section.receives and section.codecs:
                 track = self.tracks.get(section.mid)
                 if track is None or not track.update(section):
-                    track = Track(section, self._clock)
+                    track = Track(section, self._clock, self._reports.ask)
                 tracks[section.mid] = track
             if section.sends and section.codecs and section.ssrc is not None:
                 slot = self.slots.get(section.mid)

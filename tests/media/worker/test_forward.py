@@ -221,7 +221,7 @@ def test_what_a_client_did_not_negotiate_is_not_shown():
     slot, track = sub.port.slots["v0"], pub.port.tracks["1"]
     assert not slot.can_show(track)
     assert not sub.port.slots["a0"].can_show(track)
-    slot.show(track, 0, 0.0)
+    slot.show(track, 0, pub.now)
     assert (slot.track, slot.wanted) == (None, None)
 
 
@@ -246,7 +246,7 @@ def test_tracks_start_once_and_end_with_their_section_or_port():
 @pytest.mark.parametrize("ids", [SUB_IDS, {packets.MID: 20, packets.LEVEL: 21}])
 def test_levels_of_both_header_forms_are_read_and_written(ids):
     pub, sub = pair(ids=ids)
-    sub.port.slots["a0"].show(pub.port.tracks["0"], 0, 0.0)
+    sub.port.slots["a0"].show(pub.port.tracks["0"], 0, pub.now)
     packet = video(1, 0, b"x", ssrc=AUDIO_SSRC, payload_type=111, audio_level=(False, 127), mid="0" * 20)
     packet.extensions.mid = None
     pub.send(packet)

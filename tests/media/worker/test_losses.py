@@ -80,7 +80,7 @@ def test_retransmissions_of_layers_are_told_apart_by_repaired_rid():
     slot, track = sub.port.slots["v0"], pub.port.tracks["1"]
     for number, rid in enumerate(("l", "h")):
         pub.send(video(10, 0, vp8(), ssrc=50 + number, mid="1", rtp_stream_id=rid))
-    slot.show(track, 1, 0.0)
+    slot.show(track, 1, pub.now)
     pub.send(video(11, 0, vp8(key=True), ssrc=51))
     pub.send(video(13, 0, vp8(), ssrc=51))
     rtx = wrap_rtx(video(12, 0, vp8(body=b"again")), 97, 1, 61)
@@ -92,7 +92,7 @@ def test_retransmissions_of_layers_are_told_apart_by_repaired_rid():
 
 def test_a_key_frame_whose_first_packet_was_lost_starts_when_that_comes_and_brings_the_rest():
     pub, sub = pair()
-    sub.port.slots["v0"].show(pub.port.tracks["1"], 0, 0.0)
+    sub.port.slots["v0"].show(pub.port.tracks["1"], 0, pub.now)
     pub.send(video(1, 0, vp8()))
     pub.send(video(3, 3000, vp8(start=False, body=b"3")))
     pub.send(video(4, 3000, vp8(start=False, body=b"4")))
@@ -116,7 +116,7 @@ def test_one_key_frame_is_asked_for_all_who_wait_and_again_until_it_comes():
     pub, sub = pair(slots=3)
     pub.send(video(1, 0, vp8()))
     for slot in ("v0", "v1", "v2"):
-        sub.port.slots[slot].show(pub.port.tracks["1"], 0, 0.0)
+        sub.port.slots[slot].show(pub.port.tracks["1"], 0, pub.now)
     pub.tick(0.1)
     assert [part.media_ssrc for part in plis(pub)] == [SSRC]
     pub.tick(1.1)
@@ -134,7 +134,7 @@ def test_one_key_frame_is_asked_for_all_who_wait_and_again_until_it_comes():
 def test_subscribers_questions_become_one_and_at_most_two_a_second():
     pub, sub = pair(slots=2)
     for slot in ("v0", "v1"):
-        sub.port.slots[slot].show(pub.port.tracks["1"], 0, 0.0)
+        sub.port.slots[slot].show(pub.port.tracks["1"], 0, pub.now)
     pub.send(video(1, 0, vp8(key=True)))
     pub.tick(1)
     pub.line.clear()
@@ -153,8 +153,9 @@ def test_subscribers_questions_become_one_and_at_most_two_a_second():
 def test_what_nobody_wants_any_more_is_not_asked_for():
     pub, sub = pair()
     pub.send(video(1, 0, vp8()))
-    sub.port.slots["v0"].show(pub.port.tracks["1"], 0, 0.0)
+    sub.port.slots["v0"].show(pub.port.tracks["1"], 0, pub.now)
     sub.port.slots["v0"].pause()
+    pub.line.clear()
     pub.send(video(5, 0, vp8()))
     pub.tick(2)
     assert plis(pub) == []
@@ -172,10 +173,20 @@ def test_mended_losses_are_still_losses_of_the_path():
     assert told[0].packets_lost == 25
 
 
+def test_a_stream_that_starts_over_far_behind_is_taken_up_after_some_packets():
+    pub, sub = shown()
+    for number in range(60):
+        pub.now += 0.01
+        pub.send(video(40_000 + number, 900 * number, vp8(key=True)))
+    sent = sub.line.packets
+    assert 20 < len(sent) < 60
+    assert [packet.sequence_number - sent[0].sequence_number for packet in sent] == list(range(len(sent)))
+
+
 def test_nobody_asks_a_muted_track():
     client = Client(publisher(), PUB_IDS)
     client.send(video(1, 0, vp8()))
-    client.port.tracks["1"].ask_keyframe(0, 0.0)
+    client.port.tracks["1"].ask_keyframe(0, client.now)
     client.port.tracks["1"].muted = True
     client.tick(2)
     assert plis(client) == []

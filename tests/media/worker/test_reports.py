@@ -112,12 +112,12 @@ def test_lips_stay_in_sync_across_sources_and_pauses():
 def test_a_layer_switch_keeps_the_time_between_captures_not_between_arrivals():
     pub, sub = pair(publisher(ssrcs=(50, 51), retransmits={}))
     slot, track = sub.port.slots["v0"], pub.port.tracks["1"]
-    slot.show(track, 0, 0.0)
+    slot.show(track, 0, pub.now)
     pub.send(video(1, 9000, vp8(key=True), ssrc=50))
     pub.send(video(1, 77_000, vp8(), ssrc=51))
     pub.port.rtcp(sender_report(50, 20.0, 9000), pub.now)
     pub.port.rtcp(sender_report(51, 20.0, 77_000), pub.now)
-    slot.show(track, 1, 0.0)
+    slot.show(track, 1, pub.now)
     pub.now += 0.3  # a key frame takes its time
     pub.send(video(2, 77_000 + 9000, vp8(key=True), ssrc=51))
     first, second = sub.line.packets

@@ -56,7 +56,7 @@ def test_the_same_packet_is_not_sent_twice_within_a_moment_and_unknown_ones_neve
 def test_packets_from_before_a_switch_can_still_be_had_with_their_own_counters():
     pub, sub = streaming()
     other = Client(publisher(), PUB_IDS)
-    sub.port.slots["v0"].show(other.port.tracks["1"], 0, 0.0)
+    sub.port.slots["v0"].show(other.port.tracks["1"], 0, pub.now)
     other.now = pub.now + 0.1
     for number in range(3):
         other.send(video(7 + number, 0, vp8(key=number == 0, picture=500 + number, level=9)))
@@ -100,7 +100,7 @@ def test_probes_bring_the_rate_that_was_asked_for_on_the_rtx_stream_alone():
 def test_a_probe_without_a_picture_is_padding():
     pub, sub = pair()
     assert sub.port.probe(1e6, sub.now + 1) == 0
-    sub.port.slots["v0"].show(pub.port.tracks["1"], 0, 0.0)
+    sub.port.slots["v0"].show(pub.port.tracks["1"], 0, pub.now)
     pub.send(video(1, 0, vp8(key=True)))
     sub.line.clear()
     sub.now += 0.02
