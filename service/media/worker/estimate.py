@@ -3,7 +3,8 @@
 Transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01) tells when every packet arrived. A queue
 that grows, or much loss, means that the path is full: the estimate falls to what was acknowledged. Until that was
 seen it grows fast, because a forwarder sends what its sources give and so cannot fill a path in order to measure it:
-the larger layer itself is the probe, and after a failed one the next waits longer each time. REMB is a ceiling.
+the larger layer itself is the probe, and after a failed one the next waits longer each time. REMB counts when it is
+less than what is sent: of what was never tried a client cannot know, and makes it up from what it gets.
 Cheap on purpose: one delay sample for each feedback message, no work for each packet but two array writes.
 """
 
@@ -23,8 +24,10 @@ _QUEUE_S = 0.080  # a standing queue
 _RISING_S = 0.020  # a queue that counts when it grows
 _SLOPE = 0.04  # seconds of queue a second
 _REACT_S = 0.4  # between two decreases: the effect of one must be seen before the next
+_LIGHT = 0.02  # loss that need not mean anything
 _HEAVY = 0.12  # loss that is no longer the radio's
 _SILENCE_S = 2.0
+_UNTRIED = 2.5  # times what is sent: as much as the next layer may be larger
 _HOLD_S = (3.0, 30.0)  # after a full path: the first and the longest wait
 
 
@@ -33,6 +36,7 @@ class Estimator:
 
     def __init__(self, now: float, start_bps: float = START_BPS) -> None:
         self.bps = start_bps
+        self.known = False  # whether anything was told yet from which it could be estimated
         self.acknowledged_bps = 0.0
         self.loss_fraction = 0.0
         self._sent_at = array("d", bytes(8 * _RING))
@@ -50,7 +54,9 @@ class Estimator:
         self._hold = _HOLD_S[0]
         self._hold_until = now
         self._told_at: float | None = None
-        self._sent_last = now
+        self._sent_last = self._measured_at = now
+        self._sent_bytes = 0
+        self._sending_bps = 0.0
         self._cap_bps = CEILING_BPS
 
     def sent(self, sequence: int, size: int, now: float) -> None:
@@ -58,6 +64,7 @@ class Estimator:
         place = sequence & (_RING - 1)
         self._sent_at[place] = now
         self._sizes[place] = size
+        self._sent_bytes += size
         self._sent_last = now
 
     def feedback(self, arrivals: Iterable[tuple[int, float | None]], now: float) -> None:
@@ -75,6 +82,8 @@ class Estimator:
                 size += sizes[place]
                 delay += arrival - sent_at[place]
                 sizes[place] = 0
+        self.known = True
+        self._measure(now)
         self._count(packets, lost, now)
         self._acknowledge(size, now)
         self._told_at = now
@@ -84,14 +93,25 @@ class Estimator:
 
     def loss(self, fraction: float, now: float) -> None:
         """The loss that a receiver report told, 0 to 1: the only sign from clients without transport-wide feedback."""
+        self.known |= fraction >= _LIGHT  # a client that has nothing to complain of says nothing of its path
         if self._told_at is None or now - self._told_at > _SILENCE_S:
             self.loss_fraction = fraction
+            self._measure(now)
             self._adapt(now)
 
     def remb(self, bps: float) -> None:
         """What the client itself estimates (REMB)."""
-        self._cap_bps = min(CEILING_BPS, max(FLOOR_BPS, bps))
-        self.bps = min(self.bps, self._cap_bps)
+        self.known = True
+        now = self._sent_last
+        self._measure(now)
+        bps = max(FLOOR_BPS, bps)
+        if bps < self._sending_bps:
+            self._cap_bps = bps
+            self.bps = min(self.bps, bps)
+            self._full(bps, now)
+        else:
+            self._cap_bps = max(bps, _UNTRIED * self._sending_bps, START_BPS)
+            self.bps = min(self.bps, self._cap_bps)
 
     def tick(self, now: float) -> None:
         """Nothing came back for a while although something was sent: the path is worse than it was."""
@@ -103,7 +123,24 @@ class Estimator:
             return
         if now - self._cut_at >= _SILENCE_S / 2:
             self._cut_at = now
-            self.bps = max(FLOOR_BPS, self.bps / 2)
+            self.bps = max(FLOOR_BPS, self._tried() / 2)
+
+    def _measure(self, now: float) -> None:
+        passed = now - self._measured_at
+        if passed >= _WINDOW_S:
+            self._sending_bps = self._sent_bytes * 8 / passed
+            self._sent_bytes, self._measured_at = 0, now
+
+    def _tried(self) -> float:
+        """The estimate, as far as it says anything: what is far above all that was ever sent does not."""
+        return min(self.bps, max(_UNTRIED * self._sending_bps, START_BPS))
+
+    def _full(self, bps: float, now: float) -> None:
+        """The path carries that much and no more; for a while that is not tried again."""
+        if now >= self._hold_until:
+            self._full_bps = bps
+            self._hold_until = now + self._hold
+            self._hold = min(self._hold * 2, _HOLD_S[1])
 
     def _count(self, packets: int, lost: int, now: float) -> None:
         fade = 0.5 ** (min(now - self._told_at, 5.0) / _FADE_S) if self._told_at is not None else 0.0
@@ -158,16 +195,14 @@ class Estimator:
             return
         carried = self.acknowledged_bps if self._told_at is not None else self.bps
         # What is lost at random says little about the rate, so loss alone takes its half.
-        target = carried * 0.85 if by_queue else self.bps * (1 - self.loss_fraction / 2)
+        target = carried * 0.85 if by_queue else self._tried() * (1 - self.loss_fraction / 2)
         recent = now - self._cut_at < 3 * _REACT_S
         self._cuts = self._cuts + 1 if recent and by_queue else 1
         if self._cuts > 4:  # less does not shorten it: the path itself became longer
             self._base = [self._delays[-1][1]] * 2
             self._cuts = 0
         if not recent and (by_queue or self.loss_fraction > 2 * _HEAVY):
-            self._full_bps = carried
-            self._hold_until = now + self._hold
-            self._hold = min(self._hold * 2, _HOLD_S[1])
+            self._full(carried, now)
         self._cut_at = now
         self._delays.clear()
         self.bps = max(FLOOR_BPS, min(self.bps, target))
@@ -179,7 +214,7 @@ class Estimator:
             self._full_bps, self._hold = 0.0, _HOLD_S[0]  # a long good time: what was full then may not be now
         if queue > _RISING_S:
             return
-        growth = 1.0 if self.loss_fraction < 0.02 else 0.2
+        growth = 1.0 if self.loss_fraction < _LIGHT else 0.2
         if self._full_bps:
             growth = min(growth, 0.5 if self.bps < self._full_bps * 0.7 else 0.08)
         limit = self._full_bps * 0.95 if now < self._hold_until else CEILING_BPS

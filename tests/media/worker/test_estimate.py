@@ -1,6 +1,6 @@
 import pytest
 
-from service.media.worker.estimate import CEILING_BPS, FLOOR_BPS, START_BPS, Estimator
+from service.media.worker.estimate import FLOOR_BPS, START_BPS, Estimator
 from tests.media.worker.links import Link
 
 
@@ -59,24 +59,52 @@ def test_a_longer_way_is_not_a_queue_for_ever():
 
 def test_without_feedback_receiver_reports_count():
     estimator = Estimator(0.0)
+    estimator.loss(0.0, 0.1)
+    assert not estimator.known
     for step in range(1, 50):
         estimator.loss(0.3, step * 0.5)
+    assert estimator.known
     assert estimator.bps < 300_000
     for step in range(50, 200):
         estimator.loss(0.0, step * 0.5)
     assert estimator.bps > START_BPS
 
 
-def test_what_the_client_says_it_can_take_is_the_most():
+def sending(estimator: Estimator, bps: float, begin: float, seconds: float) -> float:
+    """Packets of that rate, unacknowledged; the time afterwards."""
+    for step in range(int(seconds * 100)):
+        estimator.sent(step, int(bps / 800), begin + step / 100)
+    return begin + seconds
+
+
+def test_a_client_that_gets_more_than_it_can_take_says_so():
     estimator = Estimator(0.0)
+    now = sending(estimator, 800_000, 0.0, 1.0)
     estimator.remb(500_000)
     assert estimator.bps == 500_000
+    for step in range(10):
+        estimator.loss(0.0, now + step * 0.25)
+    assert estimator.bps <= 500_000
+    now = sending(estimator, 800_000, now + 2.5, 1.0)
     estimator.remb(10)
     assert estimator.bps == FLOOR_BPS
-    estimator.remb(1e12)
-    for step in range(1, 200):
-        estimator.loss(0.0, step * 0.25)
-    assert estimator.bps == CEILING_BPS
+
+
+def test_a_client_that_gets_little_cannot_know_that_there_is_more():
+    estimator = Estimator(0.0)
+    now = 0.0
+    for _ in range(20):
+        now = sending(estimator, 60_000, now, 1.0)
+        estimator.remb(90_000)
+        estimator.loss(0.0, now)
+    assert estimator.bps >= START_BPS
+
+
+def test_heavy_loss_counts_also_after_a_long_good_time():
+    link = Link(1e9)
+    link.run(30, 1.5e6)
+    link.loss = 0.3
+    assert link.run(5, 1.5e6) < 1.5e6
 
 
 def test_silence_while_sending_halves_the_estimate():
