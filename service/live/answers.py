@@ -40,7 +40,8 @@ class Waiting:
     async def frame(self, within_s: float) -> dict[str, Any] | None:
         """The frame; `None` when it has not come within so many seconds."""
         try:
-            return await asyncio.wait_for(asyncio.shield(self._frame), within_s)
+            async with asyncio.timeout(within_s):
+                return await asyncio.shield(self._frame)
         except TimeoutError:
             return None
 

@@ -144,7 +144,8 @@ class Desk:
         if self._news is None:
             self._news = asyncio.Event()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), within_s)
+            async with asyncio.timeout(within_s):
+                await self._news.wait()
 
     async def _read(self, call_id: UUID) -> Call | None:
         async with self._database.hot() as driver:
