@@ -6,7 +6,7 @@ import pytest
 from aiortc.rtp import RtcpPsfbPacket
 
 from service.media.worker import packets
-from service.media.worker.port import BUFFER, Port
+from service.media.worker.port import BUFFER, Port, PortListener
 from tests.media.worker.wire import (
     AUDIO_SSRC,
     PUB_IDS,
@@ -115,7 +115,8 @@ def test_extensions_of_the_two_byte_form_are_read():
 def test_ports_may_share_a_buffer_and_a_silent_line_is_no_fault():
     pub, sub = pair()
     buffer = bytearray(BUFFER)
-    ports = [Port(subscriber(), lambda: 1.0, sub.port._listener, buffer=buffer) for _ in range(2)]  # noqa: SLF001
+    listener = PortListener(*[lambda *heard: None] * 4)
+    ports = [Port(subscriber(), lambda: 1.0, listener, buffer=buffer) for _ in range(2)]
     for port in ports:
         port.slots["v0"].show(pub.port.tracks["1"], 0, pub.now)
     pub.send(video(1, 0, vp8(key=True)))
