@@ -113,7 +113,7 @@ def test_extensions_of_the_two_byte_form_are_read():
 
 
 def test_ports_may_share_a_buffer_and_a_silent_line_is_no_fault():
-    pub, sub = pair()
+    pub, _ = pair()
     buffer = bytearray(BUFFER)
     listener = PortListener(*[lambda *heard: None] * 4)
     ports = [Port(subscriber(), lambda: 1.0, listener, buffer=buffer) for _ in range(2)]
