@@ -82,7 +82,7 @@ class Room:
             LookupError: no such member.
             OfferError: it cannot be answered; nothing has changed then.
         """
-        connection = self._door.offer(self._participant(request.user_id, request.device_id), request, pc)
+        connection = self._door.offer(self.participant(request.user_id, request.device_id), request, pc)
         connection.told = None  # who offers anew may have forgotten what is in the slots
         self._changed = True
         self._tell_changed()
@@ -95,7 +95,7 @@ class Room:
             LookupError: no such member, or no such connection.
             OfferError: it cannot be answered.
         """
-        connection = self._participant(request.user_id, request.device_id).connections.get(request.pc)
+        connection = self.participant(request.user_id, request.device_id).connections.get(request.pc)
         if connection is None:
             raise LookupError("there is no such connection")
         return self.offer(restarted(connection, request.ufrag, request.pwd), request.pc)
@@ -106,7 +106,7 @@ class Room:
         Raises:
             LookupError: no such member.
         """
-        self._participant(wishes.user_id, wishes.device_id).wishes = wishes
+        self.participant(wishes.user_id, wishes.device_id).wishes = wishes
         self._changed = True
 
     def close_peer(self, user_id: str, device_id: str | None, pc: str) -> None:
@@ -200,7 +200,12 @@ class Room:
 
     # Connections
 
-    def _participant(self, user_id: str, device_id: str | None) -> Participant:
+    def participant(self, user_id: str, device_id: str | None) -> Participant:
+        """The member with that device.
+
+        Raises:
+            LookupError: no such member.
+        """
         found = self._participants.get((user_id, device_id))
         if found is None:
             raise LookupError("this device is not in the room")

@@ -18,7 +18,8 @@ class Scene:
     def __init__(self, loop):
         self.loop = loop
         self.offset = 0.0
-        self.sock = open_socket("127.0.0.1")
+        self.host = "127.0.0.1"
+        self.sock = open_socket(self.host)
         self.certificate = make_certificate()
         self.mux = Mux(self.sock, self.clock, loop)
         self.mux.start()
@@ -95,6 +96,10 @@ class Scene:
         """How the streams do now."""
         self.room.quality(self.clock())
         return self.notices.pop()["streams"]
+
+    def port(self, user, pc):
+        """The worker's end of that connection."""
+        return self.room.participant(user, f"{user}-device").connections[pc].port
 
     def slots(self, user, pc="sub"):
         """What is now in that connection's slots, by mid."""
