@@ -87,8 +87,8 @@ class Port:
 
     @property
     def estimate_bps(self) -> float | None:
-        """What the way to this client carries, as far as that is estimated."""
-        return None if self.estimator is None else self.estimator.bps
+        """What the way to this client carries; nothing as long as nothing is known of it."""
+        return self.estimator.bps if self.estimator is not None and self.estimator.known else None
 
     # Renegotiation
 
