@@ -196,6 +196,13 @@ def spawn(module: str, channel: socket.socket, *words: str) -> tuple[int, int]:
         environment,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (
+                os.POSIX_SPAWN_OPEN,
+                1,
+                os.devnull,
+                os.O_WRONLY,
+                0,
+            ),  # nobody waits for its end who waits for the service's
             (os.POSIX_SPAWN_DUP2, channel.fileno(), CHANNEL),
         ],
         setsid=True,  # what a terminal sends to the service is not for them

@@ -115,16 +115,14 @@ class LocalMedia:
     async def adopt(self) -> list[Adopted]:
         """Take over workers whose service is gone. For each room, claim the call and `follow` it, or `drop` it.
 
-        With the first `follow` the worker says again what the call has not seen of its reports.
+        With the first `follow` the worker says again what the call has not seen of its reports. What is neither claimed
+        nor dropped is returned again the next time.
         """
-        adopted = []
         for handle in await self._pool.adopt():
-            for room in handle.welcome.rooms if handle.welcome else ():
+            for room in handle.welcome.rooms if handle.alive and handle.welcome else ():
                 hosted = Hosted(room.app_id, room.room, room.epoch, handle, number=room.number, adopted=True)
-                if handle.alive:
-                    self._rooms[room.room] = hosted
-                    adopted.append(Adopted(room.app_id, UUID(room.room), room.epoch))
-        return adopted
+                self._rooms[room.room] = hosted
+        return [Adopted(one.app_id, UUID(one.call_id), one.epoch) for one in self._rooms.values() if one.adopted]
 
     async def drop(self, call_id: str) -> None:
         """Close the room of a call, whatever the call is now."""
@@ -155,6 +153,8 @@ class LocalMedia:
         room = call.room
         here = call.topology is Topology.ROUTED and not call.ended and room is not None and room.host == self._replica
         hosted = self._rooms.get(call.id)
+        if hosted is not None and hosted.adopted and not here and room is not None and room.epoch == hosted.epoch:
+            return  # it is being claimed
         if hosted is not None and not (here and room is not None and room.epoch == hosted.epoch):
             del self._rooms[call.id]
             await self._shut(hosted)

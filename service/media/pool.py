@@ -55,7 +55,7 @@ class Pool:
             worker = await self._start()
             self._workers.append(worker)
         worker.rooms.add(room)
-        self._short.set()
+        self._look_short()
         return worker
 
     def release(self, worker: Handle, room: str) -> None:
@@ -81,6 +81,11 @@ class Pool:
                 worker.leave()
         await asyncio.gather(*(worker.close() for worker in workers if not worker.rooms), *self._closing)
 
+    def _look_short(self) -> None:
+        if len(self._idle()) < self._config.warm_workers:
+            self.warm.clear()
+            self._short.set()
+
     def _idle(self) -> list[Handle]:
         return [worker for worker in self._workers if worker.alive and not worker.rooms]
 
@@ -88,7 +93,7 @@ class Pool:
         config = self._config
         setup = Setup(
             worker=secrets.token_hex(4),
-            folder=str(config.folder),
+            folder=str(config.folder.absolute()),
             host=config.host,
             addresses=config.addresses,
             low=config.low_port,
@@ -114,5 +119,5 @@ class Pool:
     def _lost(self, worker: Handle, why: str) -> None:
         if worker in self._workers:
             self._workers.remove(worker)
-            self._short.set()
+            self._look_short()
         self._outside.lost(worker, why)

@@ -5,6 +5,7 @@ has lost its place in the stream: nothing after it can be trusted, so the channe
 """
 
 import asyncio
+from asyncio import Protocol as StreamProtocol  # no typing.Protocol, in spite of its name
 from collections.abc import Callable, Iterator
 from typing import cast
 
@@ -53,7 +54,7 @@ class Frames:
             yield body
 
 
-class Channel(asyncio.Protocol):
+class Channel(StreamProtocol):
     """One end. `take` gets every frame's body and may raise :class:`ChannelError`; `lost` is told once, and why."""
 
     def __init__(self, take: Callable[[bytes], None], lost: Callable[[str], None]) -> None:

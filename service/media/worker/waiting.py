@@ -24,6 +24,7 @@ class Waiting:
         """Raises OSError when the folder cannot be used."""
         loop = asyncio.get_running_loop()
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder.chmod(0o700)
         self._directory = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
         listener = socket.socket(socket.AF_UNIX)
         listener.setblocking(False)

@@ -1,9 +1,12 @@
 """The service goes; its workers carry on for a while, and the next service finds them."""
 
 import asyncio
+import json
 import os
 import socket
 import stat
+import sys
+from dataclasses import replace
 
 from tests.media.process.studio import Studio, connected, ended, newer, offer, over, sender, within
 
@@ -70,6 +73,31 @@ async def test_an_ended_call_closes_its_adopted_room(tmp_path):
         await ended(pid)
 
 
+async def test_a_service_that_was_killed_leaves_its_workers_and_nothing_else(tmp_path):
+    folder = tmp_path / "media"
+    victim = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.media.process.victim", str(folder), stdout=asyncio.subprocess.PIPE
+    )
+    async with within(30):
+        told = json.loads(await victim.stdout.readline())
+    victim.kill()
+    await victim.wait()
+    await ended(told["nursery"])
+    await ended(told["warm"])
+    async with Studio(folder, warm_workers=0) as studio:
+        async with within(20):
+            assert [str(one.call_id) for one in await found(studio, folder)] == [told["call"]]
+        assert [str(one.call_id) for one in await studio.media.adopt()] == [told["call"]]  # nobody has claimed it yet
+        mine = studio.call(call_id=told["call"], version=2)
+        await studio.media.follow(newer(mine, room=replace(mine.room, host="another")))  # as it was told last
+        await studio.media.follow(newer(newer(mine)))
+        assert studio.worker(mine).pid == told["worker"]
+        assert await studio.media.signal(newer(newer(mine)), sender(), await offer()) is None
+        assert await studio.media.adopt() == []
+        await studio.media.drop(mine.id)
+        await ended(told["worker"])
+
+
 async def test_orphans_end_by_themselves(tmp_path):
     async with Studio(tmp_path / "media", grace_s=0.05, warm_workers=0) as studio:
         call = studio.call()
@@ -99,7 +127,7 @@ async def test_whoever_comes_second_finds_nobody(tmp_path):
             while not (both := await asyncio.gather(first.media.adopt(), second.media.adopt()))[0] + both[1]:
                 assert folder.exists()
         assert sorted(len(adopted) for adopted in both) == [0, 1]
-        assert await second.media.adopt() == []
+        assert await (second if both[0] else first).media.adopt() == []
         for studio in (first, second):
             await studio.media.drop(call.id)
         await ended(pid)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from service.media.backend import Candidates, Description, Subscribe, Wish
+from service.media.backend import Candidates, Close, Description, Restart, Subscribe, Wish
 from tests.media.process.studio import Studio, ended, newer, offer, over, sender
 
 
@@ -103,6 +103,19 @@ async def test_candidates_and_wishes_are_taken(studio):
     assert await studio.media.signal(call, sender(), Candidates("sfu", (candidate,))) is None
     wish = Wish("018f5e10-0000-7000-8000-000000000009", layer="low", width=320, height=180)
     assert await studio.media.signal(call, sender(), Subscribe(only=(wish.stream_id,), streams=(wish,))) is None
+
+
+async def test_a_connection_gets_new_credentials_and_is_closed_at_last(studio):
+    call = studio.call()
+    assert await studio.media.signal(call, sender(), await offer()) is None
+    _, first = await studio.answer()
+    assert await studio.media.signal(call, sender(), Restart("sub", "abcd", "0123456789012345678901")) is None
+    _, second = await studio.answer()
+    assert second["pc"] == "sub"
+    assert second["description"]["sdp"] != first["description"]["sdp"]
+    assert await studio.media.signal(call, sender(), Close("sub")) is None
+    refusal = await studio.media.signal(call, sender(), Restart("sub", "efgh", "0123456789012345678901"))
+    assert refusal.code == "media_unavailable"
 
 
 async def test_a_broken_offer_is_the_senders_fault(studio):
