@@ -178,8 +178,18 @@ class Hub:
         return lowest - 1 if further or lowest <= live.call.seq else None
 
     def ringing(self) -> list[UUID]:
-        """Calls for which somebody here is alerted: their version is worth a look, even when nothing was told."""
-        return list({UUID(call_id) for session in self._connections.values() for call_id in session.rings.values()})
+        """Calls for which somebody here is alerted, or waits for a media worker.
+
+        Their version is worth a look, even when nothing was told.
+        """
+        sessions = self._connections.values()
+        rung = {call_id for session in sessions for call_id in session.rings.values()}
+        waits = {call_id for session in sessions for call_id in session.active if self._wants_worker(call_id)}
+        return [UUID(call_id) for call_id in rung | waits]
+
+    def _wants_worker(self, call_id: str) -> bool:
+        live = self._lives.get(call_id)
+        return live is not None and live.call.room is not None and live.call.room.host is None
 
     def sweep(self) -> None:
         """Forget calls that ended before the last sweep. Until then late echoes of them are still recognised."""

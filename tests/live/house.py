@@ -80,7 +80,9 @@ class Guest:
 
     def __init__(self, connection, asked, config=None, **options):
         self.outlet = FakeOutlet()
+        self.restarts = []
         options.setdefault("ring_me", lambda call_id: asked.append((connection.device_id, call_id)))
+        options.setdefault("restart_me", lambda call_id, epoch: self.restarts.append(epoch))
         self.session = Session(connection, self.outlet, config or SessionConfig(), **options)
 
     @property

@@ -1,5 +1,8 @@
 """The AsyncAPI: what it says is what goes over the wire, in both directions."""
 
+import os
+import signal
+
 import pytest
 from jsonschema.validators import Draft202012Validator
 from referencing import Registry, Resource
@@ -7,6 +10,8 @@ from referencing.jsonschema import DRAFT202012
 
 from service.api.ws.commands import FRAMES
 from service.wire.asyncapi import document
+from service.wire.server_frames import QualityReported, SpeakerChanged
+from tests.fixtures.routed import connect, routed_call, routing
 from tests.fixtures.sockets import phone_at, phones
 
 SDP = {"type": "offer", "sdp": "v=0\r\n"}
@@ -95,11 +100,45 @@ async def test_every_frame_of_a_call_is_as_told(running_service, fits):
             await phone.close()
 
 
+async def test_every_frame_of_a_routed_call_is_as_told(db_url, tmp_path, fits):
+    async with (
+        routing(db_url, tmp_path) as reached,
+        routed_call((reached, "ann"), (reached, "bob")) as (call, people),
+    ):
+        ann, bob = (one.phone for one in people.values())
+        await ann.ask("media.watch", call_id=call, quality=True)
+        await connect(people)
+        wishes = [{"stream_id": "018f5e10-0000-7000-8000-000000000001", "paused": True, "layer": "low", "width": 320}]
+        await ann.ask("media.subscribe", call_id=call, streams=wishes)
+        await ann.hears("speaker.changed")
+        await ann.hears("quality.reported")
+        await bob.gets("media.slots")
+        os.kill(reached.service.media.local.rooms[call].handle.pid, signal.SIGKILL)
+        await bob.gets("media.restart")
+        told = {fits("server", frame) for one in people.values() for frame in one.phone.frames}
+        assert told > ROUTED
+        passing = [f for f in ann.frames if f["type"] == "event" and "cursor" not in f]
+        assert {f["event"]["type"] for f in passing} == {"speaker.changed", "quality.reported"}
+        for frame in passing:
+            fits_shape = {"speaker.changed": SpeakerChanged, "quality.reported": QualityReported}
+            fits_shape[frame["event"]["type"]].model_validate(frame["event"])
+
+
 @pytest.mark.parametrize(
     "frame",
     [
         {"type": "hello", "token": "t", "device_id": "d"},
         {"type": "ping", "id": 7},
+        {"type": "media.watch", "call_id": "018f5e10-0000-7000-8000-000000000001", "quality": True},
+        {"type": "media.subscribe", "call_id": "018f5e10-0000-7000-8000-000000000001", "only": None, "audio": False},
+        {
+            "type": "rtc.description",
+            "call_id": "018f5e10-0000-7000-8000-000000000001",
+            "to": "sfu",
+            "pc": "pub",
+            "streams": [{"mid": "0", "source": "camera", "name": "front"}],
+            "description": SDP,
+        },
         {"type": "call.create", "participants": ["bob", {"user_id": "carl", "role": "moderator"}]},
         {
             "type": "rtc.candidates",
