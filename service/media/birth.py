@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,9 @@ class Newborn:
     ours: bool = True
 
 
+Begin = Callable[[Setup, socket.socket], Awaitable[tuple[int, int]]]
+
+
 class Birth:
     """Starts workers. :meth:`run` keeps the nursery for one life of it; whoever supervises that runs it again."""
 
@@ -67,17 +71,25 @@ class Birth:
 
     async def start(self, setup: Setup) -> Newborn:
         """A worker with this setup. Raises :class:`MediaUnavailableError`."""
+        try:
+            if self._nursery is not None:
+                with contextlib.suppress(NurseryEndedError):
+                    return await self._through_channel(setup, self._fork)
+            # A channel of its own: the nursery may still fork for the other one, which has ended then.
+            return await self._through_channel(setup, _cold)
+        except OSError as error:
+            message = f"no worker could be started: {error}"
+            raise MediaUnavailableError(message) from error
+
+    @staticmethod
+    async def _through_channel(setup: Setup, begin: Begin) -> Newborn:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         try:
             with theirs:
-                forked = await self._fork(setup, theirs)
-                pid, watch = forked or spawn(WORKER, theirs, msgspec.json.encode(setup).decode())
-        except BaseException as error:
+                pid, watch = await begin(setup, theirs)
+        except BaseException:
             ours.close()
-            if isinstance(error, OSError):
-                message = f"no worker could be started: {error}"
-                raise MediaUnavailableError(message) from error
             raise
         return Newborn(setup.worker, pid, watch, ours)
 
@@ -103,24 +115,24 @@ class Birth:
         message = "the nursery of the media workers has ended"
         raise NurseryEndedError(message)
 
-    async def _fork(self, setup: Setup, channel: socket.socket) -> tuple[int, int] | None:
-        """Pid and pidfd of a forked worker, or None when there is no nursery that could."""
-        if self._nursery is None:
-            return None
+    async def _fork(self, setup: Setup, channel: socket.socket) -> tuple[int, int]:
+        """Pid and pidfd of a forked worker. Raises :class:`NurseryEndedError` when the nursery cannot do it."""
+        ready = self.ready.is_set()
         answer: asyncio.Future[tuple[int, int]] = asyncio.get_running_loop().create_future()
         self._asked[setup.worker] = answer
         try:
-            socket.send_fds(self._nursery, [msgspec.json.encode(Fork(setup))], [channel.fileno()])
-            async with asyncio.timeout(FORK_S if self.ready.is_set() else IMPORT_S):
+            if self._nursery is not None:
+                socket.send_fds(self._nursery, [msgspec.json.encode(Fork(setup))], [channel.fileno()])
+            async with asyncio.timeout(FORK_S if ready else IMPORT_S):
                 return await answer
-        except TimeoutError:
-            self._log.warning("the nursery does not answer and is ended", pid=self.nursery_pid)
-            self._kill()
-        except (OSError, NurseryEndedError) as error:
-            self._log.warning("a worker could not be forked", error=str(error))
+        except OSError as error:
+            late = isinstance(error, TimeoutError)
+            self._log.warning("no worker was forked", error="the nursery is silent" if late else str(error))
+            if late and ready:
+                self._kill()
+            raise NurseryEndedError from error
         finally:
             self._asked.pop(setup.worker, None)
-        return None
 
     def _hear(self, nursery: socket.socket) -> None:
         try:
@@ -179,6 +191,11 @@ class Birth:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self._pid, os.WNOHANG)  # noqa: ASYNC222 - WNOHANG does not wait
             self._pid, self._watch = 0, -1
+
+
+async def _cold(setup: Setup, channel: socket.socket) -> tuple[int, int]:
+    """Pid and pidfd of a worker that imports everything itself."""
+    return spawn(WORKER, channel, msgspec.json.encode(setup).decode())
 
 
 def spawn(module: str, channel: socket.socket, *words: str) -> tuple[int, int]:
