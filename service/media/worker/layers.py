@@ -7,6 +7,7 @@ this: its share is taken off before, and it is never dropped.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 OFF_BELOW_BPS = 150_000.0
 """Of the whole connection: below, audio alone goes through."""
@@ -15,7 +16,7 @@ UP = 1.15
 """A larger layer is chosen when it has fitted with this margin for `STEADY_S`; a smaller one at once."""
 STEADY_S = 1.0
 _SHARE = 0.95  # of the estimate; the rest is for retransmissions
-_NAMES = {"low": 0, "medium": 1, "high": 2}
+_NAMES = MappingProxyType({"low": 0, "medium": 1, "high": 2})
 
 
 @dataclass(slots=True, frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from service.media.worker.inbound import Track
@@ -16,7 +17,9 @@ SCREEN = "screen"
 SCREEN_AUDIO = "screen_audio"
 OTHER = "other"
 
-_DEFAULTS: Mapping[Kind, tuple[str, ...]] = {Kind.AUDIO: (MICROPHONE, SCREEN_AUDIO), Kind.VIDEO: (CAMERA, SCREEN)}
+_DEFAULTS: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
+    {Kind.AUDIO: (MICROPHONE, SCREEN_AUDIO), Kind.VIDEO: (CAMERA, SCREEN)}
+)
 
 
 @dataclass(slots=True, frozen=True)

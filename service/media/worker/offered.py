@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 
 from service.media.worker.sdp import Description, Media, OfferError, number
 from service.media.worker.sections import Codec, Kind, Remote
@@ -15,15 +16,14 @@ AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
 TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 
-_NAMES = {
-    Kind.AUDIO: ("opus",),
-    Kind.VIDEO: ("VP8", "H264", "VP9", "AV1"),
-}
+_NAMES = MappingProxyType({Kind.AUDIO: ("opus",), Kind.VIDEO: ("VP8", "H264", "VP9", "AV1")})
 """Codecs that are forwarded, the preferred one first. A publisher sends the first that it offered."""
-_EXTENSIONS = {
-    Kind.AUDIO: frozenset({MID, RID, REPAIRED_RID, AUDIO_LEVEL, ABS_SEND_TIME, TRANSPORT_CC}),
-    Kind.VIDEO: frozenset({MID, RID, REPAIRED_RID, ABS_SEND_TIME, TRANSPORT_CC}),
-}
+_EXTENSIONS = MappingProxyType(
+    {
+        Kind.AUDIO: frozenset({MID, RID, REPAIRED_RID, AUDIO_LEVEL, ABS_SEND_TIME, TRANSPORT_CC}),
+        Kind.VIDEO: frozenset({MID, RID, REPAIRED_RID, ABS_SEND_TIME, TRANSPORT_CC}),
+    }
+)
 _FEEDBACK = ("nack", "nack pli", "ccm fir", "transport-cc", "goog-remb")
 _MAX_RIDS = 3
 _MAX_SSRCS = 16
@@ -33,7 +33,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_.+-]{1,16}")  # mids and rids: what a one-byte 
 _UFRAG = re.compile(r"[A-Za-z0-9+/_=-]{4,256}")  # RFC 8839, 5.4; and what some clients write beyond it
 _PWD = re.compile(r"[A-Za-z0-9+/_=-]{22,256}")
 _HEX = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2})*")
-_DIGESTS = {"sha-256": 95, "sha-384": 143, "sha-512": 191}  # characters of a fingerprint
+_DIGESTS = MappingProxyType({"sha-256": 95, "sha-384": 143, "sha-512": 191})  # characters of a fingerprint
 
 
 @dataclass(slots=True, frozen=True)
