@@ -7,13 +7,13 @@ from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from difflib import get_close_matches
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
-    IPvAnyAddress,
     SecretStr,
     StringConstraints,
     ValidationError,
@@ -61,8 +61,6 @@ IN_WORDS: Mapping[str, str] = MappingProxyType(
         "less_than": "must be less than {lt:g}",
         "less_than_equal": "must be at most {le:g}",
         "value_error": "{error}",
-        "string_pattern_mismatch": "must look like {pattern}",
-        "ip_any_address": "must be an IP address",
     }
 )
 """What is wrong with a value, by pydantic's kind of error."""
@@ -139,12 +137,10 @@ class Settings(BaseSettings):
     media_host: str = Field(
         "127.0.0.1", description="Address that media workers listen on; `0.0.0.0` is every one of this machine."
     )
-    media_public_ip: Annotated[tuple[IPvAnyAddress, ...], NoDecode] = Field(
+    media_public_ip: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Addresses that clients reach the media workers at, comma-separated, when they are other ones."
     )
-    media_ports: str = Field(
-        "", pattern=r"^$|^[0-9]{1,5}-[0-9]{1,5}$", description="UDP ports of media workers: `40000-40099`. One each."
-    )
+    media_ports: str = Field("", description="UDP ports of media workers, one each: `40000-40099`. Else any free ones.")
     media_rooms_per_worker: int = Field(
         1, ge=1, le=1000, description="Calls that share a media worker; more save memory, one by one they fail alone."
     )
@@ -198,12 +194,20 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return value
 
+    @field_validator("media_public_ip")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(str(ip_address(address)) for address in value)
+        except ValueError:
+            message = "must be IP addresses"
+            raise ValueError(message) from None
+
     @field_validator("media_ports")
     @classmethod
     def _in_order(cls, value: str) -> str:
-        low, high = _ports(value)
-        if value and not 0 < low <= high < 65_536:
-            message = "must be two ports between 1 and 65535, the lower one first"
+        if value and not 0 < _ports(value)[0] <= _ports(value)[1] < 65_536:
+            message = "must be two ports between 1 and 65535, the lower one first: 40000-40099"
             raise ValueError(message)
         return value
 
@@ -262,7 +266,7 @@ class Settings(BaseSettings):
         return MediaConfig(
             folder=self.data_dir / "media",
             host=self.media_host,
-            addresses=tuple(str(address) for address in self.media_public_ip),
+            addresses=self.media_public_ip,
             low_port=low,
             high_port=high,
             warm_workers=self.media_warm_workers,
@@ -278,7 +282,7 @@ class Settings(BaseSettings):
 def _ports(text: str) -> tuple[int, int]:
     """The first and the last of `low-high`; 0 and 0 when nothing is said."""
     low, _, high = text.partition("-")
-    return int(low or 0), int(high or 0)
+    return (int(low), int(high)) if low.isdecimal() and high.isdecimal() else (0, 0)
 
 
 def load_settings(**given: Any) -> Settings:

@@ -140,7 +140,7 @@ def test_a_wrong_value_is_named_and_not_repeated(no_settings, monkeypatch, name,
     ("given", "sentence"),
     [
         ({"port": 99_999}, "--port: must be at most 65535"),
-        ({"roles": "foo"}, "--roles: each must be 'api', 'dispatch' or 'timers'"),
+        ({"roles": "foo"}, "--roles: each must be 'api', 'dispatch', 'timers' or 'media'"),
         ({"lease_s": 0}, "--lease-s: must be more than 0"),
     ],
 )
@@ -158,7 +158,12 @@ def test_a_wrong_option_is_told_in_plain_words(no_settings, given, sentence):
         ("LOG_LEVEL", "loud", "must be 'debug', 'info', 'warning' or 'error'"),
         ("ALLOW_PRIVATE_WEBHOOKS", "perhaps", "must be true or false"),
         ("ICE_SERVERS", "[", "must be a list in JSON"),
-        ("ROLES", ",", "name at least one of api, dispatch, timers"),
+        ("ROLES", ",", "name at least one of api, dispatch, timers, media"),
+        ("MEDIA", "maybe", "must be 'local' or 'off'"),
+        ("MEDIA_PUBLIC_IP", "sfu.example.com", "must be IP addresses"),
+        ("MEDIA_PORTS", "40000", "must be two ports between 1 and 65535, the lower one first: 40000-40099"),
+        ("MEDIA_PORTS", "40099-40000", "must be two ports between 1 and 65535, the lower one first: 40000-40099"),
+        ("MEDIA_WARM_WORKERS", "-1", "must be at least 0"),
     ],
 )
 def test_a_wrong_variable_is_told_in_plain_words(no_settings, monkeypatch, name, value, sentence):
@@ -166,6 +171,17 @@ def test_a_wrong_variable_is_told_in_plain_words(no_settings, monkeypatch, name,
     with pytest.raises(SettingsError) as raised:
         load_settings()
     assert str(raised.value) == f"HOOKSWITCH_{name}: {sentence}"
+
+
+def test_media_workers_are_told_their_ports_addresses_and_folder(no_settings, monkeypatch):
+    monkeypatch.setenv("HOOKSWITCH_MEDIA_PUBLIC_IP", "203.0.113.7, 2001:db8::7")
+    monkeypatch.setenv("HOOKSWITCH_MEDIA_PORTS", "40000-40099")
+    workers = load_settings(data_dir="data").media_workers()
+    assert workers.addresses == ("203.0.113.7", "2001:db8::7")
+    assert (workers.low_port, workers.high_port) == (40_000, 40_099)
+    assert workers.folder.parts == ("data", "media")
+    monkeypatch.setenv("HOOKSWITCH_MEDIA_PORTS", "")
+    assert (load_settings().media_workers().low_port, load_settings().media_workers().high_port) == (0, 0)
 
 
 def test_ice_servers_are_read_from_the_environment_and_from_the_file(no_settings, monkeypatch):
