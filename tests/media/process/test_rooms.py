@@ -3,12 +3,13 @@
 import asyncio
 import os
 from dataclasses import replace
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from service.media.backend import Candidates, Close, Description, Restart, Subscribe, Wish
-from tests.media.process.studio import Studio, ended, newer, offer, over, sender
+from tests.media.process.studio import Studio, ended, newer, offer, over, sender, within
 
 
 @pytest.fixture
@@ -145,3 +146,23 @@ async def test_small_calls_share_a_worker_when_told_so(tmp_path):
         await studio.media.follow(over(calls[0]))
         assert first.rooms == {calls[1].id, calls[2].id}
         assert first.alive
+
+
+async def test_calls_leave_no_descriptor_and_no_process_behind(tmp_path):
+    async with Studio(tmp_path / "media", warm_workers=0) as studio:
+        async with within(20):
+            await studio.media.birth.ready.wait()
+        counts = []
+        for turn in range(4):
+            calls = [studio.call() for _ in range(3)]
+            await asyncio.gather(*(studio.media.follow(call) for call in calls))
+            workers = [studio.worker(call) for call in calls]
+            if turn % 2:
+                os.kill(workers[0].pid, 9)
+                await studio.report()
+            await asyncio.gather(*(studio.media.follow(over(call)) for call in calls))
+            async with within(20):
+                await asyncio.gather(*(worker.ended.wait() for worker in workers))
+            counts.append(len(list(Path("/proc/self/fd").iterdir())))
+        assert len(set(counts)) == 1
+        assert studio.media.pool.workers == ()
