@@ -1,10 +1,13 @@
+import random
 from itertools import pairwise
 
 import pytest
 from aiortc import RTCConfiguration
 
 from service.media.worker.sdp import OfferError
+from tests.media.worker.recorded import NAMES, offer
 from tests.media.worker.rooms.clients import Picture, Tone
+from tests.media.worker.test_sdp_fuzz import mutated
 
 
 async def stream(scene, user, source="camera"):
@@ -283,3 +286,38 @@ async def test_there_is_an_end_to_connections_and_streams(scene):
     with pytest.raises(OfferError, match="connections"):
         await anna.publish(Tone(), label="pub-8")
     assert len(scene.mux.sessions) == 8
+
+
+async def test_a_new_connection_that_never_comes_up_takes_nobodys_place(scene):
+    anna, bert = scene.join("anna"), scene.join("bert")
+    await bert.watch(audio=0)
+    await anna.publish(Picture(200))
+    await bert.screen("0").see(200)
+    scene.offer("anna", "pub", offer("chrome_pub"))
+    scene.offer("anna", "pub", offer("chrome_pub").replace("74:4C", "74:4D"))
+    scene.offer("anna", "other", offer("chrome_sub"))
+    assert scene.room.counts()["connections"] == 4
+    await bert.screen("0").more()
+    scene.offset += 31  # nobody waits longer for a handshake
+    await scene.until(lambda: scene.room.counts()["connections"] == 2)
+    await bert.screen("0").more()
+    assert len(scene.mux.sessions) == 2
+
+
+async def test_broken_offers_leave_nothing_behind(scene):
+    chance = random.Random(11)
+    scene.join("anna")
+    answered = 0
+    for _ in range(300):
+        label = chance.choice(("pub", "sub", "whip-1"))
+        try:
+            scene.offer("anna", label, mutated(offer(chance.choice(NAMES)), chance))
+            answered += 1
+        except OfferError:
+            await scene.ticks(1)
+    assert answered > 30
+    assert scene.room.counts()["connections"] <= 3
+    assert len(scene.mux.sessions) <= 3
+    scene.leave("anna")
+    assert set(scene.room.counts().values()) == {0}
+    assert not scene.mux.sessions
