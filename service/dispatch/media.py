@@ -86,9 +86,10 @@ class MediaControl:
                 with suppress(TimeoutError):
                     async with asyncio.timeout_at(due):
                         await self._errands.some()
-        finally:
-            for task in self._tasks:
+        except asyncio.CancelledError:
+            for task in self._tasks:  # not when the database is away: then they wait for it themselves
                 task.cancel()
+            raise
 
     async def run_once(self, switchboard: Switchboard) -> None:
         """Look through the database for calls that nobody looks after. Raises `StoreUnavailableError`.

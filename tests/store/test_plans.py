@@ -8,12 +8,25 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from service.store import calls, connections, deliveries, directory, events, hearing, history, presence, retention
+from service.store import (
+    calls,
+    connections,
+    deliveries,
+    directory,
+    events,
+    hearing,
+    history,
+    presence,
+    quality,
+    retention,
+    rooms,
+)
 from service.store.database import driver_dsn
 from tests.fixtures.postgres import execute, fresh_database, value
 
 GROWING = frozenset(
-    "calls call_users connections deliveries devices engagements events idempotency_keys presence_sources users".split()
+    "calls call_users connections deliveries devices engagements events idempotency_keys "
+    "presence_sources quality_samples users".split()
 )
 
 YEARS = Path(__file__).with_name("years.sql")
@@ -75,10 +88,17 @@ HOT = {
     "renew claims": (deliveries.RENEW, "'{1,2,3}'", "'{now,now,now}'", "8"),
     "prune events": (retention.EVENTS, "'0'", "'7 days'", "1000"),
     "prune deliveries": (retention.DELIVERIES, "0", "'7 days'", "1000"),
+    "calls without a worker": (rooms.UNHOSTED, "200"),
+    "calls with a worker here": (rooms.HOSTED, "$host"),
+    "how a call did": (quality.OF_CALL, "$call", "'2026-01-01'", "50"),
+    "prune samples": (quality.PRUNE, "'30 days'", "1000"),
     "prune keys": (retention.KEYS, "'1 day'", "1000"),
 }
 MUST_USE = {
     "claim what is due": "ix_calls_deadline_at",
+    "calls without a worker": "ix_calls_media_host",
+    "calls with a worker here": "ix_calls_media_host",
+    "prune samples": "ix_quality_samples_at",
     "the next deadlines": "ix_calls_deadline_at",
     "read the app's feed": "ix_events_feed",
     "live calls of the app": "ix_calls_live",
@@ -110,6 +130,7 @@ class Archive:
             "$first": "'00000000-0000-0000-0000-000000000000'",
             "$webhooks": f"'{{{webhook}}}'",
             "$replica": f"'{replica}'",
+            "$host": f"'{replica}'",
             "$columns": ", ".join(columns),
         }
         return self

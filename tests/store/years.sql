@@ -24,6 +24,12 @@ INSERT INTO calls (id, app_id, version, state, deadline_at, body)
 SELECT pg_temp.call_id(n), 'app', 2, 'ringing', now() + (n % 60 + 60) * interval '1 s', '{}'
 FROM generate_series(100001, 105000) n;
 
+UPDATE calls SET media_host = (SELECT id::text FROM replicas LIMIT 1) WHERE id > pg_temp.call_id(104900);
+UPDATE calls SET media_host = '' WHERE id > pg_temp.call_id(104990);
+
+INSERT INTO quality_samples (call_id, at, text)
+SELECT pg_temp.call_id(n / 10 + 1), now() - (100000 - n) * interval '30 s', '{}' FROM generate_series(1, 100000) n;
+
 INSERT INTO call_users (app_id, user_id, call_id)
 SELECT app_id, 'u' || (row_number() OVER ()) % 20000, id FROM calls;
 

@@ -185,3 +185,24 @@ async def test_two_replicas_carry_one_call(db_url, tmp_path):
             await people["bob"].phone.gets("media.slots", pc="sub")
             os.kill(one.service.media.local.rooms[call].handle.pid, signal.SIGKILL)
             await asyncio.gather(*(each.phone.gets("media.restart", epoch=2) for each in people.values()))
+
+
+async def test_a_hang_up_does_not_wait_for_a_worker(db_url, tmp_path):
+    """There are no workers, so an offer waits for some seconds; what the socket says after it does not."""
+    async with (
+        routing(db_url, tmp_path, roles=("api",)) as reached,
+        routed_call((reached, "ann"), (reached, "bob")) as (call, people),
+    ):
+        ann = people["ann"].phone
+        await ann.say("rtc.description", id="offer", call_id=call, to="sfu", description={"type": "offer", "sdp": "x"})
+        await ann.do("call.hangup", call)
+        assert not any(frame.get("id") == "offer" for frame in ann.frames)
+        assert (await ann.gets("error", id="offer"))["problem"]["code"] == "call_ended"
+
+
+async def test_without_media_workers_there_are_no_routed_calls(running_service):
+    ann = await phone_at(running_service, "ann")
+    assert await ann.refused("call.create", participants=["bob"], topology="routed") == "media_unavailable"
+    relayed = await ann.ask("call.create", participants=["bob", "carl"])
+    assert relayed["connection"]["topology"] == "relayed"
+    await ann.close()

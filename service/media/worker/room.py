@@ -106,7 +106,10 @@ class Room:
         Raises:
             LookupError: no such member.
         """
-        self.participant(wishes.user_id, wishes.device_id).wishes = wishes
+        participant = self.participant(wishes.user_id, wishes.device_id)
+        participant.wishes = wishes
+        for connection in participant.connections.values():
+            connection.told = None  # what is in the slots follows in any case: a client that was away may ask so
         self._changed = True
 
     def close_peer(self, user_id: str, device_id: str | None, pc: str) -> None:
