@@ -87,6 +87,9 @@ class Client:
             self.inbox.counted_id = next(
                 (media.extensions[TRANSPORT_CC] for media in remote.media if TRANSPORT_CC in media.extensions), 0
             )
+        self.inbox.repairing = frozenset(
+            number for media in remote.media for number, codec in media.codecs.items() if codec.lower() == "rtx"
+        )
         self.checks.remote = remote.ufrag, remote.password
         self._handshake = Handshake(self._send, remote.fingerprint, begins=remote.setup != "active")
         self.socket.connect(remote.address)
@@ -106,19 +109,18 @@ class Client:
         if not self.ended.done():
             self.ended.set_result(None)
 
-    async def received(self, stream, count):
-        """Wait until so many different packets of that stream (its number) have come."""
-        done = self.loop.create_future()
-        self._watched.append((stream, count, done))
-        self._watch()
-        await done
+    async def until(self, wanted):
+        """Wait until `wanted()` is true; it is asked again whenever something was received."""
+        if not wanted():
+            done = self.loop.create_future()
+            self._watched.append((wanted, done))
+            await done
 
     def _watch(self):
-        for stream, count, done in self._watched:
-            flow = self.inbox.flows.get(stream)
-            if flow and flow.received >= count and not done.done():
+        for wanted, done in self._watched:
+            if not done.done() and wanted():
                 done.set_result(None)
-        self._watched = [waiting for waiting in self._watched if not waiting[2].done()]
+        self._watched = [waiting for waiting in self._watched if not waiting[1].done()]
 
     # Sending
 

@@ -52,24 +52,32 @@ class Flow:
 
 
 class Inbox:
-    """All flows of one client. `exact` compares every byte of every payload with what was sent."""
+    """All flows of one client. `exact` compares every byte of every payload with what was sent.
+
+    `repairing` are the payload types of retransmissions, which also carry padding that probes the path: `repairs`.
+    """
 
     def __init__(self, *, exact=False):
         self.exact = exact
         self.flows = {}
         self.strangers = 0
+        self.repairs = 0
+        self.repairing = frozenset()
         self.counted = []
         self.counted_id = 0
 
     def take(self, buffer, start, size, now_ns):
         """One decrypted packet of `size` bytes at `start` of the buffer."""
-        first, _, sequence, _, ssrc = HEAD.unpack_from(buffer, start)
+        first, kind, sequence, _, ssrc = HEAD.unpack_from(buffer, start)
         at = start + 12
         if first & 0x10:
             words = buffer[at + 2] << 8 | buffer[at + 3]
             if self.counted_id:
                 self._count(buffer, at + 4, at + 4 + 4 * words, now_ns)
             at += 4 + 4 * words
+        if kind & 0x7F in self.repairing or first & 0x20:
+            self.repairs += 1
+            return
         if start + size < at + PROOF_AT + PROOF.size:
             self.strangers += 1
             return
@@ -84,6 +92,11 @@ class Inbox:
         if self.exact:
             known = at + PROOF_AT + PROOF.size
             flow.damaged += buffer[known : start + size] != FILL[: start + size - known]
+
+    def has_all(self, stream):
+        """Whether the newest packet of that stream has come."""
+        flow = self.flows.get(stream.number)
+        return flow is not None and flow.newest == stream.sent - 1
 
     def _count(self, buffer, at, end, now_ns):
         """Remember the connection's running number for the next congestion feedback."""
