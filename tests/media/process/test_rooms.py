@@ -148,6 +148,10 @@ async def test_small_calls_share_a_worker_when_told_so(tmp_path):
         assert first.alive
 
 
+def open_descriptors():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 async def test_calls_leave_no_descriptor_and_no_process_behind(tmp_path):
     async with Studio(tmp_path / "media", warm_workers=0) as studio:
         async with within(20):
@@ -163,6 +167,6 @@ async def test_calls_leave_no_descriptor_and_no_process_behind(tmp_path):
             await asyncio.gather(*(studio.media.follow(over(call)) for call in calls))
             async with within(20):
                 await asyncio.gather(*(worker.ended.wait() for worker in workers))
-            counts.append(len(list(Path("/proc/self/fd").iterdir())))
+            counts.append(open_descriptors())
         assert len(set(counts)) == 1
         assert studio.media.pool.workers == ()
