@@ -9,6 +9,7 @@ Everything that goes wrong is a :class:`Refused` (the service said no, with a st
 
 from service.client.feed import Event
 from service.client.live import LiveSocket
+from service.client.media import SFU, MediaRestart, MediaSlots, QualitySample, Slot, StreamQuality
 from service.client.problems import Overrun, Refused, Unreachable
 from service.client.sdk import Client
 from service.client.shapes import (
@@ -22,6 +23,7 @@ from service.client.shapes import (
     Ring,
     RingStop,
     RtcFrame,
+    Stream,
     Token,
     User,
     Webhook,
@@ -30,6 +32,7 @@ from service.client.webhooks import verify_webhook
 from service.wire.signatures import SignatureError
 
 __all__ = [
+    "SFU",
     "Call",
     "Client",
     "Connection",
@@ -37,15 +40,21 @@ __all__ = [
     "Event",
     "Leg",
     "LiveSocket",
+    "MediaRestart",
+    "MediaSlots",
     "Overrun",
     "Placed",
     "Presence",
+    "QualitySample",
     "Refused",
     "Replaced",
     "Ring",
     "RingStop",
     "RtcFrame",
     "SignatureError",
+    "Slot",
+    "Stream",
+    "StreamQuality",
     "Token",
     "Unreachable",
     "User",

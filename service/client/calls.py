@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from service.client.feed import Event
 from service.client.http import Door, segment
+from service.client.media import QualitySample
 from service.client.shapes import Call, Placed, shaped
 from service.wire.canonical import rfc3339_or_none
 
@@ -55,6 +56,11 @@ class Calls:
     async def events(self, call_id: str) -> list[Event]:
         """Everything that was told about the call, in `seq` order."""
         return [Event.of(item) async for item in self._door.pages(f"/calls/{segment(call_id)}/events")]
+
+    async def quality(self, call_id: str) -> list[QualitySample]:
+        """How the streams of a routed call did, every 5 seconds, the oldest first."""
+        path = f"/calls/{segment(call_id)}/quality"
+        return [shaped(item, QualitySample) async for item in self._door.pages(path)]
 
     async def answer(self, call_id: str, *, user_id: str | None = None, device_id: str | None = None) -> Placed:
         """Take the call."""

@@ -57,7 +57,10 @@ class Event:
 
     @property
     def seq(self) -> int:
-        """Its number in its call (presence: of its user), from 1 and without gaps."""
+        """Its number in its call (presence: of its user), from 1 and without gaps.
+
+        0 for what nobody keeps: `speaker.changed`, `quality.reported`.
+        """
         return int(self.data.get("seq", 0))
 
     @property

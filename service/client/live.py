@@ -24,6 +24,7 @@ from websockets.typing import Subprotocol
 
 from service.client.feed import Event
 from service.client.inbox import Inbox
+from service.client.media import MediaRestart, MediaSlots
 from service.client.problems import Refused, Unreachable
 from service.client.shapes import Placed, Replaced, Ring, RingStop, RtcFrame, Welcome, shaped
 from service.client.verbs import Verbs
@@ -41,6 +42,9 @@ BACKOFF_S = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0)
 ALERTS: Mapping[str, type[RingStop | Replaced]] = MappingProxyType(
     {"ring.stop": RingStop, "call.replaced": Replaced},
 )
+MEDIA: Mapping[str, type[MediaSlots | MediaRestart]] = MappingProxyType(
+    {"media.slots": MediaSlots, "media.restart": MediaRestart},
+)
 
 
 class CutOff(Unreachable):
@@ -51,8 +55,9 @@ class LiveSocket(Verbs):
     """One device's connection.
 
     `token` is a user token, or an asynchronous function that fetches one (asked again for every connection, so that
-    a token may expire meanwhile). `resume_after` is the cursor of the last event already known. `events`, `rings`
-    and `rtc` are asynchronous iterators; `welcome` is what the last connection began with.
+    a token may expire meanwhile). `resume_after` is the cursor of the last event already known. `events`, `rings`,
+    `rtc` and `media` (what a media worker tells) are asynchronous iterators; `welcome` is what the last connection
+    began with.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class LiveSocket(Verbs):
         self.events: Inbox[Event] = Inbox()
         self.rings: Inbox[Ring | RingStop | Replaced] = Inbox()
         self.rtc: Inbox[RtcFrame] = Inbox()
+        self.media: Inbox[MediaSlots | MediaRestart] = Inbox()
         self.connections = 0
         self._token = token
         self._timeout_s = timeout_s
@@ -237,7 +243,7 @@ class LiveSocket(Verbs):
                 answer.set_exception(CutOff("the connection broke before the result came"))
 
     def _shut(self, fault: Exception | None) -> None:
-        for inbox in (self.events, self.rings, self.rtc):
+        for inbox in (self.events, self.rings, self.rtc, self.media):
             inbox.close(fault)
 
     def _receive(self, frame: dict[str, Any]) -> None:
@@ -251,6 +257,8 @@ class LiveSocket(Verbs):
             self.rings.put(shaped(frame, ALERTS[kind]))
         elif kind.startswith("rtc."):
             self.rtc.put(shaped(frame, RtcFrame))
+        elif kind in MEDIA:
+            self.media.put(shaped(frame, MEDIA[kind]))
         elif (answer := self._waiting.get(str(frame.get("id")))) and not answer.done():
             self._settle(answer, frame)
 
@@ -262,10 +270,14 @@ class LiveSocket(Verbs):
             answer.set_result(frame)
 
     def _event(self, event: Event) -> None:
-        """Pass on what is new; after a resume some may come twice."""
-        if event.seq and event.seq <= self._told_seq.get(event.stream, 0):
-            return
-        self._told_seq[event.stream] = event.seq
+        """Pass on what is new; after a resume some may come twice.
+
+        What nobody keeps (who speaks, how well it goes) has no number and no cursor, and changes nothing here.
+        """
+        if event.seq:
+            if event.seq <= self._told_seq.get(event.stream, 0):
+                return
+            self._told_seq[event.stream] = event.seq
         self.cursor = event.cursor or self.cursor
         self.events.put(event)
 

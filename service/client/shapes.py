@@ -36,8 +36,20 @@ class Sending(Shape, frozen=True):
     screen: bool = False
 
 
+class Stream(Shape, frozen=True):
+    """What a participant of a routed call publishes; `layers` are its simulcast layers, the smallest first."""
+
+    stream_id: str
+    kind: str
+    source: str
+    codec: str
+    name: str | None = None
+    layers: list[str] = []
+    muted: bool = False
+
+
 class Leg(Shape, frozen=True):
-    """One participant of a call."""
+    """One participant of a call. `streams` is what goes through a media worker."""
 
     user_id: str
     state: str
@@ -57,6 +69,7 @@ class Leg(Shape, frozen=True):
     ring_deadline: datetime | None = None
     held: bool = False
     by: By | None = None
+    streams: list[Stream] = []
 
 
 class Call(Shape, frozen=True):
@@ -248,10 +261,14 @@ class Replaced(Shape, frozen=True):
 
 
 class RtcFrame(Shape, frozen=True):
-    """A session description or ICE candidates of the other side, relayed by the service."""
+    """A session description or ICE candidates of the other side, relayed by the service.
+
+    `from_user` is `sfu` when the media worker answers; `pc` then names the connection of ours that it is about.
+    """
 
     call_id: str
     from_user: str = msgspec.field(name="from")
+    pc: str | None = None
     description: dict[str, Any] | None = None
     candidates: list[dict[str, Any]] = []
 

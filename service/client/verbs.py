@@ -83,10 +83,48 @@ class Verbs(ABC):
         """Media with that user broke (relayed topology)."""
         await self.command("media.lost", call_id=call_id, peer=peer)
 
-    async def describe(self, call_id: str, to: str, description: Mapping[str, str]) -> None:
-        """Send a session description `{type, sdp}` to that user's device in the call."""
-        await self.command("rtc.description", call_id=call_id, to=to, description=dict(description))
+    async def media_subscribe(
+        self,
+        call_id: str,
+        *,
+        audio: bool = True,
+        video: bool = True,
+        only: Sequence[str] | None = None,
+        streams: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """Say what to receive from the media worker, in place of what was said before (routed topology).
 
-    async def candidates(self, call_id: str, to: str, candidates: Sequence[Mapping[str, Any]]) -> None:
+        `only` chooses streams by their ids; `streams` says more of single ones: `{stream_id, paused?, layer?, width?,
+        height?}`.
+        """
+        wishes = {"only": None if only is None else list(only), "streams": [dict(wish) for wish in streams]}
+        await self.command("media.subscribe", call_id=call_id, audio=audio, video=video, **wishes)
+
+    async def media_watch(self, call_id: str, *, quality: bool = True) -> None:
+        """Ask for `quality.reported` every 5 seconds, on this connection; after a lost one ask again."""
+        await self.command("media.watch", call_id=call_id, quality=quality)
+
+    async def describe(
+        self,
+        call_id: str,
+        to: str,
+        description: Mapping[str, str],
+        *,
+        pc: str | None = None,
+        streams: Sequence[Mapping[str, str]] | None = None,
+    ) -> None:
+        """Send a session description `{type, sdp}` to that user's device in the call.
+
+        `to` `sfu` is the media worker, to which one always offers: `pc` names the connection (`pub`, `sub`), `streams`
+        what it sends: `{mid, source, name?}`.
+        """
+        named = None if streams is None else [dict(stream) for stream in streams]
+        fields = {"description": dict(description), "pc": pc, "streams": named}
+        await self.command("rtc.description", call_id=call_id, to=to, **fields)
+
+    async def candidates(
+        self, call_id: str, to: str, candidates: Sequence[Mapping[str, Any]], *, pc: str | None = None
+    ) -> None:
         """Send ICE candidates to that user's device in the call."""
-        await self.command("rtc.candidates", call_id=call_id, to=to, candidates=[dict(c) for c in candidates])
+        told = [dict(candidate) for candidate in candidates]
+        await self.command("rtc.candidates", call_id=call_id, to=to, candidates=told, pc=pc)

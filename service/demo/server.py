@@ -61,6 +61,13 @@ class Server:
         self._port = int(self.url.rpartition(":")[2])
         self._reader = asyncio.create_task(self._drain(process), name="output of the service")
 
+    @property
+    def pid(self) -> int:
+        """Its process id. Raises `NotAsTold` while there is none."""
+        if self._process is None:
+            raise NotAsTold("there is no service")
+        return self._process.pid
+
     async def kill(self) -> None:
         """`kill -9`: no good-bye, nothing tidied up."""
         if self._process and self._process.returncode is None:

@@ -37,32 +37,34 @@ class _Paced(MediaStreamTrack):
 
 
 class Tone(_Paced):
-    """Sound: 48 kHz, mono, 20 ms at a time."""
+    """Sound: 48 kHz, mono, 20 ms at a time; a tone while it is `loud`, else silence that is sent all the same."""
 
     kind = "audio"
 
-    def __init__(self) -> None:
+    def __init__(self, *, loud: bool = True) -> None:
         super().__init__(SOUND_RATE / SOUND_SAMPLES)
+        self.loud = loud
         wave = (round(6_000 * math.sin(2 * math.pi * TONE_HZ * n / SOUND_RATE)) for n in range(SOUND_SAMPLES))
         self._samples = struct.pack(f"<{SOUND_SAMPLES}h", *wave)
 
     async def recv(self) -> AudioFrame:
         number = await self._number()
         frame = AudioFrame(format="s16", layout="mono", samples=SOUND_SAMPLES)
-        frame.planes[0].update(self._samples)
+        frame.planes[0].update(self._samples if self.loud else bytes(len(self._samples)))
         frame.sample_rate = SOUND_RATE
         frame.pts, frame.time_base = number * SOUND_SAMPLES, Fraction(1, SOUND_RATE)
         return frame
 
 
 class Picture(_Paced):
-    """Picture: 160 x 120, 15 a second. `shade` (16 to 235) is the grey of its background."""
+    """Picture: 160 x 120, `rate` a second. `shade` (16 to 235) is the grey of its background."""
 
     kind = "video"
 
-    def __init__(self, shade: int) -> None:
-        super().__init__(PICTURE_RATE)
+    def __init__(self, shade: int, *, rate: int = PICTURE_RATE) -> None:
+        super().__init__(rate)
         self._shade = shade
+        self._ticks = PICTURE_CLOCK // rate
 
     async def recv(self) -> VideoFrame:
         number = await self._number()
@@ -75,7 +77,7 @@ class Picture(_Paced):
         frame.planes[0].update(plain + bytes(row) * (HEIGHT - HEIGHT // 2))
         for plane in frame.planes[1:]:
             plane.update(bytes([128]) * plane.buffer_size)
-        frame.pts, frame.time_base = number * PICTURE_CLOCK // PICTURE_RATE, Fraction(1, PICTURE_CLOCK)
+        frame.pts, frame.time_base = number * self._ticks, Fraction(1, PICTURE_CLOCK)
         return frame
 
 
