@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from service.media.worker.inbound import Track
+from service.media.worker.layers import Encoding
 from service.media.worker.messages import Member, Offer, SetSubscriptions, Source
 from service.media.worker.port import Port
 from service.media.worker.sections import Kind, Negotiated
@@ -20,6 +21,11 @@ OTHER = "other"
 _DEFAULTS: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
     {Kind.AUDIO: (MICROPHONE, SCREEN_AUDIO), Kind.VIDEO: (CAMERA, SCREEN)}
 )
+
+_FRESH_S = 0.1
+
+Who = tuple[str, str | None]
+"""User and device."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -75,6 +81,10 @@ class Participant:
         return self.member.user_id
 
     @property
+    def key(self) -> Who:
+        return self.member.user_id, self.member.device_id
+
+    @property
     def who(self) -> dict[str, Any]:
         return {"user_id": self.member.user_id, "device_id": self.member.device_id}
 
@@ -115,6 +125,19 @@ class Publication:
     connection: Connection
     track: Track
     told: dict[str, Any] = field(default_factory=dict)
+    _incoming: tuple[Encoding, ...] = ()
+    _measured_at: float = float("-inf")
+
+    def incoming(self, now: float) -> tuple[Encoding, ...]:
+        """Its layers as they come in, at most 0.1 s old: every viewer asks for them."""
+        if now - self._measured_at >= _FRESH_S:
+            self._measured_at = now
+            encodings = self.track.encodings
+            single = len(encodings) == 1  # nothing to choose from: a still screen may send nothing for seconds
+            self._incoming = tuple(
+                Encoding(each.bitrate_bps, each.height or 0, single or each.active(now)) for each in encodings
+            )
+        return self._incoming
 
     @property
     def naming(self) -> Naming:

@@ -7,7 +7,7 @@ from uuid import uuid4
 from service.media.worker.dtls import Certificate
 from service.media.worker.inbound import Track
 from service.media.worker.joining import Door, restarted
-from service.media.worker.members import SCREEN_AUDIO, Connection, Participant, Publication
+from service.media.worker.members import SCREEN_AUDIO, Connection, Participant, Publication, Who
 from service.media.worker.messages import Member, Offer, RestartPeer, SetSubscriptions
 from service.media.worker.mux import Mux
 from service.media.worker.port import Port, PortListener
@@ -16,12 +16,12 @@ from service.media.worker.session import State
 from service.media.worker.speaker import Speakers, Speaking
 from service.media.worker.viewing import Heard, View, rows
 
-LOOK_S = 0.2
-"""How often layers are chosen anew while nothing happens; what happens is acted upon at the next tick."""
+LOOKS = 10
+"""While nothing happens, a look at everybody's layers takes so many ticks; what happens is acted upon at the next."""
+ARRANGE_S = 1.0
+"""How often slots are filled anew without anything having happened: who spoke when changes by itself."""
 LOST_S = 60.0
 """So long a lost connection may come back by itself; the call gives its participant up earlier."""
-
-Who = tuple[str, str | None]
 
 
 class Room:
@@ -55,7 +55,7 @@ class Room:
         self._views: dict[tuple[Who, str], View] = {}
         self._speakers = Speakers(clock())
         self._changed = False
-        self._looked_at = clock()
+        self._round: list[Participant] = []
 
     # What the service asks for
 
@@ -141,10 +141,13 @@ class Room:
         if change is not None:
             self._tell_speaker(change)
             self._changed = True
-        if self._changed or now - self._looked_at >= LOOK_S:
-            self._changed, self._looked_at = False, now
+        if self._changed:
+            self._changed = False
             self._tell_changed()
-            self._arrange(now)
+            self._round = list(self._participants.values())
+            self._look(now, len(self._round), fresh=True)
+        else:
+            self._look(now, -(-len(self._participants) // LOOKS), fresh=False)
 
     def quality(self, now: float) -> None:
         """Tell how all streams do; how often is the caller's choice."""
@@ -264,6 +267,7 @@ class Room:
         participant.connections.clear()
         for key in [key for key in self._views if key[0] == who]:
             del self._views[key]
+        self._round = [each for each in self._round if each is not participant]
         self._raise_or_lower(participant, "closed")
         self._changed = True
 
@@ -282,17 +286,30 @@ class Room:
                 publication.told = facts
                 self._tell("stream.changed", publication.participant, stream=facts)
 
-    def _arrange(self, now: float) -> None:
-        heard = self._heard(now)
-        for who, participant in self._participants.items():
+    def _look(self, now: float, count: int, *, fresh: bool) -> None:
+        """Bring the slots of the next participants in the round in line; all of them anew when something happened."""
+        if not self._round:
+            self._tell_changed()
+            self._round = list(self._participants.values())
+        heard: Heard | None = None
+        for participant in self._round[:count]:
             for group, connections in participant.viewing().items():
-                view = self._views.setdefault((who, group), View())
-                view.arrange(participant, connections, self._publications, heard, now)
-                for connection in connections:
-                    told = rows(view, connection, self._publications)
-                    if told and told != connection.told:
-                        connection.told = told
-                        self._notice("slots", **participant.who, pc=connection.pc, slots=told)
+                view = self._views.setdefault((participant.key, group), View())
+                if fresh or now - view.arranged_at >= ARRANGE_S:
+                    heard = heard or self._heard(now)
+                    view.arrange(participant, connections, self._publications, heard, now)
+                    changed = connections
+                else:
+                    changed = view.adjust(participant, now)
+                self._tell_slots(participant, view, changed)
+        del self._round[:count]
+
+    def _tell_slots(self, participant: Participant, view: View, connections: Sequence[Connection]) -> None:
+        for connection in connections:
+            told = rows(view, connection, self._publications)
+            if told and told != connection.told:
+                connection.told = told
+                self._notice("slots", **participant.who, pc=connection.pc, slots=told)
 
     def _heard(self, now: float) -> Heard:
         users: dict[str, int] = {}

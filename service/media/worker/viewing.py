@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service.media.worker.forward import Slot
-from service.media.worker.layers import Encoding, Held, Want, allot
+from service.media.worker.layers import Held, Want, allot
 from service.media.worker.members import SCREEN, Connection, Participant, Publication
 from service.media.worker.messages import SetSubscriptions, StreamWish
 from service.media.worker.sections import Kind
@@ -23,12 +23,18 @@ class Heard:
     users: Mapping[str, int]
 
 
+Showing = tuple[Publication, Slot, StreamWish | None]
+
+
 @dataclass(slots=True)
 class View:
     """The slots of one participant's connections, taken together: a stream is in one of them at most."""
 
     placed: dict[Key, str] = field(default_factory=dict)
     held: dict[str, Held] = field(default_factory=dict)
+    arranged_at: float = float("-inf")
+    shown: dict[Connection, list[Showing]] = field(default_factory=dict)
+    layers: dict[Connection, list[int | None]] = field(default_factory=dict)
 
     def arrange(
         self,
@@ -52,10 +58,27 @@ class View:
             if key not in placed and slot.track is not None:
                 slot.clear()
         self.placed = placed
+        self.arranged_at = now
+        self.shown, self.layers = {}, {}
         for connection in connections:
             here = {stream: slots[key][1] for key, stream in placed.items() if slots[key][0] is connection}
-            shown = [stream for stream in order if stream in here]
-            self._show(viewer, connection, [(publications[each], here[each], wishes.get(each)) for each in shown], now)
+            shown = [(publications[each], here[each], wishes.get(each)) for each in order if each in here]
+            self.shown[connection] = [showing for showing in shown if showing[1].kind is Kind.VIDEO]
+            for publication, slot, wish in shown:
+                if slot.kind is Kind.AUDIO:
+                    off = viewer.member.held or (wish is not None and wish.paused)
+                    _turn(slot, publication, None if off else 0, now)
+        self.adjust(viewer, now)
+
+    def adjust(self, viewer: Participant, now: float) -> list[Connection]:
+        """Only the layers of what is shown, by what the connections carry now; those in which one has changed."""
+        changed: list[Connection] = []
+        for connection, video in self.shown.items():
+            layers = self._adjust(viewer, connection, video, now)
+            if layers != self.layers.get(connection):
+                self.layers[connection] = layers
+                changed.append(connection)
+        return changed
 
     def _choose(
         self,
@@ -81,24 +104,16 @@ class View:
         chosen = choose(sources, len(keys), frozenset(self.placed.values()))
         return chosen, place(keys, self.placed, chosen, fits)
 
-    def _show(
-        self,
-        viewer: Participant,
-        connection: Connection,
-        shown: Sequence[tuple[Publication, Slot, StreamWish | None]],
-        now: float,
-    ) -> None:
-        video = [each for each in shown if each[1].kind is Kind.VIDEO]
+    def _adjust(
+        self, viewer: Participant, connection: Connection, video: list[Showing], now: float
+    ) -> list[int | None]:
         wants = [_want(publication, wish, now) for publication, _, wish in video]
         held = [self.held.setdefault(publication.stream_id, Held()) for publication, _, _ in video]
         layers = allot(wants, held, connection.port.estimate_bps, now)
         connection.probe_bps = 0.0 if viewer.member.held else sum(map(_more, wants, held))
         for (publication, slot, _), layer in zip(video, layers, strict=True):
             _turn(slot, publication, None if viewer.member.held else layer, now)
-        for publication, slot, wish in shown:
-            if slot.kind is Kind.AUDIO:
-                off = viewer.member.held or (wish is not None and wish.paused)
-                _turn(slot, publication, None if off else 0, now)
+        return layers
 
 
 def rows(view: View, connection: Connection, publications: Mapping[str, Publication]) -> list[dict[str, Any]]:
@@ -166,11 +181,7 @@ def _more(want: Want, held: Held) -> float:
 
 
 def _want(publication: Publication, wish: StreamWish | None, now: float) -> Want:
-    track = publication.track
-    single = len(track.encodings) == 1  # nothing to choose from: a still screen may send nothing for seconds
-    encodings = tuple(
-        Encoding(each.bitrate_bps, each.height or 0, single or each.active(now)) for each in track.encodings
-    )
+    encodings = publication.incoming(now)
     if wish is None:
         return Want(encodings)
     return Want(encodings, wish.layer, wish.height, wish.paused)
