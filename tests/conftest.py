@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.serving"]
 
+BROWSER = "tests/media/browser/"
 NO_SKIPS = os.environ.get("HOOKSWITCH_NO_SKIPS", "") not in {"", "0"}
 
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -39,3 +40,16 @@ def pytest_make_collect_report():
     report = yield
     refuse_skip(report)
     return report
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A module's tests go to one process, and those of the browser all to the same: two browsers would be slow ones."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - not there when tests run in one process
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            scope = super()._split_scope(nodeid)
+            return BROWSER if scope.startswith(BROWSER) else scope
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadscope" else None

@@ -9,7 +9,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from service.demo.peer import keep_to_loopback
 from service.demo.tracks import Picture, Tone
 from tests.fixtures.sockets import phone_at
-from tests.media.browser.meeting import hears, plays
+from tests.media.browser.meeting import hears, over_afterwards, plays
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
 
@@ -71,7 +71,7 @@ async def test_aiortc_and_chromium_play_each_other(stage):
     async with stage.people("ann") as people:
         ann = people["ann"]
         call = await ann.do("dial", ["robby"], {"topology": "routed"})
-        async with robot_in(stage, "robby", call) as robot:
+        async with over_afterwards(stage, call), robot_in(stage, "robby", call) as robot:
             await ann.do("connect")
             await asyncio.gather(
                 plays(ann, "robby"),
@@ -82,4 +82,3 @@ async def test_aiortc_and_chromium_play_each_other(stage):
             await ann.hears("call.active")
             seen = await robot.receives("video", 1)
             assert seen.width >= 160
-        await stage.reached.http.post(f"/v1/calls/{call}/end")

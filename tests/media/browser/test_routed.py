@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.media.browser.meeting import all_play_all, clean, hears, meeting, plays, since, slot
+from tests.media.browser.meeting import all_play_all, clean, hears, meeting, over_afterwards, plays, since, slot
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(150)]
 
@@ -137,22 +137,21 @@ async def test_a_relayed_call_of_two_moves_to_a_worker_with_the_third(stage, fig
     async with stage.people("ann", "bob", "carl") as people:
         ann, bob, carl = people.values()
         call = await ann.do("dial", ["bob"])
-        await bob.do("answer", call)
-        await asyncio.gather(ann.do("connect", ["bob"]), bob.do("connect"))
-        await ann.hears("call.active")
-        assert (await ann.state())["call"]["topology"] == "relayed"
-        invited = await stage.reached.http.post(f"/v1/calls/{call}/invite", json={"participants": ["carl"]})
-        assert invited.status_code == 200, invited.text
-        await carl.do("answer", call)
-        begun = await ann.do("time")
-        await carl.do("connect")
-        await all_play_all(people)
-        figures.note(
-            "from relayed to routed: the picture again", await since(ann, "first frame bob camera", begun) - begun
-        )
-        assert {(await one.state())["call"]["topology"] for one in people.values()} == {"routed"}
-        await ann.do("hangUp")
-        await stage.reached.http.post(f"/v1/calls/{call}/end")
+        async with over_afterwards(stage, call):
+            await bob.do("answer", call)
+            await asyncio.gather(ann.do("connect", ["bob"]), bob.do("connect"))
+            await ann.hears("call.active")
+            assert (await ann.state())["call"]["topology"] == "relayed"
+            invited = await stage.reached.http.post(f"/v1/calls/{call}/invite", json={"participants": ["carl"]})
+            assert invited.status_code == 200, invited.text
+            await carl.do("answer", call)
+            begun = await ann.do("time")
+            await carl.do("connect")
+            await all_play_all(people)
+            figures.note(
+                "from relayed to routed: the picture again", await since(ann, "first frame bob camera", begun) - begun
+            )
+            assert {(await one.state())["call"]["topology"] for one in people.values()} == {"routed"}
 
 
 async def test_another_device_of_the_same_person_takes_over(stage):

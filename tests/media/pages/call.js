@@ -22,9 +22,12 @@ class Client {
     sized: (slot, width) => this.note(`size ${slot.user_id} ${slot.source} ${width}`),
   });
 
-  /** Connect the socket. `picture`: {kind: "camera" | "noise", width, height, fps}; `slots`: {audio, video}. */
-  async start({ url, token, user, device, picture = {}, slots }) {
-    Object.assign(this, { user, picture, slots });
+  /**
+   * Connect the socket. `picture`: {kind: "camera" | "noise", width, height, fps}; `slots`: {audio, video};
+   * `relay`: "udp" or "tcp" to go by TURN alone, and in this way.
+   */
+  async start({ url, token, user, device, picture = {}, slots, relay }) {
+    Object.assign(this, { user, picture, slots, relay });
     this.socket = new LiveSocket({ url, token, device });
     this.socket.on("event", ({ event }) => this.#heard(event));
     this.socket.on("*", (frame) => this.#take(frame));
@@ -56,7 +59,12 @@ class Client {
   async connect(others = []) {
     this.stream ??= await this.#own();
     this.tiles.local(this.user, this.stream);
-    const told = { socket: this.socket, callId: this.call.id, iceServers: this.connection?.ice_servers ?? [] };
+    const told = { socket: this.socket, callId: this.call.id, iceServers: this.connection.ice_servers };
+    if (this.relay) {
+      const chosen = (urls) => urls.filter((url) => url.endsWith(`transport=${this.relay}`));
+      told.iceServers = told.iceServers.map((server) => ({ ...server, urls: chosen(server.urls) }));
+      told.policy = "relay";
+    }
     told.show = (slots) => this.tiles.show(slots);
     told.note = (what) => this.note(what);
     if (this.connection.topology === "routed") {

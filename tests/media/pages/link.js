@@ -7,8 +7,8 @@ export class Link {
    * of a lost one. `send(link, description)` brings an offer to the worker. `changed(link, state)` hears of states.
    * `through(sdp)` may change an answer: a test sends the media through a bad network by it.
    */
-  constructor({ label, iceServers, fill, send, changed, through = (sdp) => sdp }) {
-    Object.assign(this, { label, iceServers, fill, send, changed, through });
+  constructor({ label, iceServers, fill, send, changed, through = (sdp) => sdp, policy = "all" }) {
+    Object.assign(this, { label, iceServers, fill, send, changed, through, policy });
     this.generation = 0;
     this.turn = Promise.resolve();
     this.open();
@@ -18,7 +18,11 @@ export class Link {
   open() {
     if (this.pc) this.close();
     this.generation += 1;
-    const pc = new RTCPeerConnection({ iceServers: this.iceServers, bundlePolicy: "max-bundle" });
+    const pc = new RTCPeerConnection({
+      iceServers: this.iceServers,
+      iceTransportPolicy: this.policy, // "relay": by TURN alone
+      bundlePolicy: "max-bundle",
+    });
     this.pc = pc;
     pc.onconnectionstatechange = () => {
       if (pc !== this.pc) return;

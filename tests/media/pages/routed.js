@@ -31,8 +31,8 @@ function spoken() {
 
 export class Routed {
   /** `show(slots)` is called with all slots whenever they change: `{mid, kind, track, user_id, stream_id, source}`. */
-  constructor({ socket, callId, iceServers, slots = { audio: 12, video: 12 }, show, note, through }) {
-    Object.assign(this, { socket, callId, iceServers, slots, show, note, through });
+  constructor({ socket, callId, iceServers, slots = { audio: 12, video: 12 }, show, note, through, policy }) {
+    Object.assign(this, { socket, callId, iceServers, slots, show, note, through, policy });
     this.sent = []; // {track, source, encodings}: what is published, to be published again by a new connection
     this.told = new Map(); // label of the connection → the newest list of its slots
     this.epoch = 0;
@@ -116,6 +116,7 @@ export class Routed {
       iceServers: this.iceServers,
       fill,
       through: this.through,
+      policy: this.policy,
       send: (link, description) => this.#send(link, description),
       changed: (link, state) => {
         this.note(`${link.label} ${state}`);

@@ -10,7 +10,7 @@ const OUTBOUND = [
   "targetBitrate", "nackCount", "pliCount", "firCount", "retransmittedPacketsSent", "qualityLimitationReason",
 ];
 
-/** `{inbound, outbound, available, rtt, codecs}` of an RTCPeerConnection. */
+/** `{inbound, outbound, available, rtt, way, codecs}` of an RTCPeerConnection. */
 export async function counted(pc) {
   const entries = [...(await pc.getStats()).values()];
   const of = (type, names) =>
@@ -18,11 +18,13 @@ export async function counted(pc) {
       .filter((entry) => entry.type === type)
       .map((entry) => Object.fromEntries(names.map((name) => [name, entry[name] ?? null])));
   const pair = entries.find((entry) => entry.type === "candidate-pair" && entry.nominated && entry.state === "succeeded");
+  const local = entries.find(({ id }) => id === pair?.localCandidateId);
   return {
     inbound: of("inbound-rtp", INBOUND),
     outbound: of("outbound-rtp", OUTBOUND),
     available: pair?.availableOutgoingBitrate ?? null,
     rtt: pair?.currentRoundTripTime ?? null,
+    way: local ? `${local.candidateType} ${local.relayProtocol ?? local.protocol}` : null,
     codecs: entries.filter((entry) => entry.type === "codec").map((entry) => entry.mimeType),
   };
 }
