@@ -36,11 +36,16 @@ def write_answer(lines: tuple[Agreed, ...], local: Local, offered_setup: str, be
     # The client's wish where it has one, else it begins: the worker needs no round trip more than it.
     setup = "active" if offered_setup == "passive" else "passive"
     transport = _transport(local, setup)
+    codecs: dict[int, list[str]] = {}  # by the identity of what sections have in common
     for each in lines:
         if each.section is None:
             text += _rejected(each.media, each.mid)
         else:
+            if id(each.section.codecs) not in codecs:
+                codecs[id(each.section.codecs)] = [line for codec in each.section.codecs for line in _codec(codec)]
             text += _accepted(each.media, each.section, local, transport)
+            text += codecs[id(each.section.codecs)]
+            text += _simulcast(each.section)
     return "\r\n".join(text) + "\r\n"
 
 
@@ -93,12 +98,13 @@ def _accepted(media: Media, section: Section, local: Local, transport: list[str]
     ]
     if section.sends:
         lines += _sending(section)
-    for codec in section.codecs:
-        lines += _codec(codec)
-    if section.rids:
-        lines += [f"a=rid:{rid} recv" for rid in section.rids]
-        lines.append(f"a=simulcast:recv {';'.join(section.rids)}")
     return lines
+
+
+def _simulcast(section: Section) -> list[str]:
+    if not section.rids:
+        return []
+    return [*(f"a=rid:{rid} recv" for rid in section.rids), f"a=simulcast:recv {';'.join(section.rids)}"]
 
 
 def _direction(section: Section) -> str:

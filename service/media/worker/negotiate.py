@@ -8,7 +8,7 @@ offer (whose are needed for them) and writing the answer (which names them): `re
 from dataclasses import dataclass, replace
 
 from service.media.worker.answers import Agreed, write_answer
-from service.media.worker.offered import NewSsrc, Offered, mid, remote, section
+from service.media.worker.offered import Known, NewSsrc, Offered, mid, remote, section
 from service.media.worker.sdp import Description, Media, OfferError, parse
 from service.media.worker.sections import Kind, Local, Negotiated, Remote, Section
 
@@ -56,7 +56,8 @@ def read(text: str) -> Offer:
         OfferError: it is malformed, without BUNDLE or rtcp-mux, or nothing in it can be accepted.
     """
     description = parse(text)
-    sections = tuple(_section(description, media) for media in description.media)
+    known: Known = {}
+    sections = tuple(_section(description, media, known) for media in description.media)
     accepted = [each for each in sections if each is not None]
     if not accepted:
         raise OfferError("no section has a codec that is forwarded: opus, VP8, H264, VP9, AV1")
@@ -108,12 +109,12 @@ def write(
     return Negotiated(sdp, offer.remote, sections)
 
 
-def _section(description: Description, media: Media) -> Offered | None:
+def _section(description: Description, media: Media, known: Known) -> Offered | None:
     stopped = media.port == 0 and "bundle-only" not in media.attributes
     if stopped or media.kind not in tuple(Kind) or media.protocol not in _PROTOCOLS:
         mid(media)  # it is repeated in the answer
         return None
-    return section(description, media)
+    return section(description, media, known)
 
 
 def _bundled(description: Description, mids: set[str]) -> bool:

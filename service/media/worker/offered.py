@@ -64,15 +64,23 @@ def mid(media: Media) -> str | None:
     return found
 
 
-def section(description: Description, media: Media) -> Offered | None:
-    """What the section offers; nothing when no codec in it is forwarded.
+Known = dict[tuple[object, ...], tuple[Codec, ...]]
+"""Codecs by the lines that offer them: the sections of a receiving connection are mostly alike."""
+
+
+def section(description: Description, media: Media, known: Known) -> Offered | None:
+    """What the section offers; nothing when no codec in it is forwarded. `known` is filled for the next section.
 
     Raises:
         OfferError: it has no mid, or a number in it is none.
     """
     kind = Kind(media.kind)
     extensions = _extensions(description, media, kind)
-    codecs = _codecs(media, kind, transport_cc=TRANSPORT_CC in extensions)
+    lines = (media.all(name) for name in ("rtpmap", "fmtp", "rtcp-fb"))
+    alike = (kind, TRANSPORT_CC in extensions, media.formats, *map(tuple, lines))
+    codecs = known.get(alike)
+    if codecs is None:
+        codecs = known[alike] = _codecs(media, kind, transport_cc=TRANSPORT_CC in extensions)
     if not codecs:
         return None
     name = mid(media)
