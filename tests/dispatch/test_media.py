@@ -26,11 +26,15 @@ CAMERA = {"stream_id": "s1", "kind": "video", "source": "camera", "codec": "VP8"
 async def hired(database):
     """Makes replicas; ends them afterwards."""
     async with AsyncExitStack() as stack:
+        made = []
 
         async def make(*, workers=True, running=True):
             replica = await Replica(database, workers=workers).open()
             if running:
                 await stack.enter_async_context(replica.listening(controlled=True))
+            made.append(replica)
+            for each in made:
+                await each.bus.poll_once()  # so that nobody believes to be alone
             return replica
 
         yield make
@@ -66,7 +70,6 @@ async def test_a_relayed_call_gets_none(hired):
 
 async def test_a_replica_without_workers_leaves_it_to_one_with(hired):
     with_workers, without = await hired(), await hired(workers=False)
-    await without.bus.poll_once()
     call = await without.routed("a", "b")
     await hosts(with_workers, call)
     assert (await read(without, call)).room.host == str(with_workers.id)
