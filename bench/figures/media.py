@@ -30,6 +30,8 @@ def measure(stage, report):
     told = run(stage, Sizes(**sizes_of(stage)))
     for note in told["notes"]:
         stage.note(note)
+    if PEER in told["samples"].get("fan_cpu_us", {}):
+        stage.note(f"Janus {janus.version()} as its package sets it up, with no plugin but VideoRoom")
     report.rows += rows(told["samples"])
     report.profile += told["profile"]
 

@@ -2,11 +2,15 @@
 
 import asyncio
 import contextlib
+import socket
 from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
-from service.media.birth import Birth, NurseryEndedError
+import msgspec
+
+from bench.media.cores import forwarder_core
+from service.media.birth import Birth, Newborn, NurseryEndedError, spawn
 from service.media.config import MediaConfig
 from service.media.handle import Handle, Listener
 from service.media.worker import messages as said
@@ -46,8 +50,22 @@ class Hookswitch:
 
     async def fork(self):
         """One more worker, ready for rooms."""
-        setup = said.Setup(worker=f"bench{next(self._numbers)}", folder=str(self.folder), host=self.host, **self._setup)
-        born = await self._birth.start(setup)
+        return await self._meet(await self._birth.start(self._wanted()))
+
+    async def sampled(self, target):
+        """One that writes its stacks to that file when it ends."""
+        setup = self._wanted()
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with theirs, forwarder_core():
+            pid, watch = spawn("bench.media.sampled", theirs, str(target), msgspec.json.encode(setup).decode())
+        return await self._meet(Newborn(setup.worker, pid, watch, ours))
+
+    def _wanted(self):
+        name = f"bench{next(self._numbers)}"
+        return said.Setup(worker=name, folder=str(self.folder), host=self.host, **self._setup)
+
+    async def _meet(self, born):
         listener = Listener(
             report=lambda _, row: self.reports.append(row),
             notice=lambda _, notice: self.notices.append(notice),

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import json
+import re
 import shutil
+import subprocess
 from itertools import count
 from pathlib import Path
 
@@ -42,6 +44,13 @@ def library():
 def missing():
     """What to install; None when Janus is there."""
     return None if shutil.which("janus") and library() else "apt-get install --no-install-recommends janus"
+
+
+def version():
+    """As `1.1.2`."""
+    told = subprocess.run(["janus", "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"\((\d+\.\d+\.\d+)\)", told.stdout + told.stderr)
+    return found[1] if found else "of unknown version"
 
 
 def others(folder, kept):

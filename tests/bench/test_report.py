@@ -73,3 +73,11 @@ def test_the_terminal_shows_the_same_cells():
     text = Report(["2 cores"], [row(1.0, 2.0, Goal(2.0))]).terminal()
     assert "0.5 x" in text
     assert "met" in text
+
+
+def test_the_brief_table_has_the_medians_alone():
+    report = Report(["a machine"], [row(2.0, 1.0, Goal(1.5)), row(3.0)])
+    assert report.brief().splitlines()[2:] == [
+        "| something | 2 ms | 1 ms: a peer | 2 x | ≤ 1.5 x | no |",
+        "| something | 3 ms | a peer |  |  |  |",
+    ]
