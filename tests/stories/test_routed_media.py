@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.fixtures.routed import SHADES, Attendee, connect, routed_call, routing
+from tests.fixtures.routed import SHADES, Attendee, connect, over, routed_call, routing
 from tests.fixtures.sockets import phone_at
 
 
@@ -166,6 +166,7 @@ async def test_b_12_a_relayed_call_that_grows_moves_to_a_worker(routed):
     await connect(people)
     await all_meet(people)
     assert not any(f["type"] == "media.restart" for f in carl.frames)
+    await over(routed, call, routed.service)
     for one in people.values():
         await one.drop()
         await one.phone.close()
