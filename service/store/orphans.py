@@ -1,6 +1,7 @@
 """Places in calls that nobody holds: `connected` legs whose device has no live connection.
 
 Every way a connection ends tells its calls first, so there should be none; a database that came back from a backup has.
+In a call with a media worker it is the worker that reports who is there: who came by plain HTTP never had a socket.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ FROM calls k JOIN apps a ON a.id = k.app_id CROSS JOIN LATERAL (
     SELECT FROM connections c JOIN replicas r ON r.id = c.replica_id AND r.lease_until > statement_timestamp()
     WHERE c.app_id = k.app_id AND c.user_id = leg ->> 'user_id' AND c.device_id = leg ->> 'device_id')
 ) AS gone
-WHERE k.ended_at IS NULL AND k.state = 'active' AND k.id > $1 AND gone.users IS NOT NULL
+WHERE k.ended_at IS NULL AND k.state = 'active' AND k.media_host IS NULL AND k.id > $1 AND gone.users IS NOT NULL
 ORDER BY k.id LIMIT $2
 """
 

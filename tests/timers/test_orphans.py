@@ -2,9 +2,11 @@
 
 import pytest
 
-from service.core.calls import SERVER
-from service.core.commands import Answer, MediaConnected, Settle
-from service.core.vocabulary import LegState
+from service.core.calls import SERVER, Actor
+from service.core.commands import Answer, MediaConnected, MediaUp, OpenRoom, Settle
+from service.core.vocabulary import ActorType, LegState, Topology
+from service.switchboard.board import Switchboard
+from service.switchboard.people import DialRequest, Wanted
 from service.timers.leases import Orphans
 from tests.switchboard.desk import Desk, user
 
@@ -103,6 +105,23 @@ async def test_nobody_else_is_taken_for_one(desk, orphans, who, device, boxed):
     await orphans.run_once()
     assert await orphans.run_once() == 1
     assert (await leg(desk, call, who)).state is LegState.RECONNECTING
+
+
+async def test_in_a_routed_call_the_worker_says_who_is_there(desk, orphans):
+    """Who publishes by plain HTTP has no socket, and is no orphan for that."""
+    media = Actor(ActorType.MEDIA, "here")
+    routed = Switchboard(desk.database, workers=True)
+    request = DialRequest(
+        "app", desk.settings, user("a"), "a", (Wanted("b"),), topology=Topology.ROUTED, device_id="a-1"
+    )
+    call = (await routed.dial(request)).call
+    await desk.answer(call.id, "b")
+    await desk.do(call.id, OpenRoom(media, "here", 1))
+    for number, who in enumerate("ab", 1):
+        await desk.do(call.id, MediaUp(media, who, f"{who}-1", 1, number))
+    assert (await leg(desk, call.id, "b")).state is LegState.CONNECTED
+    for _ in range(3):
+        assert await orphans.run_once() == 0
 
 
 async def test_whoever_never_had_a_socket_is_no_orphan(desk, orphans):
