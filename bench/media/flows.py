@@ -10,7 +10,11 @@ CHUNK = 1 << 16
 
 
 class Flow:
-    """One stream as one client receives it. Latencies in nanoseconds, one for each packet since `begin`."""
+    """One stream as one client receives it. Latencies in nanoseconds, one for each packet since `begin`.
+
+    A forwarder numbers anew. What was lost on its way leaves a hole in its numbers; what it chose not to send
+    (`withheld`) leaves none; a hole where nothing is missing (`breaks`) is a fault.
+    """
 
     def __init__(self, stream):
         self.stream = stream
@@ -19,6 +23,7 @@ class Flow:
         self.duplicates = 0
         self.late = 0
         self.breaks = 0
+        self.withheld = 0
         self.damaged = 0
         self.newest = -1
         self.shift = None
@@ -41,8 +46,12 @@ class Flow:
             self.newest = number
         shift = sequence - number & 0xFFFF
         if shift != self.shift:
-            # The forwarder numbers anew, but what it left out must stay a hole and nothing else become one.
-            self.breaks += self.shift is not None
+            if self.shift is not None:
+                closer = self.shift - shift & 0xFFFF
+                if closer < 0x8000:
+                    self.withheld += closer
+                else:
+                    self.breaks += 1
             self.shift = shift
         self.ssrc = ssrc
 

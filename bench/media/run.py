@@ -92,9 +92,11 @@ class Run:
             f"{forwarder}: {what}: {m.rate:,.0f} forwards/s, {m.cpu_us:.2f} us each, {m.cpu_percent:.1f} % of a core,"
             f" {m.lost} lost, p50 {m.p50_us:.0f} p99 {m.p99_us:.0f} us, load {m.load_cpu_s / m.seconds:.0%}"
         )
-        told = ("duplicates", "breaks", "refused", "damaged", "dropped", "unsent")
+        told = ("withheld", "duplicates", "breaks", "refused", "damaged", "dropped", "unsent")
         if odd := ", ".join(f"{asdict(m)[name]} {name}" for name in told if asdict(m)[name]):
-            self.note(f"{forwarder}, {what}: {odd} (dropped and unsent: by the load, which was too slow)")
+            self.note(
+                f"{forwarder}, {what}: {odd} (withheld: by its estimate of the path; dropped and unsent: by the load, which was too slow)"
+            )
         if m.loss > DISTURBED:
             raise DisturbedError(f"{m.loss:.1%} of the packets were lost")
 
@@ -160,6 +162,7 @@ class Run:
             twelve_cpu_us=m.cpu_us,
             twelve_cpu=m.cpu_percent,
             twelve_lost=m.lost,
+            twelve_withheld=m.withheld,
             twelve_rate=m.rate,
             twelve_p50_us=m.p50_us,
             twelve_pss_mb=pss_kb(forwarder.pid) / 1024,

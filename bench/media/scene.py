@@ -20,7 +20,7 @@ SETTLED_S = 1.0
 
 @dataclass
 class Measured:
-    """A stretch of time. Latencies in microseconds; `breaks` are sequence numbers that left the row.
+    """A stretch of time. Latencies in microseconds; for `withheld` and `breaks` see flows.Flow.
 
     `dropped` packets reached the load, which was too slow for them; `unsent` ones never left it.
     """
@@ -32,6 +32,7 @@ class Measured:
     load_cpu_s: float
     duplicates: int
     late: int
+    withheld: int
     breaks: int
     refused: int
     damaged: int
@@ -42,12 +43,13 @@ class Measured:
 
     @property
     def lost(self):
-        """What the forwarder lost."""
-        return max(0, self.expected - self.forwards - self.dropped)
+        """What the forwarder lost, without wanting to."""
+        return max(0, self.expected - self.forwards - self.dropped - self.withheld)
 
     @property
     def loss(self):
-        return self.lost / self.expected if self.expected else 1.0
+        """Share of what did not arrive, whatever the reason."""
+        return 1 - self.forwards / self.expected if self.expected else 1.0
 
     @property
     def rate(self):
@@ -170,6 +172,7 @@ class Scene:
         return {
             "duplicates": sum(flow.duplicates for flow in flows),
             "late": sum(flow.late for flow in flows),
+            "withheld": sum(flow.withheld for flow in flows),
             "breaks": sum(flow.breaks for flow in flows),
             "damaged": sum(flow.damaged for flow in flows),
             "refused": sum(client.refused for client in self._clients),

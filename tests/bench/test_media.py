@@ -129,10 +129,22 @@ def test_what_is_missing_doubled_or_late_is_noticed():
     assert (flow.received, flow.missing(0, 10), flow.duplicates, flow.late, flow.breaks) == (9, 1, 1, 1, 0)
 
 
-def test_a_row_of_numbers_that_jumps_is_noticed():
-    written = list(packets(Stream(1, "audio"), 4))
-    written[3][2:4] = b"\x12\x34"
-    assert inbox_of(*written).flows[1].breaks == 1
+def numbered(packet, by):
+    """The packet with its sequence number moved."""
+    sequence = int.from_bytes(packet[2:4], "big") + by & 0xFFFF
+    return packet[:2] + sequence.to_bytes(2, "big") + packet[4:]
+
+
+def test_a_hole_in_the_numbers_without_a_loss_is_noticed():
+    written = list(packets(Stream(1, "audio"), 5))
+    flow = inbox_of(*written[:3], numbered(written[3], 2), numbered(written[4], 2)).flows[1]
+    assert (flow.missing(0, 5), flow.breaks, flow.withheld) == (0, 1, 0)
+
+
+def test_what_was_left_out_on_purpose_leaves_no_hole():
+    written = list(packets(Stream(1, "video"), 10))
+    flow = inbox_of(*written[:3], *(numbered(packet, -4) for packet in written[7:])).flows[1]
+    assert (flow.missing(0, 10), flow.breaks, flow.withheld) == (4, 0, 4)
 
 
 def test_a_changed_byte_is_noticed():

@@ -36,7 +36,8 @@ async def meet(scene, room):
     }
     for who, streams in publishers.items():
         await scene.publisher(room, who, streams)
-    viewers = [await scene.subscriber(room, who, publishers, exact=True) for who in publishers]
+    # Without congestion feedback: a busy machine looks like a full path, and then pictures are left out on purpose.
+    viewers = [await scene.subscriber(room, who, publishers, exact=True, congestion=False) for who in publishers]
     return viewers, [stream for streams in publishers.values() for stream in streams]
 
 
@@ -62,4 +63,4 @@ async def test_twelve_hear_and_see_each_other_and_nothing_is_lost(tmp_path):
 
 def faults_of(flow, begin, end):
     assert end > begin
-    return flow.missing(begin, end), flow.duplicates, flow.breaks, flow.damaged
+    return flow.missing(begin, end), flow.duplicates, flow.breaks + flow.withheld, flow.damaged
