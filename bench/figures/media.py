@@ -91,10 +91,10 @@ def rows(samples):
             "twelve_cpu_us",
             "µs",
             Goal(0.6),
-            note=f"{spread('twelve_rate').middle:,.0f} forwards/s are {spread('twelve_cpu').middle:.1f} % of a core"
-            f" (Janus {spread('twelve_cpu', PEER).middle:.1f} %), {spread('twelve_pss_mb').middle:.0f} MB"
-            f" (Janus {spread('twelve_pss_mb', PEER).middle:.0f} MB)",
+            note=f"{spread('twelve_rate').middle:,.0f} forwards/s",
         ),
+        beside("share of a core meanwhile", "twelve_cpu", "%"),
+        beside("memory meanwhile", "twelve_pss_mb", "MB"),
         alone("packets lost by the worker meanwhile", "twelve_lost", "", ours(0, "")),
         beside("CPU per forward, one to ten, 15,000 forwards/s", "fan_cpu_us", "µs", Goal(0.75)),
         beside("the same beside AES-GCM and sendto in C", "fan_cpu_us", "µs", Goal(1.5), who="limit"),

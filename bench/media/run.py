@@ -25,16 +25,14 @@ from bench.media.janus import Janus
 from bench.media.profile import profile
 from bench.media.recorded import Recorded
 from bench.media.relay import Relay
+from bench.media.scene import DisturbedError
 from bench.media.slab import Slab
 
 OURS = "hookswitch"
 TRIES = 3
 DISTURBED = 0.01
 BUSY = 0.9
-
-
-class DisturbedError(Exception):
-    """So much was lost that the other figures of this round mean nothing."""
+MEANING = "withheld: by its estimate of the path; dropped, unsent: by the load, which was too slow"
 
 
 @dataclass(frozen=True)
@@ -94,9 +92,7 @@ class Run:
         )
         told = ("withheld", "duplicates", "breaks", "refused", "damaged", "dropped", "unsent")
         if odd := ", ".join(f"{asdict(m)[name]} {name}" for name in told if asdict(m)[name]):
-            self.note(
-                f"{forwarder}, {what}: {odd} (withheld: by its estimate of the path; dropped and unsent: by the load, which was too slow)"
-            )
+            self.note(f"{forwarder}, {what}: {odd} ({MEANING})")
         if m.loss > DISTURBED:
             raise DisturbedError(f"{m.loss:.1%} of the packets were lost")
 

@@ -18,6 +18,10 @@ SETTLE_S = 20.0
 SETTLED_S = 1.0
 
 
+class DisturbedError(Exception):
+    """So much was lost, or came so late, that figures of this round would mean nothing."""
+
+
 @dataclass
 class Measured:
     """A stretch of time. Latencies in microseconds; for `withheld` and `breaks` see flows.Flow.
@@ -121,7 +125,7 @@ class Scene:
         return client
 
     async def settled(self):
-        """Wait until every stream flows to everybody who shall have it; RuntimeError tells how many do not.
+        """Wait until every stream flows to everybody who shall have it; DisturbedError tells how many do not.
 
         A forwarder that estimates how much a subscriber can take may need a while until it sends everything.
         """
@@ -133,7 +137,7 @@ class Scene:
             if not flows(client.inbox.flows.get(stream.number), stream)
         ]:
             if time.monotonic() > end:
-                raise RuntimeError(f"{len(missing)} streams do not flow, {missing[0]} is one")
+                raise DisturbedError(f"{len(missing)} streams do not flow, {missing[0]} is one")
             await asyncio.sleep(0.05)
         await asyncio.sleep(SETTLED_S)
 
