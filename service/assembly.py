@@ -182,6 +182,9 @@ class Service:
         self.webhooks = self._webhook_sender()
         self.robots = Robots(self.database, self.book)
         self.bell = Bell()
+        if local := self.media.local:
+            self.metrics.media_workers.set_function(lambda: len(local.pool.workers))
+            self.metrics.media_rooms.set_function(lambda: len(local.rooms))
         self.metrics.sockets.set_function(lambda: len(self.hub.sessions()))
         self.server = FrontServer(self._server_config())
         self._listeners = (

@@ -41,6 +41,10 @@ class Metrics:
             "hookswitch_webhook_deliveries", "Attempts to deliver to webhooks", ["outcome"], registry=registry
         )
         self.sockets = Gauge("hookswitch_sockets_open", "Sockets connected to this process", registry=registry)
+        self.media_workers = Gauge("hookswitch_media_workers", "Media workers of this process", registry=registry)
+        self.media_rooms = Gauge(
+            "hookswitch_media_rooms", "Calls that media workers of this process carry", registry=registry
+        )
         self.database_connections = Gauge(
             "hookswitch_database_connections", "Connections of this process, by use", ["state"], registry=registry
         )

@@ -67,6 +67,7 @@ async def test_who_speaks_and_how_well_it_goes_is_told_and_kept(routed):
         assert "quality.reported" not in [type_ for type_, _ in bob.events]
         page = (await routed.http.get(f"/v1/calls/{call}/quality")).json()
         assert page["items"][0]["streams"]
+        assert "hookswitch_media_rooms 1.0" in (await routed.http.get("/metrics")).text
         async with routed.as_user("eve") as http:
             assert (await http.get(f"/v1/calls/{call}/quality")).status_code == 404
 
