@@ -15,7 +15,7 @@ from service.client import Client, Overrun, Refused, SignatureError, Unreachable
 from service.demo.cast import Cast
 from service.demo.peer import NoMedia
 from service.demo.receiver import Receiver
-from service.demo.scenes import crash, decline, group, nobody, robots, talk, told
+from service.demo.scenes import crash, decline, group, nobody, robots, routed, talk, told
 from service.demo.server import Keys, Server
 from service.demo.stage import Stage
 from service.demo.teller import NotAsTold, Teller
@@ -25,6 +25,7 @@ SCENES: tuple[Scene, ...] = (
     talk.play,
     decline.play,
     group.play,
+    routed.play,
     nobody.play,
     crash.play,
     robots.play,

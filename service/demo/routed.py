@@ -5,7 +5,7 @@ import re
 from collections.abc import Awaitable
 from typing import Any, Self, TypeVar
 
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamTrack
 
 from service.client import SFU, LiveSocket, MediaRestart, MediaSlots
@@ -35,6 +35,7 @@ class Routed:
         self.slots = Slots()
         self.epoch = 0
         self.port = 0
+        self.offers = 0
         self._socket = socket
         self._call_id = call_id
         self._others = others
@@ -66,13 +67,13 @@ class Routed:
         return await _in_time(asyncio.shield(self._moved), "another worker")
 
     async def _publish(self) -> None:
-        connection = self._connections[PUB] = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        connection = self._connections[PUB] = _connection()
         for track in (self.tone, Picture(self._shade, rate=RATE)):
             connection.addTransceiver(track, direction="sendonly")  # or it would be a pair of slots, too
         await self._offer(PUB, connection)
 
     async def _subscribe(self) -> None:
-        connection = self._connections[SUB] = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        connection = self._connections[SUB] = _connection()
         slots = self.slots
 
         def read(track: MediaStreamTrack) -> None:
@@ -91,6 +92,7 @@ class Routed:
         streams = [{"mid": mid, "source": source} for mid, source in zip(sending, SOURCES, strict=False)]
         answer = self._answers[pc] = asyncio.get_running_loop().create_future()
         description = {"type": "offer", "sdp": connection.localDescription.sdp}
+        self.offers += 1
         await self._socket.describe(self._call_id, SFU, description, pc=pc, streams=streams)
         told = await _in_time(answer, f"an answer for {pc}")
         if found := HOST.search(told["sdp"]):
@@ -118,6 +120,11 @@ class Routed:
         connections, self._connections = self._connections, {}
         await asyncio.gather(*(connection.close() for connection in connections.values()))
         await self.slots.close()
+
+
+def _connection() -> RTCPeerConnection:
+    """With aiortc's own policy (one transport for each kind) the second picture of a bundle gets none."""
+    return RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
 
 
 async def _in_time(wanted: Awaitable[T], what: str) -> T:

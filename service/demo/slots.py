@@ -77,6 +77,14 @@ class Slots:
             lambda: all(self.came(user, AUDIO) >= sounds and self.came(user, VIDEO) >= pictures for user in users)
         )
 
+    async def first_picture(self) -> None:
+        """Wait for it. Raises `NoMedia`."""
+        await self.until(lambda: self.first_picture_at is not None)
+
+    async def without(self, user_id: str) -> None:
+        """Wait until that user is in none of the slots. Raises `NoMedia`."""
+        await self.until(lambda: user_id not in self.users())
+
     async def more(self, user_id: str, kind: str, count: int) -> None:
         """Wait for that much more of one. Raises `NoMedia`."""
         enough = self.came(user_id, kind) + count

@@ -1,10 +1,11 @@
 """What every scene is played on, and what several scenes ask."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from service.client import Call, Client
-from service.demo.cast import Cast
+from service.demo.cast import Cast, Device
 from service.demo.receiver import Receiver
+from service.demo.routed import Routed
 from service.demo.server import Server
 from service.demo.teller import Teller
 
@@ -22,6 +23,19 @@ class Stage:
     async def engaged(self, *user_ids: str) -> dict[str, str]:
         """Those of them who are in anything at all, and in what."""
         return {p.user_id: p.activity for p in await self.backend.presence.of(*user_ids) if p.activity != "idle"}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A routed call: with which device each is in it, and the media of each."""
+
+    call_id: str
+    devices: dict[str, Device]
+    media: dict[str, Routed] = field(default_factory=dict)
+
+    def others(self, name: str) -> list[str]:
+        """Everybody else who is in it."""
+        return [other for other in self.media if other != name]
 
 
 def standing(call: Call) -> str:

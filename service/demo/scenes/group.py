@@ -1,4 +1,4 @@
-"""Four in one call: everybody hears and sees everybody, and it goes on when the one who began it leaves."""
+"""Four in one call, device to device: it goes on when the one who began it leaves."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -16,8 +16,9 @@ async def play(stage: Stage) -> None:
     tell, cast = stage.tell, stage.cast
     tell.scene("Ana calls Ben, Cy and Dee: four in one call")
     devices = {"ana": cast.ana, "ben": cast.ben_phone, "cy": cast.cy, "dee": cast.dee}
-    call = (await cast.ana.socket.call(["ben", "cy", "dee"])).call
+    call = (await cast.ana.socket.call(["ben", "cy", "dee"], topology="relayed")).call
     await asyncio.gather(*(device.ring(call.id) for name, device in devices.items() if name != "ana"))
+    tell.say("Ana's app asks for topology: relayed: sound and picture go from device to device.")
     tell.say("It rings at all three. Ben answers on the phone this time, Cy and Dee in their browsers.")
     for name in ("ben", "cy", "dee"):
         await devices[name].socket.answer(call.id)
