@@ -56,6 +56,23 @@ async def test_a_new_network_is_an_ice_restart_without_a_lost_picture(stage, fig
         assert clean(people)
 
 
+async def test_media_go_on_without_the_socket_and_what_it_missed_is_told(stage):
+    async with meeting(stage, "ann", "bob") as (call, people):
+        ann, bob = people.values()
+        await all_play_all(people)
+        await bob.do("away")
+        await plays(ann, "bob")
+        carl = people["carl"] = await stage.person("carl")
+        invited = await stage.reached.http.post(f"/v1/calls/{call}/invite", json={"participants": ["carl"]})
+        assert invited.status_code == 200, invited.text
+        await carl.do("answer", call)
+        await carl.do("connect")
+        await plays(ann, "carl")
+        await bob.do("back")
+        await all_play_all(people)
+        assert {link["generation"] for one in people.values() for link in (await one.state())["links"].values()} == {1}
+
+
 async def test_a_killed_worker_is_followed_by_another(stage, figures):
     async with meeting(stage, "ann", "bob", "carl") as (call, people):
         await all_play_all(people)
@@ -70,6 +87,20 @@ async def test_a_frozen_worker_is_followed_by_another(stage, figures):
         begun = await people["ann"].do("time")
         os.kill(worker_of(stage, call), signal.SIGSTOP)
         await all_back(people, begun, figures, "the worker was frozen")
+
+
+async def test_a_worker_that_is_killed_while_a_page_has_no_socket(stage):
+    async with meeting(stage, "ann", "bob") as (call, people):
+        ann, bob = people.values()
+        await all_play_all(people)
+        await bob.do("away")
+        begun = await ann.do("time")
+        os.kill(worker_of(stage, call), signal.SIGKILL)
+        await since(ann, "told to restart", begun)
+        await bob.do("back")
+        await since(ann, "first frame bob camera", begun)
+        await all_play_all(people)
+        assert {(await one.state())["epoch"] for one in people.values()} == {2}
 
 
 async def all_back(people, begun, figures, what):

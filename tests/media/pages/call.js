@@ -31,6 +31,7 @@ class Client {
     this.socket = new LiveSocket({ url, token, device });
     this.socket.on("event", ({ event }) => this.#heard(event));
     this.socket.on("*", (frame) => this.#take(frame));
+    this.socket.on("welcome", () => this.media?.resume?.());
     const welcome = await this.socket.connect();
     element("who").textContent = user;
     return welcome.calls.map(({ id }) => id);
@@ -68,7 +69,7 @@ class Client {
     told.show = (slots) => this.tiles.show(slots);
     told.note = (what) => this.note(what);
     if (this.connection.topology === "routed") {
-      this.media = new Routed({ ...told, slots: this.slots, through: globalThis.through });
+      this.media = new Routed({ ...told, epoch: this.epoch, slots: this.slots, through: globalThis.through });
       const simulcast = this.picture.simulcast ?? true;
       const streams = this.stream.getTracks().map((track) =>
         track.kind === "audio" ? { track, source: "microphone" } : { track, source: "camera", simulcast },
@@ -136,6 +137,15 @@ class Client {
     return this.socket.ask("media.watch", { call_id: this.call.id, quality });
   }
 
+  /** Lose the socket for a while; `back` takes it up again. */
+  away() {
+    this.socket.close();
+  }
+
+  async back() {
+    await this.socket.connect();
+  }
+
   restartIce() {
     return this.media.restartIce();
   }
@@ -169,16 +179,17 @@ class Client {
     if (frame.type === "media.restart") {
       this.note("told to restart");
       this.connection = frame.connection;
-      if (this.media instanceof Relayed) return this.#move();
+      if (this.media instanceof Relayed) return this.#move(frame.epoch);
     }
     if (this.media) Promise.resolve(this.media.take(frame)).catch((fault) => this.faults.push(String(fault)));
     else (this.early ??= []).push(frame);
   }
 
   /** The call has grown, or records: a worker carries it from now on. */
-  #move() {
+  #move(epoch) {
     this.media.close();
     this.tiles.show([]);
+    this.epoch = epoch;
     return this.connect();
   }
 

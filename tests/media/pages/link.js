@@ -24,6 +24,9 @@ export class Link {
       bundlePolicy: "max-bundle",
     });
     this.pc = pc;
+    // What is under way at a closed connection never ends by itself.
+    this.over = new Promise((_, reject) => { this.end = reject; });
+    this.over.catch(() => {});
     pc.onconnectionstatechange = () => {
       if (pc !== this.pc) return;
       this.changed(this, pc.connectionState);
@@ -35,7 +38,7 @@ export class Link {
 
   /** Offer what is there now; resolves when the worker's answer is in. One exchange at a time. */
   negotiate() {
-    this.turn = this.turn.catch(() => {}).then(() => this.#exchange());
+    this.turn = this.turn.catch(() => {}).then(() => Promise.race([this.over, this.#exchange(this.pc)]));
     return this.turn;
   }
 
@@ -53,25 +56,25 @@ export class Link {
 
   /** The worker's answer came. */
   answered(description) {
-    this.waiting?.resolve(description);
+    this.hear?.(description);
   }
 
   close() {
-    this.waiting?.reject(new Error(`${this.label} has ended`));
+    this.end(new Error(`${this.label} was closed`));
     this.pc.close();
   }
 
-  async #exchange() {
-    const pc = this.pc;
+  async #exchange(pc) {
+    this.pending = true; // until the answer is in: the socket may break, or the worker
     // An offer that was never answered, because the worker or the socket went away.
     if (pc.signalingState === "have-local-offer") await pc.setLocalDescription({ type: "rollback" });
     await pc.setLocalDescription();
-    const answer = new Promise((resolve, reject) => { this.waiting = { resolve, reject }; });
-    answer.catch(() => {}); // it is awaited below; before that, nobody minds
+    const answer = new Promise((resolve) => { this.hear = resolve; });
     this.changed(this, "offered");
     await this.send(this, pc.localDescription);
     const { type, sdp } = await answer;
     this.changed(this, "answered");
     await pc.setRemoteDescription({ type, sdp: await this.through(sdp) });
+    this.pending = false;
   }
 }

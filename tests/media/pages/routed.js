@@ -31,11 +31,10 @@ function spoken() {
 
 export class Routed {
   /** `show(slots)` is called with all slots whenever they change: `{mid, kind, track, user_id, stream_id, source}`. */
-  constructor({ socket, callId, iceServers, slots = { audio: 12, video: 12 }, show, note, through, policy }) {
-    Object.assign(this, { socket, callId, iceServers, slots, show, note, through, policy });
+  constructor({ socket, callId, epoch = 0, iceServers, slots = { audio: 12, video: 12 }, show, note, through, policy }) {
+    Object.assign(this, { socket, callId, epoch, iceServers, slots, show, note, through, policy });
     this.sent = []; // {track, source, encodings}: what is published, to be published again by a new connection
     this.told = new Map(); // label of the connection → the newest list of its slots
-    this.epoch = 0;
     this.links = {
       pub: this.#link("pub", (pc) => this.sent.forEach((one) => this.#add(pc, one))),
       sub: this.#link("sub", (pc) => {
@@ -83,10 +82,21 @@ export class Routed {
   take(frame) {
     if (frame.type === "rtc.description") this.links[frame.pc]?.answered(frame.description);
     if (frame.type === "media.slots") {
+      this.epoch = Math.max(this.epoch, frame.epoch);
       this.told.set(frame.pc, frame.slots);
       this.#show();
     }
-    if (frame.type === "media.restart") this.#restart(frame);
+    if (frame.type === "media.restart" && frame.epoch > this.epoch) this.#restart(frame);
+  }
+
+  /**
+   * The socket is back: what was offered into the void is offered again. The receiving side always offers, because
+   * the worker tells its slots anew after an offer, and what it told meanwhile was not heard.
+   */
+  async resume() {
+    const { pub, sub } = this.links;
+    const links = this.#open().filter((link) => link === sub || (link === pub && link.pending));
+    await Promise.allSettled(links.map((link) => link.negotiate()));
   }
 
   restartIce() {

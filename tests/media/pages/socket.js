@@ -29,6 +29,7 @@ export class LiveSocket {
 
   /** Connect and say hello; resolves with the welcome. */
   connect() {
+    this.closed = false;
     return new Promise((resolve, reject) => {
       const socket = new WebSocket(this.url, ["hookswitch.v1"]);
       this.socket = socket;
@@ -56,17 +57,13 @@ export class LiveSocket {
   }
 
   /** Send a command; resolves with its result, rejects with `Refused`. */
-  ask(type, fields = {}) {
+  async ask(type, fields = {}) {
+    if (this.socket.readyState !== WebSocket.OPEN) throw new Error("the socket is away");
     return new Promise((resolve, reject) => {
       const id = String((this.number += 1));
       this.waiting.set(id, { resolve, reject });
       this.socket.send(JSON.stringify({ type, ...fields, id }));
     });
-  }
-
-  /** Lose the connection; it comes back by itself. */
-  drop() {
-    this.socket.close();
   }
 
   close() {
