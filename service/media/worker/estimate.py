@@ -28,6 +28,7 @@ _LIGHT = 0.02  # loss that need not mean anything
 _HEAVY = 0.12  # loss that is no longer the radio's
 _SILENCE_S = 2.0
 _UNTRIED = 2.5  # times what is sent: as much as the next layer may be larger
+_CAPPED_S = 5.0  # without another REMB: no picture goes out any more, so that the client can estimate nothing
 _HOLD_S = (3.0, 30.0)  # after a full path: the first and the longest wait
 
 
@@ -58,6 +59,7 @@ class Estimator:
         self._sent_bytes = 0
         self._sending_bps = 0.0
         self._cap_bps = CEILING_BPS
+        self._capped_at = now
 
     def sent(self, sequence: int, size: int, now: float) -> None:
         """A packet of `size` bytes left with this transport-wide sequence number."""
@@ -102,7 +104,7 @@ class Estimator:
     def remb(self, bps: float) -> None:
         """What the client itself estimates (REMB)."""
         self.known = True
-        now = self._sent_last
+        now = self._capped_at = self._sent_last
         self._measure(now)
         bps = max(FLOOR_BPS, bps)
         if bps < self._sending_bps:
@@ -181,6 +183,8 @@ class Estimator:
         return sum((at - middle) * (delay - mean) for at, delay in delays) / spread if spread > 0 else 0.0
 
     def _adapt(self, now: float) -> None:
+        if now - self._capped_at > _CAPPED_S:
+            self._cap_bps = CEILING_BPS
         queue, slope = self.queue_s, self._slope()
         rising = queue > _RISING_S and slope > _SLOPE
         standing = queue > _QUEUE_S and slope > -_SLOPE

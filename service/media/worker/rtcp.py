@@ -84,11 +84,16 @@ def fir_ssrcs(body: bytes) -> list[int]:
     return [int(_WORD.unpack_from(body, at)[0]) for at in range(8, len(body) - 7, 8)]
 
 
-def remb(body: bytes) -> int | None:
-    """Bits per second of a REMB message, None for other application feedback (draft-alvestrand-rmcat-remb)."""
+def remb(body: bytes) -> tuple[int, set[int]] | None:
+    """Bits per second of a REMB message and the SSRCs that it speaks of (draft-alvestrand-rmcat-remb).
+
+    None for other application feedback.
+    """
     if len(body) < 16 or body[8:12] != b"REMB":
         return None
-    return ((body[13] & 3) << 16 | body[14] << 8 | body[15]) << (body[13] >> 2)
+    bps = ((body[13] & 3) << 16 | body[14] << 8 | body[15]) << (body[13] >> 2)
+    end = min(16 + 4 * body[12], len(body) - 3)
+    return bps, {int(_WORD.unpack_from(body, at)[0]) for at in range(16, end, 4)}
 
 
 def bye_ssrcs(body: bytes, count: int) -> list[int]:

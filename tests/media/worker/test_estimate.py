@@ -100,6 +100,17 @@ def test_a_client_that_gets_little_cannot_know_that_there_is_more():
     assert estimator.bps >= START_BPS
 
 
+def test_a_client_that_has_nothing_to_estimate_any_more_is_tried_again():
+    estimator = Estimator(0.0)
+    now = sending(estimator, 800_000, 0.0, 1.0)
+    estimator.remb(120_000)
+    assert estimator.bps == 120_000
+    for _ in range(60):  # sound alone goes on, and with no picture no REMB comes
+        now = sending(estimator, 50_000, now, 1.0)
+        estimator.loss(0.0, now)
+    assert estimator.bps > 300_000
+
+
 def test_heavy_loss_counts_also_after_a_long_good_time():
     link = Link(1e9)
     link.run(30, 1.5e6)

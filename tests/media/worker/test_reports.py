@@ -178,3 +178,14 @@ def test_bitrates_are_those_of_the_streams():
     assert down.bitrate_bps == pytest.approx(1e6, rel=0.05)
     assert (up.width, up.height) == (640, 360)
     assert down.track is pub.port.tracks["1"]
+
+
+def test_what_a_client_estimates_of_one_stream_is_not_taken_for_the_whole_path():
+    estimator = Ear(0.0)
+    _, sub = pair(estimator=estimator, slots=2)
+    first, second = sub.port.slots["v0"], sub.port.slots["v1"]
+    first.bitrate_bps, second.bitrate_bps = 400_000.0, 300_000.0
+    for listed in ([SLOT], [SLOT, second.ssrc], [second.ssrc, second.rtx_ssrc]):
+        sub.port.rtcp(bytes(RtcpPsfbPacket(15, 1, 0, pack_remb_fci(200_000, listed))), sub.now)
+    told = [bps for kind, bps in estimator.heard if kind == "remb"]
+    assert told == [pytest.approx(bps, rel=1e-4) for bps in (500_000, 200_000, 600_000)]
