@@ -111,6 +111,8 @@ class Routed:
                 continue
             if isinstance(frame, MediaSlots):
                 self.epoch = frame.epoch
+                if self._moved.done() and self._moved.result().epoch == frame.epoch:
+                    self._moved = asyncio.get_running_loop().create_future()  # it has been offered to already
                 await self.slots.told(frame.slots)
             elif frame.epoch > self.epoch and not self._moved.done():
                 self.epoch = frame.epoch
