@@ -6,7 +6,7 @@ import pytest
 
 from tests.media.browser.meeting import clean, meeting, plays, since, slot
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(150)]
 
 # Chromium encodes three layers from 540 lines on.
 HARD = {"kind": "noise", "width": 960, "height": 540, "fps": 15, "grain": 20}

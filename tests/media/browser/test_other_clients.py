@@ -11,7 +11,7 @@ from service.demo.tracks import Picture, Tone
 from tests.fixtures.sockets import phone_at
 from tests.media.browser.meeting import hears, over_afterwards, plays
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
 
 ENOUGH = 10
 WITHIN_S = 30

@@ -11,7 +11,7 @@ import pytest
 from tests.fixtures.lossy import Weather, lossy
 from tests.media.browser.meeting import all_play_all, clean, hears, meeting, plays, since, slot
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 
 HOST = re.compile(r"a=candidate:\S+ \d+ udp \d+ (\S+) (\d+) typ host", re.IGNORECASE)
 DECODED = "({sub}, [mid, frames]) => sub.inbound.find(s => s.mid === mid && s.framesDecoded >= frames)"
@@ -122,42 +122,65 @@ def worker_of(stage, call):
 
 
 class Network:
-    """A bad network for one page: each of its connections goes to the worker through a proxy of its own."""
+    """A bad network for every page: each connection goes to the worker through a proxy of its own."""
 
-    def __init__(self, stack, **weather):
+    def __init__(self, stack, **losses):
         self.stack = stack
-        self.weather = weather
+        self.losses = losses
         self.proxies = []
 
     async def through(self, sdp):
         host, port = HOST.search(sdp).groups()
-        weathers = {name: Weather(seed=7 + number, **self.weather) for number, name in enumerate(("up", "down"))}
+        weathers = {way: Weather(seed=7 + len(self.proxies), loss=loss) for way, loss in self.losses.items()}
         self.proxies.append(await self.stack.enter_async_context(lossy((host, int(port)), **weathers)))
         return self.proxies[-1].through(sdp)
+
+    def late(self, delay_s, *, for_s):
+        """Everything towards the pages is late for a while."""
+        for proxy in self.proxies:
+            proxy.down.delay_s = delay_s
+            asyncio.get_running_loop().call_later(for_s, setattr, proxy.down, "delay_s", 0.0)
 
     @property
     def dropped(self):
         return sum(proxy.up.dropped + proxy.down.dropped for proxy in self.proxies)
 
 
-async def test_a_bad_network_stays_watchable(stage, figures):
+@pytest.mark.parametrize("losses", [{"up": 0.05}, {"down": 0.05}], ids=" and ".join)
+async def test_a_bad_network_stays_watchable(stage, figures, losses):
     async with AsyncExitStack() as stack:
-        network = Network(stack, loss=0.05)
+        network = Network(stack, **losses)
         async with meeting(stage, "ann", "bob", through=network.through) as (_, people):
             await all_play_all(people)
             before = {one.user: await measured(one, other) for one, other in pairs(people)}
-            await asyncio.gather(*(more_of(one, before[one.user][0], 20 * FPS) for one in people.values()))
+            await asyncio.gather(*(more_of(one, before[one.user], 20 * FPS) for one in people.values()))
             for one, other in pairs(people):
-                (first, sent), (last, sent_now) = before[one.user], await measured(one, other)
-                share = (last["framesDecoded"] - first["framesDecoded"]) / (sent_now - sent)
-                figures.note("5 % loss: frames decoded of those sent", 100 * share, "%")
+                first, last = before[one.user], await measured(one, other)
+                what = f"5 % loss {' and '.join(losses)}"
+                share = (last["framesDecoded"] - first["framesDecoded"]) / (last["sent"] - first["sent"])
+                figures.note(f"{what}: frames decoded of those sent", 100 * share, "%")
                 figures.note(
-                    "5 % loss: freezes in 20 s of pictures", last["freezeCount"] - first["freezeCount"], "count"
+                    f"{what}: freezes in 20 s of pictures", last["freezeCount"] - first["freezeCount"], "count"
                 )
-                assert last["nackCount"] > first["nackCount"]
-                assert last["retransmittedPacketsReceived"] > (first["retransmittedPacketsReceived"] or 0)
+                assert last["asked"] > first["asked"]
+                assert last["resent"] > first["resent"]
             assert network.dropped > 50
             await asyncio.gather(*(hears(one, other.user) for one, other in pairs(people)))
+
+
+async def test_a_short_hiccup_of_the_network_passes(stage, figures):
+    async with AsyncExitStack() as stack:
+        network = Network(stack, down=0.0)
+        async with meeting(stage, "ann", "bob", through=network.through) as (_, people):
+            await all_play_all(people)
+            bob = people["bob"]
+            for _ in range(2):
+                count = await measured(bob, people["ann"])
+                network.late(0.25, for_s=0.4)
+                begun = await bob.do("time")
+                await more_of(bob, count, 4 * FPS)
+                took = await bob.do("time") - begun
+                figures.note("400 ms of 250 ms delay: more than smooth for four seconds of pictures", took - 4000)
 
 
 def pairs(people):
@@ -171,9 +194,13 @@ async def more_of(one, count, frames):
 
 
 async def measured(one, other):
-    """What `one` counts of `other`'s picture, and how many frames of the largest layer `other` has sent."""
+    """What `one` counts of `other`'s picture; `sent` by `other`, `asked` for again and `resent` on both ways."""
     mid = (await slot(one, other.user))["mid"]
-    theirs = (await other.stats())["pub"]["outbound"]
-    ours = (await one.stats())["sub"]["inbound"]
-    sent = max(entry["framesEncoded"] or 0 for entry in theirs if entry["kind"] == "video")
-    return next(entry for entry in ours if entry["mid"] == mid), sent
+    theirs = [entry for entry in (await other.stats())["pub"]["outbound"] if entry["kind"] == "video"]
+    ours = next(entry for entry in (await one.stats())["sub"]["inbound"] if entry["mid"] == mid)
+    return {
+        **ours,
+        "sent": max(entry["framesEncoded"] or 0 for entry in theirs),
+        "asked": ours["nackCount"] + sum(entry["nackCount"] for entry in theirs),
+        "resent": (ours["retransmittedPacketsReceived"] or 0) + sum(e["retransmittedPacketsSent"] for e in theirs),
+    }

@@ -4,7 +4,7 @@ import pytest
 
 from tests.media.browser.meeting import clean, over_afterwards
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
 
 PLAYS = """({tiles}, user) => tiles.some(t => t.user === user && t.kind === "video" && t.playing && t.width > 0)"""
 ARRIVES = """(stats, user) => {

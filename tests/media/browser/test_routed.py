@@ -6,7 +6,7 @@ import pytest
 
 from tests.media.browser.meeting import all_play_all, clean, hears, meeting, over_afterwards, plays, since, slot
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(150)]
 
 SCREEN = "({events}) => events.find(e => e.type === 'stream.created' && e.data.stream.source === 'screen')?.data"
 REPORTED = """({events}) => events.find(({type, data}) => type === 'quality.reported' && ["ann", "bob"].every(

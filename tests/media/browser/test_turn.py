@@ -9,7 +9,7 @@ from tests.fixtures.postgres import fresh_database
 from tests.fixtures.serving import service_in_loop
 from tests.media.browser.meeting import all_play_all, clean, meeting
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
 
 
 async def test_pages_behind_turn_play_each_other(stage, postgres_server, postgres_template, tmp_path):
