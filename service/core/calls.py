@@ -84,13 +84,19 @@ class Room:
     """The media room of a routed call, while somebody is in it.
 
     `epoch` counts its workers, `host` is the replica whose worker it is (`None`: wanted, nobody has it yet), `since`
-    the moment when that was so. `seen` is the number of the last report of this epoch (scenario 46).
+    the moment when that was so. `seen` is the number of the last report of this epoch (scenario 46), `losses` are the
+    moments at which workers died lately.
     """
 
     since: datetime
     epoch: int = 1
     host: str | None = None
     seen: int = 0
+    losses: list[datetime] = field(default_factory=list)
+
+    def copy(self) -> "Room":
+        """A copy that shares nothing mutable."""
+        return replace(self, losses=list(self.losses))
 
 
 @dataclass(slots=True)
@@ -263,7 +269,7 @@ class Call:
 
     def copy(self) -> "Call":
         """A copy that shares nothing mutable but `custom`, which is never changed."""
-        return replace(self, legs=[leg.copy() for leg in self.legs], room=replace(self.room) if self.room else None)
+        return replace(self, legs=[leg.copy() for leg in self.legs], room=self.room and self.room.copy())
 
 
 def engaged_slots(call: Call) -> dict[str, int]:

@@ -262,15 +262,17 @@ class OpenRoom(Command):
 
 @dataclass(slots=True, frozen=True)
 class LoseRoom(Command):
-    """The worker of that epoch died, or the replica whose it was (scenario 47)."""
+    """The worker that `host` had for that epoch died, or the replica itself (scenario 47)."""
 
+    host: str
     epoch: int
 
 
 @dataclass(slots=True, frozen=True)
 class FailRoom(Command):
-    """No worker could be started for that epoch (scenario 48)."""
+    """`host` could start no worker for that epoch (scenario 48)."""
 
+    host: str
     epoch: int
 
 

@@ -1,6 +1,7 @@
 """Routed calls: the room on a media worker, what its worker reports, and the move of a relayed call that grows."""
 
 from dataclasses import asdict
+from datetime import timedelta
 
 from service.core.calls import Call, Leg, Room, Stream
 from service.core.commands import (
@@ -8,7 +9,6 @@ from service.core.commands import (
     LoseRoom,
     MediaConnected,
     MediaDown,
-    MediaLost,
     MediaUp,
     OpenRoom,
     Slot,
@@ -18,12 +18,15 @@ from service.core.commands import (
 from service.core.ending import end_call
 from service.core.refusals import Code, Refusal
 from service.core.robots import is_robot
-from service.core.talking import media_connected, media_lost
+from service.core.talking import connected, lost
 from service.core.turn import Turn, refuse
 from service.core.vocabulary import EndReason, EventType, LegState, Topology
 
 MOST_STREAMS = 16
 """Streams of one participant that are noted; a worker lets nobody publish more."""
+MOST_LOSSES = 3
+LOSSES_WITHIN_S = 60
+"""So many workers of one call may die within so long; with the last of them the call ends."""
 MESH = 2
 """So many carry their media themselves; with one more the call moves to a worker, where it may."""
 
@@ -70,11 +73,19 @@ def open_room(turn: Turn, command: OpenRoom) -> Refusal | None:
 
 
 def lose_room(turn: Turn, command: LoseRoom) -> Refusal | None:
-    """The worker died: everybody it carried is `reconnecting`, and the next epoch wants a worker (scenario 47)."""
+    """The worker died: everybody it carried is `reconnecting`, and the next epoch wants a worker (scenario 47).
+
+    Where workers die again and again, the call itself may be what kills them: then it ends.
+    """
     call, room = turn.call, turn.call.room
-    if call.ended or room is None or room.epoch != command.epoch:
+    if call.ended or room is None or (room.epoch, room.host) != (command.epoch, command.host):
         return None
-    call.room = Room(since=turn.at, epoch=room.epoch + 1)
+    lately = turn.at - timedelta(seconds=LOSSES_WITHIN_S)
+    losses = [*(at for at in room.losses if at > lately), turn.at]
+    if len(losses) >= MOST_LOSSES:
+        end_call(turn, EndReason.MEDIA_FAILED, command.actor)
+        return None
+    call.room = Room(since=turn.at, epoch=room.epoch + 1, losses=losses)
     for leg in call.joined():
         turn.end_streams(leg)
         if not is_robot(leg.user_id, leg.device_id):
@@ -85,7 +96,7 @@ def lose_room(turn: Turn, command: LoseRoom) -> Refusal | None:
 def fail_room(turn: Turn, command: FailRoom) -> Refusal | None:
     """No worker could be had: the answer stays recorded, the call ends, everybody is told (scenario 48)."""
     call, room = turn.call, turn.call.room
-    if not call.ended and room is not None and room.epoch == command.epoch:
+    if not call.ended and room is not None and (room.epoch, room.host) == (command.epoch, command.host):
         end_call(turn, EndReason.MEDIA_FAILED, command.actor)
     return None
 
@@ -93,13 +104,13 @@ def fail_room(turn: Turn, command: FailRoom) -> Refusal | None:
 def lose_media(turn: Turn, leg: Leg) -> None:
     """The participant has no media any more, whatever its socket says; its grace begins."""
     leg.moved_at = None
-    media_lost(turn, MediaLost(turn.cause.by, leg.user_id, leg.device_id), leg, ())
+    lost(turn, leg)
 
 
 def media_up(turn: Turn, command: MediaUp, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
     """The worker hears the device: only that makes a leg of a routed call `connected` by evidence."""
     if _counts(turn, command, leg):
-        media_connected(turn, MediaConnected(command.actor, leg.user_id, command.device_id), leg, ())
+        connected(turn, MediaConnected(command.actor, leg.user_id, command.device_id), leg)
     return None
 
 

@@ -12,19 +12,30 @@ from service.core.commands import (
     Upgrade,
 )
 from service.core.refusals import Code, Refusal
+from service.core.robots import is_robot
 from service.core.turn import Turn, refuse
 from service.core.vocabulary import CallType, EventType, LegState, Topology
 
 
 def media_connected(turn: Turn, command: MediaConnected, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
-    """This device's media came up: the leg's own report makes it `connected`; in a routed call with no peer named."""
+    """This device's media came up: the leg's own report makes it `connected`.
+
+    In a routed call only the worker's word counts, and a test user's, which has no media.
+    """
+    if _is_the_workers_affair(turn, leg):
+        return None
+    return connected(turn, command, leg)
+
+
+def connected(turn: Turn, command: MediaConnected, leg: Leg) -> Refusal | None:
+    """Media came up, whoever says so."""
     if leg.device_id is None:
         leg.device_id = command.device_id
     if leg.device_id is None and turn.call.topology is Topology.RELAYED:
         return refuse(Code.INVALID_REQUEST, "say which device is connected", leg.user_id)
     if command.device_id != leg.device_id:
         return refuse(Code.ALREADY_ANSWERED, "another device of yours is in the call", leg.user_id)
-    if command.peer is not None and turn.call.topology is Topology.RELAYED:
+    if command.peer is not None:
         other = turn.call.leg(command.peer)
         if other is None or not other.joined or other is leg:
             return refuse(Code.NOT_PARTICIPANT, "the peer is not in the call", command.peer)
@@ -48,10 +59,17 @@ def come_up(turn: Turn, leg: Leg) -> None:
 
 
 def media_lost(turn: Turn, command: MediaLost, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
-    """Media with one peer, or with all, broke; with the last one gone the leg is `reconnecting`."""
-    if command.device_id != leg.device_id or _had_left(turn, leg, command.peer) or _before_the_move(turn, command):
-        return None
-    leg.peers = [peer for peer in leg.peers if command.peer not in {None, peer}]
+    """Media with one peer, or with all, broke; with the last one gone the leg is `reconnecting` (relayed topology)."""
+    if not (_is_the_workers_affair(turn, leg) or command.device_id != leg.device_id):
+        lost(turn, leg, command.peer)
+    return None
+
+
+def lost(turn: Turn, leg: Leg, peer: str | None = None) -> None:
+    """Media broke, whoever says so."""
+    if _had_left(turn, leg, peer):
+        return
+    leg.peers = [other for other in leg.peers if peer not in {None, other}]
     if leg.state is LegState.ANSWERED:
         leg.connected_at = None
     elif not leg.peers and leg.state is LegState.CONNECTED:
@@ -59,7 +77,6 @@ def media_lost(turn: Turn, command: MediaLost, leg: Leg, _engaged: tuple[Slot, .
         turn.tell(EventType.RECONNECTING, leg.user_id)
     elif not leg.peers and leg.state is LegState.RECONNECTING:
         leg.media_lost = True
-    return None
 
 
 def _had_left(turn: Turn, leg: Leg, peer: str | None) -> bool:
@@ -70,9 +87,8 @@ def _had_left(turn: Turn, leg: Leg, peer: str | None) -> bool:
     return other is None or not other.joined
 
 
-def _before_the_move(turn: Turn, command: MediaLost) -> bool:
-    """Media between the clients ends when a worker takes over; that is no loss."""
-    return command.peer is not None and turn.call.topology is Topology.ROUTED
+def _is_the_workers_affair(turn: Turn, leg: Leg) -> bool:
+    return turn.call.topology is Topology.ROUTED and not is_robot(leg.user_id, leg.device_id)
 
 
 def media_changed(turn: Turn, command: MediaChanged, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:

@@ -104,7 +104,8 @@ class MediaControl:
         lost = {room.key: room.call for room in found if room.lost}
         for key in self._suspected & lost.keys():
             call = lost.pop(key)
-            await switchboard.do(call.app_id, UUID(call.id), LoseRoom(self._actor, key[1]))
+            host = (call.room and call.room.host) or ""
+            await switchboard.do(call.app_id, UUID(call.id), LoseRoom(self._actor, host, key[1]))
         self._suspected = frozenset(lost)
 
     async def settle(self, switchboard: Switchboard) -> None:

@@ -101,7 +101,7 @@ def command_of(report: Report, actor: Actor) -> Command | None:
     """The report as a command; `None` for a kind that is not known. Raises `msgspec.ValidationError`."""
     user_id, device_id = report.user_id or "", report.device_id
     if room := OF_ROOMS.get(report.kind):
-        return room(actor, report.epoch)
+        return room(actor, actor.id, report.epoch)
     if peer := OF_PEERS.get(report.kind):
         return peer(actor, user_id, device_id, report.epoch, report.number)
     if of_stream := OF_STREAMS.get(report.kind):

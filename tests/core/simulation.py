@@ -233,16 +233,19 @@ class Simulation:
     def worker_command(self, call, room):
         epoch = room.epoch - (self.random.random() < 0.05)
         if room.host is None:
-            failed = self.random.random() < 0.03
-            return FailRoom(MEDIA, epoch) if failed else OpenRoom(MEDIA, self.random.choice("xy"), epoch)
+            failed = self.random.random() < 0.03  # of a replica that does not have it: nothing happens
+            host = self.random.choice("xy")
+            return FailRoom(MEDIA, host, epoch) if failed else OpenRoom(MEDIA, host, epoch)
         joined = call.joined()
         if not joined or self.random.random() < 0.04:
-            return LoseRoom(MEDIA, epoch)
+            return LoseRoom(MEDIA, room.host if self.random.random() < 0.9 else "z", epoch)
         leg = self.random.choice(joined)
         device = leg.device_id if self.random.random() < 0.95 else self.device_of(leg.user_id)
         number = room.seen + 1 - (self.random.random() < 0.05)
         of = {"user_id": leg.user_id, "device_id": device, "epoch": epoch, "number": number}
         up = leg.state is not LegState.CONNECTED
+        if self.random.random() < 0.01:
+            return FailRoom(MEDIA, room.host, epoch)
         kinds = (MediaUp, MediaDown, StreamCreated, StreamChanged, StreamDestroyed)
         kind = self.random.choices(kinds, (8, 1, 1, 1, 1) if up else (1, 1, 4, 2, 2))[0]
         if kind in {MediaUp, MediaDown}:

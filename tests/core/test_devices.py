@@ -14,6 +14,7 @@ from service.core.commands import (
     Join,
     MediaConnected,
     MediaLost,
+    MediaUp,
     OpenRoom,
 )
 from service.core.vocabulary import EndReason, Topology
@@ -61,12 +62,13 @@ def test_relayed_media_is_a_devices_and_routed_media_may_be_a_workers():
     assert story.do(MediaConnected, "ben", 3, device=None) == "invalid_request"
     routed = Story("ben", topology=Topology.ROUTED)
     routed.do(Answer, "ben", 2, device=None)
-    assert routed.do(MediaConnected, "ben", 3, device=None) is None
+    routed.server(OpenRoom, 2, by=MEDIA, host="here", epoch=1)
+    assert routed.do(MediaUp, "ben", 3, device=None, epoch=1, number=1) is None
     assert routed.state("ben") == "connected"
 
 
 def test_media_before_the_answer_counts_from_the_answer_on():
-    story = Story("ben", topology=Topology.ROUTED)
+    story = Story("ben")
     assert story.do(MediaConnected, "ann", 1) is None
     assert story.heard == []
     assert story.state("ann") == "answered"
@@ -79,18 +81,16 @@ def test_media_before_the_answer_counts_from_the_answer_on():
 
 
 def test_media_before_the_answer_that_broke_again_does_not_count():
-    story = Story("ben", topology=Topology.ROUTED)
+    story = Story("ben")
     story.do(MediaConnected, "ann", 1)
     story.do(MediaLost, "ann", 2)
     story.do(Answer, "ben", 5)
     assert story.state("ann") == "answered"
-    assert story.due == 20, "the room wants a worker"
-    story.server(OpenRoom, 6, by=MEDIA, host="here", epoch=1)
     assert story.due == 35
 
 
 def test_media_before_the_answer_waits_for_its_device():
-    story = Story("ben", topology=Topology.ROUTED)
+    story = Story("ben")
     story.do(MediaConnected, "ann", 1)
     story.do(DeviceDisconnected, "ann", 2)
     story.do(Answer, "ben", 5)

@@ -44,6 +44,12 @@ class Routed(Story):
     def opens(self, when, host="here", epoch=1, **fields):
         return self.server(OpenRoom, when, by=MEDIA, host=host, epoch=epoch, **fields)
 
+    def loses(self, when, host="here", epoch=1):
+        return self.server(LoseRoom, when, by=MEDIA, host=host, epoch=epoch)
+
+    def fails(self, when, host="here", epoch=1):
+        return self.server(FailRoom, when, by=MEDIA, host=host, epoch=epoch)
+
     def report(self, kind, user, when, *, device="", epoch=None, number=None, **fields):
         self.number += 1
         device = phone(user) if device == "" else device
@@ -143,7 +149,7 @@ def test_46_reports_twice_or_out_of_order_are_dropped():
 
 def test_46_reports_of_another_epoch_are_dropped():
     story = up()
-    story.server(LoseRoom, 4, by=MEDIA, epoch=1)
+    story.loses(4)
     story.opens(5, epoch=2)
     story.report(MediaUp, "ben", 5, epoch=1, number=99)
     assert not story.changed
@@ -168,7 +174,7 @@ def test_a_report_before_there_is_a_room_has_no_effect(kind):
 def test_47_the_worker_dies_and_another_one_takes_over():
     story = up("ben", "cem")
     story.report(StreamCreated, "ben", 4, stream=CAMERA)
-    story.server(LoseRoom, 5, by=MEDIA, epoch=1)
+    story.loses(5)
     assert story.heard == [
         "participant.reconnecting ann",
         "stream.destroyed ben",
@@ -184,30 +190,65 @@ def test_47_the_worker_dies_and_another_one_takes_over():
 
 def test_47_told_twice_of_the_same_death_loses_one_room():
     story = up()
-    story.server(LoseRoom, 5, by=MEDIA, epoch=1)
-    story.server(LoseRoom, 6, by=MEDIA, epoch=1)
+    story.loses(5)
+    story.loses(6)
     assert not story.changed
     assert story.call.room.epoch == 2
 
 
+def test_47_59_the_loss_of_a_worker_that_somebody_else_took_over_is_no_loss():
+    story = up()
+    story.opens(5, host="after the restart", adopts=True)
+    story.loses(6)
+    assert not story.changed
+    story.fails(6)
+    assert not story.changed
+    story.loses(7, host="after the restart")
+    assert story.call.room.epoch == 2
+
+
+def dying(*deaths):
+    """A call whose workers die at these seconds, each replaced at once."""
+    story = up()
+    for epoch, when in enumerate(deaths, 1):
+        story.loses(when, epoch=epoch)
+        story.opens(when, epoch=epoch + 1)
+        if not story.call.ended:
+            story.report(MediaUp, "ann", when, number=1)
+            story.report(MediaUp, "ben", when, number=2)
+    return story
+
+
+def test_47_a_call_whose_workers_die_again_and_again_ends():
+    assert dying(10, 30).ends == ("active", None)
+    assert dying(10, 30, 69).ends == ("ended", "media_failed")
+
+
+def test_47_deaths_that_lie_apart_do_not_count_together():
+    story = dying(10, 30, 71, 130.5)
+    assert story.ends == ("active", None)
+    assert story.call.room.epoch == 5
+
+
 def test_47_who_had_no_media_yet_goes_on_waiting_for_it():
     story = answered()
-    story.server(LoseRoom, 5, by=MEDIA, epoch=1)
+    story.loses(5)
     assert story.heard == []
     assert story.state("ben") == "answered"
 
 
 def test_47_no_worker_can_be_had_any_more():
     story = up()
-    story.server(LoseRoom, 5, by=MEDIA, epoch=1)
-    story.server(FailRoom, 6, by=MEDIA, epoch=2)
+    story.loses(5)
+    story.opens(5, epoch=2)
+    story.fails(6, epoch=2)
     assert story.ends == ("ended", "media_failed")
     assert story.call.ended_by == MEDIA
 
 
 def test_47_nobody_takes_the_room():
     story = up()
-    story.server(LoseRoom, 5, by=MEDIA, epoch=1)
+    story.loses(5)
     assert story.due == 20
     story.settle(25)
     assert story.ends == ("ended", "media_failed")
@@ -217,7 +258,8 @@ def test_47_nobody_takes_the_room():
 def test_48_the_worker_cannot_start():
     story = Routed("ben")
     story.do(Answer, "ben", 2)
-    story.server(FailRoom, 3, by=MEDIA, epoch=1)
+    story.opens(2)
+    story.fails(3)
     assert story.ends == ("ended", "media_failed")
     assert story.leg("ben").answered_at == at(2)
     assert {leg.state for leg in story.call.legs} == {LegState.FAILED}
@@ -225,8 +267,8 @@ def test_48_the_worker_cannot_start():
 
 def test_48_an_old_failure_ends_nothing():
     story = up()
-    story.server(LoseRoom, 5, by=MEDIA, epoch=1)
-    story.server(FailRoom, 6, by=MEDIA, epoch=1)
+    story.loses(5)
+    story.fails(6)
     assert not story.changed
 
 
@@ -406,17 +448,31 @@ def test_who_never_comes_to_the_worker_is_reconnecting_and_then_lost():
     assert not story.call.ended
 
 
-def test_a_clients_own_report_is_taken_in_a_routed_call_whoever_the_peer_is():
+@pytest.mark.parametrize("peer", [None, "ann"])
+def test_44_a_clients_own_report_does_not_stand_for_the_workers(peer):
     story = answered()
-    assert story.do(MediaConnected, "ben", 3, peer="nobody") is None
-    assert story.state("ben") == "connected"
+    assert story.do(MediaConnected, "ben", 3, peer=peer) is None
+    assert not story.changed
+
+
+def test_a_clients_own_loss_does_not_stand_against_the_worker():
+    story = up()
+    assert story.do(MediaLost, "ben", 5) is None
+    assert not story.changed
+
+
+def test_a_late_report_of_media_between_the_clients_does_not_end_the_move():
+    story = grown()
+    story.do(MediaConnected, "ann", 9, peer="ben")
+    assert not story.changed
+    assert story.leg("ann").moved_at == at(8)
 
 
 def test_a_robot_has_no_media_to_lose():
     story = answered("test:answer")
-    story.do(MediaConnected, "ann", 3)
+    story.report(MediaUp, "ann", 3)
     story.leg("test:answer").device_id = TEST_DEVICE
     story.do(MediaConnected, "test:answer", 3, device=TEST_DEVICE)
-    story.server(LoseRoom, 5, by=MEDIA, epoch=1)
+    story.loses(5)
     assert story.heard == ["participant.reconnecting ann"]
     assert story.state("test:answer") == "connected"

@@ -20,6 +20,7 @@ from service.core.commands import (
     End,
     Invite,
     Join,
+    LoseRoom,
     MediaLost,
     Person,
     Settle,
@@ -270,6 +271,8 @@ class World:
         for user, device in sorted(self.online):
             self.vanish(user, device)
         for call_id, call in list(self.calls.items()):
+            if call.room and call.room.host:
+                self.do(call_id, LoseRoom(MEDIA, call.room.host, call.room.epoch))
             for leg in call.legs:
                 if leg.joined and call_id in self.calls:
                     self.do(call_id, MediaLost(MEDIA, user_id=leg.user_id, device_id=leg.device_id))

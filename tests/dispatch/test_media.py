@@ -229,7 +229,7 @@ async def test_59_workers_of_calls_that_ended_or_have_another_one_are_let_go(hir
     ended, moved = await one.routed("a", "b"), await one.routed("c", "d")
     await one.control.settle(one.desk.board)
     await one.desk.hang_up(ended.id, "a")
-    await one.desk.do(moved.id, LoseRoom(actor_of(one.id), 1))
+    await one.desk.do(moved.id, LoseRoom(actor_of(one.id), str(one.id), 1))
     unknown = await one.routed("e", "f")
     unknown.id = str(uuid4())
     for call in (ended, moved, unknown):

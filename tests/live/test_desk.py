@@ -118,7 +118,7 @@ async def test_a_signal_follows_a_call_to_its_next_worker(two):
     one, other = two
     ann, call = await one.arrive("a"), await one.routed("a", "b")
     await host(one, call)
-    await one.desk.do(call.id, LoseRoom(actor_of(one.id), 1))
+    await one.desk.do(call.id, LoseRoom(actor_of(one.id), str(one.id), 1))
     await host(other, call, 2)
     assert await one.media_desk.signal(sender(one, ann), UUID(call.id), OFFER) is None
     await until(ann, lambda: answers(ann))
