@@ -68,13 +68,19 @@ class Repeat(RoomRequest, frozen=True, tag="room.repeat"):
 
 
 class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A participant and the device with which it is in the call."""
+    """A participant and the device with which it is in the call.
+
+    `attempt` tells apart the times that the device came in: with another one it is a new participant. Without `video`
+    none of its pictures are shown, because the call has none.
+    """
 
     user_id: str
     device_id: str | None
     muted_audio: bool = False
     muted_video: bool = False
     held: bool = False
+    attempt: str = ""
+    video: bool = True
 
 
 class SetMembers(RoomRequest, frozen=True, tag="room.members"):
@@ -99,13 +105,17 @@ class PeerRequest(RoomRequest, frozen=True):
 
 
 class Offer(PeerRequest, frozen=True, tag="peer.offer"):
-    """Answered with :class:`Answered`. Without `pc` the worker tells `sub` from `pub` by the sections."""
+    """Answered with :class:`Answered`. Without `pc` the worker tells `sub` from `pub` by the sections.
+
+    Without `video` the call has sound only, and an offer to send pictures is denied.
+    """
 
     sdp: str
     pc: str | None = None
     publish: bool = True
     subscribe: bool = True
     streams: tuple[Source, ...] = ()
+    video: bool = True
 
 
 class RestartPeer(PeerRequest, frozen=True, tag="peer.restart"):
