@@ -124,13 +124,22 @@ def new_ssrc() -> int:
 
 
 def _goes_on(connection: Connection, offer: negotiate.Offer) -> bool:
-    """Whether the offer is about the same transport: same certificate, and DTLS not over."""
+    """Whether the offer is about the same transport: DTLS not over, same certificate, same session.
+
+    A certificate alone may outlive its connection, because pages can keep one. New ICE credentials are those of a
+    restart only with the same tls-id or, without any, the same session (aiortc names its session anew in each offer).
+    """
     session = connection.session
     if session.state == "closed" or (session.state == "lost" and session.reason != "silence"):
         return False
     if session.state == "lost" and not connection.was_connected:
         return False
-    return set(offer.remote.fingerprints) == set(session.remote.fingerprints)
+    now, then = offer.remote, session.remote
+    if set(now.fingerprints) != set(then.fingerprints):
+        return False
+    if now.tls_id is not None and then.tls_id is not None:
+        return now.tls_id == then.tls_id
+    return (now.ufrag, now.pwd) == (then.ufrag, then.pwd) or now.origin == then.origin
 
 
 def _replaced(before: Connection | None) -> Connection | None:

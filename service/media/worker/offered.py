@@ -120,7 +120,7 @@ def remote(description: Description, media: Media) -> Remote:
     fingerprints = _fingerprints(description.all(media, "fingerprint"))
     if not fingerprints:
         raise OfferError("there is no sha-256, sha-384 or sha-512 fingerprint")
-    return Remote(ufrag, pwd, fingerprints, setup)
+    return Remote(ufrag, pwd, fingerprints, setup, description.origin, description.first(media, "tls-id"))
 
 
 def _fingerprints(lines: list[str]) -> tuple[tuple[str, str], ...]:

@@ -47,10 +47,11 @@ class Media:
 
 @dataclass(slots=True, frozen=True)
 class Description:
-    """A session description: the attributes of the session, and its sections in order."""
+    """A session description: the attributes of the session, and its sections in order. `origin` names the session."""
 
     attributes: Attributes
     media: tuple[Media, ...]
+    origin: str = ""
 
     def first(self, media: Media, name: str) -> str | None:
         """An attribute that may stand in the section or, for all sections, before them."""
@@ -92,6 +93,7 @@ def parse(text: str) -> Description:
     session: Attributes = {}
     attributes = session
     media: list[Media] = []
+    origin = ""
     if not text.startswith("v=0"):
         raise OfferError("the description does not begin with v=0")
     for raw in text.split("\n"):
@@ -106,9 +108,11 @@ def parse(text: str) -> Description:
         elif line[0] == "m":
             media.append(_media(line[2:]))
             attributes = media[-1].attributes
+        elif line[0] == "o":
+            origin = " ".join(line[2:].split(" ")[:2])
     if not 0 < len(media) <= MAX_SECTIONS:
         raise OfferError(f"the description has {len(media)} sections, not 1 to {MAX_SECTIONS}")
-    return Description(session, tuple(media))
+    return Description(session, tuple(media), origin)
 
 
 def _media(line: str) -> Media:

@@ -72,12 +72,17 @@ class Section:
 
 @dataclass(slots=True, frozen=True)
 class Remote:
-    """The client's end of the transport: ICE credentials and the fingerprints of its certificate."""
+    """The client's end of the transport: ICE credentials and the fingerprints of its certificate.
+
+    `origin` names the session (RFC 8866, 5.2: user name and session id), `tls_id` the DTLS association (RFC 8842, 4).
+    """
 
     ufrag: str
     pwd: str
     fingerprints: tuple[tuple[str, str], ...]
     setup: str  # actpass, active or passive
+    origin: str = ""
+    tls_id: str | None = None
 
 
 @dataclass(slots=True, frozen=True)
