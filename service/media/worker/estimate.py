@@ -75,10 +75,10 @@ class Estimator:
         size = packets = lost = 0
         delay = 0.0
         for sequence, arrival in arrivals:
-            if arrival is None:
-                lost += 1
-                continue
             place = sequence & mask
+            if arrival is None:
+                lost += sizes[place] > 0  # what was never sent is not lost either
+                continue
             if sizes[place]:  # once each: a second report of the same packet says nothing
                 packets += 1
                 size += sizes[place]

@@ -11,7 +11,9 @@ from service.media.worker import rtcp
 
 INTERVAL: Final = 0.05
 WINDOW: Final = 0.5  # how long an arrival is remembered, so that a late packet brings its neighbours again
-MOST: Final = 1000  # packets told of in one message, and the widest gap that is believed
+MOST: Final = 1000  # the widest gap that is believed
+SYMBOLS: Final = 450  # packets told of in one message: with 16 bits for each it still goes into one datagram
+OUTSTANDING: Final = 4096  # packets back that a client may tell of: as many as the estimator remembers
 SPAN: Final = 2000  # sequences remembered at most, twice as many for a moment
 _FRONT: Final = Struct("!IIHHI")
 _BASE: Final = Struct("!HHI")
@@ -65,15 +67,19 @@ class Arrivals:
 
     def _cut(self, oldest: int) -> None:
         """Forgets what is further back, told or not."""
-        for sequence in range(self._oldest, oldest):
-            self._at.pop(sequence, None)
+        at = self._at
+        if oldest - self._oldest > len(at):  # a leap over many that never came costs no more than what did
+            self._at = {sequence: when for sequence, when in at.items() if sequence >= oldest}
+        else:
+            for sequence in range(self._oldest, oldest):
+                at.pop(sequence, None)
         self._oldest = oldest
         self._start = max(self._start, oldest)
 
-    def take(self, sender: int, ssrc: int, now: float) -> bytes:
-        """The feedback that is due, maybe several messages; empty if nothing came since the last one."""
-        messages = b""
-        while self._start <= self.highest and len(messages) < 8192:
+    def take(self, sender: int, ssrc: int, now: float) -> list[bytes]:
+        """The feedback that is due, in messages of 1,100 bytes at most; none if nothing came since the last one."""
+        messages: list[bytes] = []
+        while self._start <= self.highest and len(messages) < 8:
             start = self._start
             while start <= self.highest and start not in self._at:
                 start += 1
@@ -81,9 +87,8 @@ class Arrivals:
                 self._start = start
                 break
             message, self._start = self._encode(self._start, start)
-            messages += rtcp.packet(
-                rtcp.TRANSPORT_FEEDBACK, rtcp.TRANSPORT_WIDE, rtcp.WORDS.pack(sender, ssrc) + message
-            )
+            body = rtcp.WORDS.pack(sender, ssrc) + message
+            messages.append(rtcp.packet(rtcp.TRANSPORT_FEEDBACK, rtcp.TRANSPORT_WIDE, body))
             self._count = self._count + 1 & 0xFF
         self._forget(now - WINDOW)
         return messages
@@ -103,7 +108,7 @@ class Arrivals:
         last = reference << 8
         symbols: list[int] = []
         deltas = bytearray()
-        sequence, end = base, min(self.highest + 1, base + MOST)
+        sequence, end = base, min(self.highest + 1, base + SYMBOLS)
         while sequence < end:
             arrival = arrivals.get(sequence)
             if arrival is None:
@@ -161,13 +166,15 @@ class Acknowledged:
     def __init__(self) -> None:
         self._reference: int | None = None
 
-    def read(self, body: bytes) -> list[tuple[int, float | None]]:
-        """(transport-wide sequence, arrival in seconds or None if lost). Empty when malformed."""
-        if len(body) < 18:
+    def read(self, body: bytes, newest: int) -> list[tuple[int, float | None]]:
+        """(transport-wide sequence, arrival in seconds or None if lost), for nothing that was not sent.
+
+        `newest` is the last sequence that was. Empty when malformed.
+        """
+        count = told_of(body, newest)
+        if not count:
             return []
-        _, _, base, count, tail = _FRONT.unpack_from(body)
-        if not 0 < count <= 0x2000:
-            return []
+        _, _, base, _, tail = _FRONT.unpack_from(body)
         symbols, at = _symbols(body, count)
         if len(symbols) < count:
             return []
@@ -194,6 +201,14 @@ class Acknowledged:
             reference = last + (ahead if ahead < 0x800000 else ahead - 0x1000000)
         self._reference = reference
         return reference
+
+
+def told_of(body: bytes, newest: int) -> int:
+    """Of how many packets up to `newest` a feedback message tells: what reading it costs."""
+    if len(body) < 18:
+        return 0
+    _, _, base, count, _ = _FRONT.unpack_from(body)
+    return count if count <= (newest - base & 0xFFFF) + 1 <= OUTSTANDING else 0
 
 
 def _symbols(body: bytes, count: int) -> tuple[list[int], int]:

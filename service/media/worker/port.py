@@ -63,8 +63,8 @@ class Port:
         self._demux = Demux()
         self._clock = SenderClock()
         now = clock()
-        self._reports = Reports(self._demux, estimator, now)
         self._outlet = Outlet(bytearray(BUFFER) if buffer is None else buffer, estimator)
+        self._reports = Reports(self._demux, self._outlet, estimator, now)
         self._probed_at = now
         self._value = -1
         self._closed = False

@@ -21,6 +21,9 @@ _BLOCK: Final = Struct("!IIIIII")
 Block = tuple[int, int, int, int, int, int, int]
 """A report block: ssrc, fraction lost (0 to 255), packets lost, highest sequence, jitter, last report, its delay."""
 
+DATAGRAM: Final = 1150
+"""Bytes of a compound packet: with SRTCP's, UDP's and a tunnel's own no path has to cut it."""
+
 EMPTY_REPORT: Final = b"\x80\xc9\x00\x01\x00\x00\x00\x01"
 """A receiver report of nothing: what a compound packet with feedback alone begins with."""
 
@@ -113,12 +116,12 @@ def _blocks(blocks: Sequence[Block]) -> bytes:
     )
 
 
-def receiver_reports(sender: int, blocks: Sequence[Block]) -> bytes:
+def receiver_reports(sender: int, blocks: Sequence[Block]) -> list[bytes]:
     """As many receiver reports as the blocks need: 31 go into one."""
-    return b"".join(
+    return [
         packet(RECEIVER_REPORT, len(some), _WORD.pack(sender) + _blocks(some))
         for some in (blocks[at : at + 31] for at in range(0, max(len(blocks), 1), 31))
-    )
+    ]
 
 
 def sender_report(ssrc: int, ntp: int, timestamp: int, packets: int, octets: int) -> bytes:
@@ -138,6 +141,18 @@ def description(chunks: Iterable[tuple[int, str]]) -> bytes:
         if count == 31:
             break
     return packet(SOURCE, count, body) if count else b""
+
+
+def datagrams(head: bytes, messages: Iterable[bytes]) -> Iterator[bytes]:
+    """Compound packets that begin with `head`, each of about `DATAGRAM` bytes unless one message is longer."""
+    data = head
+    for message in messages:
+        if len(data) > len(head) and len(data) + len(message) > DATAGRAM:
+            yield data
+            data = head
+        data += message
+    if len(data) > len(head):
+        yield data
 
 
 def nack(sender: int, ssrc: int, sequences: Sequence[int]) -> bytes:

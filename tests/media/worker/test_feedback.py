@@ -6,8 +6,10 @@ from aiortc.rtp import RtcpPacket, RtcpRrPacket, RtcpRtpfbPacket
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.media.worker.feedback import Acknowledged, Arrivals
-from tests.media.worker.wire import PUB_IDS, RTX_SSRC, Client, publisher, video, vp8
+from service.media.worker import rtcp
+from service.media.worker.estimate import Estimator
+from service.media.worker.feedback import OUTSTANDING, Acknowledged, Arrivals
+from tests.media.worker.wire import PUB_IDS, RTX_SSRC, SLOT, Client, pair, publisher, video, vp8
 
 
 def read_slowly(body):
@@ -37,15 +39,12 @@ def read_slowly(body):
 
 
 def bodies(messages):
-    """Each message as aiortc splits the compound packet."""
-    found, at = [], 0
-    for packet in RtcpPacket.parse(messages):
+    """What is behind the head of each message, which aiortc takes for one packet."""
+    for message in messages:
+        (packet,) = RtcpPacket.parse(message)
         assert isinstance(packet, RtcpRtpfbPacket)
         assert packet.fmt == 15
-        size = 4 + 4 * unpack_from("!H", messages, at + 2)[0]
-        found.append(messages[at + 4 : at + size])
-        at += size
-    return found
+    return [message[4:] for message in messages]
 
 
 @settings(max_examples=200)
@@ -65,9 +64,10 @@ def test_every_arrival_and_every_loss_is_told_once(first, steps, now):
         came[sequence] = now
     told, reader = [], Acknowledged()
     while messages := arrivals.take(1, 2, now):
+        assert max(map(len, messages)) <= 1100
         for body in bodies(messages):
             slow = read_slowly(body)
-            quick = reader.read(body)
+            quick = reader.read(body, sequence & 0xFFFF)
             assert [row[0] for row in quick] == [row[0] for row in slow]
             told += quick
     assert [row[0] for row in told] == [each & 0xFFFF for each in range(start, sequence + 1)]
@@ -83,7 +83,7 @@ def test_every_arrival_and_every_loss_is_told_once(first, steps, now):
 def test_chunks_of_the_draft_are_read():
     head = pack("!IIHHI", 1, 2, 100, 24 + 14 + 7, 5 << 8)
     body = head + b"\x00\x18\x9f\x1c\xcd\x50" + bytes([4] * 8) + bytes([4, 4, 4])
-    told = Acknowledged().read(body)
+    told = Acknowledged().read(body, 200)
     assert [time is not None for _, time in told] == [*[False] * 24, *map(int, "01111100011100"), False]
     # The second symbol of the last chunk is reserved: what follows it cannot be told apart.
 
@@ -92,20 +92,20 @@ def test_a_late_packet_is_told_later():
     arrivals, reader = Arrivals(), Acknowledged()
     for sequence in (65534, 65535, 1):
         arrivals.add(sequence, 10.0)
-    first = reader.read(bodies(arrivals.take(1, 2, 10.0))[0])
+    first = reader.read(bodies(arrivals.take(1, 2, 10.0))[0], 1)
     assert [(row[0], row[1] is not None) for row in first] == [(65534, True), (65535, True), (0, False), (1, True)]
     arrivals.add(0, 10.02)
     arrivals.add(2, 10.03)
-    second = reader.read(bodies(arrivals.take(1, 2, 10.05))[0])
+    second = reader.read(bodies(arrivals.take(1, 2, 10.05))[0], 2)
     assert [(row[0], row[1] is not None) for row in second] == [(0, True), (1, True), (2, True)]
 
 
 def test_nothing_came_nothing_is_told():
     arrivals = Arrivals()
-    assert arrivals.take(1, 2, 1.0) == b""
+    assert arrivals.take(1, 2, 1.0) == []
     arrivals.add(5, 1.0)
     assert arrivals.take(1, 2, 1.0)
-    assert arrivals.take(1, 2, 2.0) == b""
+    assert arrivals.take(1, 2, 2.0) == []
 
 
 @given(st.lists(st.integers(0, 65535), max_size=2000), st.integers(0, 100))
@@ -116,7 +116,8 @@ def test_what_is_remembered_stays_bounded_whatever_comes(sequences, every):
         arrivals.add(sequence, number * 0.01)
         if every and number % every == 0:
             messages = arrivals.take(1, 2, number * 0.01)
-            assert len(messages) < 16384
+            assert len(messages) <= 8
+            assert all(len(message) <= 1100 for message in messages)
     assert len(arrivals._at) <= 4096  # noqa: SLF001 - no growth
 
 
@@ -135,7 +136,81 @@ def test_media_retransmissions_and_padding_probes_are_all_told_within_100_ms():
     assert {type(part) for part in first} == {RtcpRrPacket}  # compound packets begin with a report (RFC 3550, 6.1)
 
 
-@given(st.binary(max_size=64))
-def test_malformed_feedback_is_read_without_a_word(data):
-    rows = Acknowledged().read(data)
-    assert len(rows) <= 0x2000
+@given(st.binary(max_size=64), st.integers(0, 65535))
+def test_malformed_feedback_is_read_without_a_word(data, newest):
+    assert len(Acknowledged().read(data, newest)) <= OUTSTANDING
+
+
+def test_what_was_not_sent_or_long_ago_is_not_told_of():
+    """Packets 100 to 109; the newest that was sent decides whether that can be."""
+    body = pack("!IIHHI", 1, 2, 100, 10, 5 << 8) + pack("!H", 10)
+    known = {newest: len(Acknowledged().read(body, newest)) for newest in (99, 108, 109, 99 + OUTSTANDING, 5000)}
+    assert known == {99: 0, 108: 0, 109: 10, 99 + OUTSTANDING: 10, 5000: 0}
+
+
+def told_lost(base, count):
+    return rtcp.packet(205, 15, pack("!IIHHI", 9, SLOT, base & 0xFFFF, count, 0) + pack("!HH", count, 0))
+
+
+def test_feedback_of_what_was_never_sent_costs_nothing():
+    ear = Ear(100.0)
+    _, sub = pair(estimator=ear)
+    for _ in range(100):
+        sub.port.rtcp(told_lost(0, 8191) * 58, sub.now)
+    assert ear.rows == 0
+
+
+def test_a_client_may_tell_of_every_packet_a_few_times_and_not_for_ever():
+    ear = Ear(100.0)
+    pub, sub = streaming_to(ear, 2000)
+    newest = sub.line.packets[-1].extensions.transport_sequence_number
+    for _ in range(100):
+        sub.port.rtcp(told_lost(newest - 1999, 2000) * 58, sub.now)
+    assert 4000 <= ear.rows <= 20_000
+    before = ear.rows
+    sub.now += 1.0
+    for number in range(2000):  # meanwhile packets go on, and each is told of twice
+        pub.send(video(2000 + number, 0, vp8()))
+        if number % 100 == 99:
+            sub.now += 0.05
+            sub.port.rtcp(told_lost(newest + number - 198, 200), sub.now)
+    assert ear.rows == before + 20 * 200
+
+
+class Ear(Estimator):
+    """Counts the packets that it is told of."""
+
+    rows = 0
+
+    def feedback(self, arrivals, now):
+        self.rows += len(arrivals)
+        super().feedback(arrivals, now)
+
+
+def streaming_to(ear, count):
+    pub, sub = pair(estimator=ear)
+    sub.port.slots["v0"].show(pub.port.tracks["1"], 0, pub.now)
+    for number in range(count):
+        pub.send(video(number, 0, vp8(key=number == 0)))
+    return pub, sub
+
+
+def test_leaps_of_the_sequence_cost_no_more_than_what_came():
+    """What is remembered is looked through at each leap, so it must be what came, not what was skipped."""
+    arrivals = Arrivals()
+    for number in range(2000):
+        arrivals.add(number * 999 & 0xFFFF, number * 0.0002)
+        assert len(arrivals._at) <= 4  # noqa: SLF001 - no growth
+
+
+def test_feedback_of_many_packets_goes_out_in_datagrams_that_no_path_cuts():
+    client = Client(publisher(), PUB_IDS)
+    for number in range(1500):
+        client.now += 0.0001 if number % 2 else 0.07  # far apart: two bytes for each arrival
+        client.send(video(1 + number, 0, vp8(key=number == 0), transport_sequence_number=number))
+    client.tick(0.1)
+    feedback = [data for data in client.line.control if b"\x8f\xcd" in data]
+    assert max(map(len, client.line.control)) <= 1200
+    parts = [part for data in feedback for part in rtcp.parts(data)]
+    rows = [row for kind, form, body in parts if (kind, form) == (205, 15) for row in read_slowly(body)]
+    assert [number for number, _ in rows] == list(range(1500))

@@ -141,7 +141,7 @@ def test_round_trips_and_loss_come_from_the_subscribers_reports():
     sub.port.rtcp(remb, sub.now)
     arrivals = Arrivals()
     arrivals.add(1, 5.0)
-    sub.port.rtcp(arrivals.take(1, SLOT, 5.0), sub.now)
+    sub.port.rtcp(b"".join(arrivals.take(1, SLOT, 5.0)), sub.now)
     stats = next(stats for stats in sub.port.stats(sub.now) if stats.mid == "v0")
     assert stats.rtt_ms == pytest.approx(50, abs=1)
     assert (stats.loss, stats.jitter_ms, stats.direction) == (0.25, 10.0, "down")

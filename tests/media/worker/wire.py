@@ -31,7 +31,7 @@ SLOT, SLOT_RTX, AUDIO_SLOT = 0xF0000001, 0xF0000002, 0xF0000003
 
 def negotiated(*sections):
     names = "".join(f"a=ssrc:{section.ssrc} cname:room\r\n" for section in sections if section.ssrc)
-    return Negotiated(names, Remote("u", "p", (), "actpass"), sections)
+    return Negotiated(f"a=rtcp-rsize\r\n{names}", Remote("u", "p", (), "actpass"), sections)
 
 
 def publisher(**changes):
