@@ -135,6 +135,7 @@ class MediaParts:
         """Begin to look after routed calls."""
         supervisor.start("media", partial(self.control.run, switchboard))
         if self.local:
+            supervisor.start("media adoption", partial(self.control.run_adoption, switchboard))
             supervisor.start("media reports", partial(self.reports.run, switchboard))
             supervisor.start("media notices", self.notices.run)
             await self.local.start()

@@ -15,11 +15,11 @@ from service.core.calls import Actor, Call, Room
 from service.core.commands import LoseRoom, OpenRoom
 from service.core.vocabulary import ActorType, Topology
 from service.live.desk import Desk, host_of
-from service.live.errands import Errands
+from service.live.errands import Errand, Errands
 from service.live.wakes import Wakes
 from service.media.local import LocalMedia
 from service.store.database import ConflictError, Database, StoreUnavailableError
-from service.store.rooms import Unhosted, hosted_by, read_calls, unhosted
+from service.store.rooms import Key, Unhosted, hosted_by, read_calls, unhosted
 from service.switchboard.board import Switchboard
 from service.telemetry.logs import logger
 from service.wire.feed import Told
@@ -29,11 +29,13 @@ from service.wire.feed import Told
 class MediaControlConfig:
     """Seconds. `look_s`: how often the database is looked through; `again_s`: when what failed is tried again.
 
-    At most `most` calls without a host are looked at in one go.
+    A host that has said goodbye is waited for `back_s`: its workers wait for the service that starts in its place. At
+    most `most` calls without a host are looked at in one go.
     """
 
     look_s: float = 2.0
     again_s: float = 0.5
+    back_s: float = 10.0
     most: int = 200
 
 
@@ -63,7 +65,7 @@ class MediaControl:
         self._config = config or MediaControlConfig()
         self._carried = carried
         self._tasks: set[asyncio.Task[None]] = set()
-        self._suspected: frozenset[tuple[str, int]] = frozenset()
+        self._suspected: dict[Key, float] = {}
         self._log = logger("media")
 
     def hear(self, batch: Sequence[Told]) -> None:
@@ -94,19 +96,24 @@ class MediaControl:
     async def run_once(self, switchboard: Switchboard) -> None:
         """Look through the database for calls that nobody looks after. Raises `StoreUnavailableError`.
 
-        A host that is gone is waited for until the next look, because a service that starts again on its machine
-        finds the workers still running.
+        A host that is gone is waited for until the next look, and longer if it has said goodbye, because a service
+        that starts again on its machine finds the workers still running.
         """
         if self._backend:
-            await self._adopt(switchboard, self._backend)
             await self._compare(self._backend)
-        found = await self._unhosted()
-        lost = {room.key: room.call for room in found if room.lost}
-        for key in self._suspected & lost.keys():
-            call = lost.pop(key)
-            host = (call.room and call.room.host) or ""
-            await switchboard.do(call.app_id, UUID(call.id), LoseRoom(self._actor, host, key[1]))
-        self._suspected = frozenset(lost)
+        now = asyncio.get_running_loop().time()
+        missing = {room.key: room for room in await self._unhosted() if room.lost}
+        self._suspected, before = {key: self._suspected.get(key, now) for key in missing}, self._suspected
+        for key in missing.keys() & before.keys():
+            if not missing[key].unregistered or now - before[key] >= self._config.back_s:
+                call, (_, host, epoch) = missing[key].call, key
+                await switchboard.do(call.app_id, UUID(call.id), LoseRoom(self._actor, host, epoch))
+
+    async def run_adoption(self, switchboard: Switchboard) -> None:
+        """Take over workers of services that are gone until cancelled. Raises `StoreUnavailableError`."""
+        while True:
+            await self.adopt(switchboard)
+            await asyncio.sleep(self._config.look_s)
 
     async def settle(self, switchboard: Switchboard) -> None:
         """Do all that is noted, and what follows from it."""
@@ -115,23 +122,30 @@ class MediaControl:
             await asyncio.gather(*self._tasks)
             await self._begin(switchboard)
 
-    async def _adopt(self, switchboard: Switchboard, backend: LocalMedia) -> None:
-        """Workers of a service that is gone are ours, or let go (scenario 59)."""
-        for room in await backend.adopt():
+    async def adopt(self, switchboard: Switchboard) -> None:
+        """Workers of a service that is gone are ours, or let go (scenario 59). Raises `StoreUnavailableError`."""
+        backend = self._backend
+        for room in await backend.adopt() if backend else ():
             command = OpenRoom(self._actor, str(self._wakes.replica_id), room.epoch, adopts=True)
             outcome = await switchboard.do(room.app_id, room.call_id, command)
             if outcome.call is None or outcome.refusal:
                 self._log.info("a worker's call needs it no more", call_id=str(room.call_id), epoch=room.epoch)
-                await backend.drop(str(room.call_id))
+                if backend:
+                    await backend.drop(str(room.call_id))
             else:
                 self._log.info("a worker was taken over", call_id=str(room.call_id), epoch=room.epoch)
                 self._errands.read(room.call_id)
 
     async def _compare(self, backend: LocalMedia) -> None:
-        """Calls that the database says are carried here and are not, and the other way round."""
+        """Calls that the database says are carried here and are not, or have changed since; and the other way round."""
         async with self._database.hot() as driver:
             mine = await hosted_by(driver, self._wakes.replica_id)
-        for call_id in mine ^ {UUID(call_id) for call_id in backend.rooms}:
+        here = {UUID(call_id) for call_id in backend.rooms}
+        for call_id, version in mine.items():
+            carried = self._carried.get(call_id)
+            if call_id not in here or carried is None or carried.version < version:
+                self._errands.read(call_id)
+        for call_id in here - mine.keys():
             self._errands.read(call_id)
 
     async def _unhosted(self) -> list[Unhosted]:
@@ -145,36 +159,34 @@ class MediaControl:
 
     async def _begin(self, switchboard: Switchboard) -> None:
         """Begin to do what is noted; nobody waits for a call whose worker takes long to start."""
-        calls, look = self._errands.take()
-        if look and self._backend:
+        if self._errands.take_look() and self._backend:
             await self._unhosted()
-            more, _ = self._errands.take()
-            calls = more | calls
-        for call_id, call in calls.items():
-            task = asyncio.create_task(self._attend(switchboard, call_id, call))
+        for call_id, errand in self._errands.take().items():
+            task = asyncio.create_task(self._attend(switchboard, call_id, errand))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _attend(self, switchboard: Switchboard, call_id: UUID, call: Call | None) -> None:
+    async def _attend(self, switchboard: Switchboard, call_id: UUID, errand: Errand) -> None:
         try:
-            await self._see_to(switchboard, call_id, call)
+            await self._see_to(switchboard, call_id, errand)
         except (StoreUnavailableError, ConflictError) as fault:
             self._log.warning("a call's media waits", call_id=str(call_id), error=str(fault))
             await asyncio.sleep(self._config.again_s)
-            self._errands.read(call_id)
+            self._errands.read(call_id, errand.told)
         except Exception:  # noqa: BLE001 - one broken call must not cost the others their media
             self._log.exception("a call's media failed", call_id=str(call_id))
 
-    async def _see_to(self, switchboard: Switchboard, call_id: UUID, told: Call | None) -> None:
-        """Bring what is done for a call in line with it. `told` is the call as it was committed here."""
-        call = told or await self._read(call_id)
+    async def _see_to(self, switchboard: Switchboard, call_id: UUID, errand: Errand) -> None:
+        """Bring what is done for a call in line with it."""
+        told = errand.told is not None
+        call = errand.told if errand.told and not errand.read else await self._read(call_id)
         if call is None:
             if self._backend:
                 await self._backend.drop(str(call_id))
             return
         host = host_of(call)
         if call.room and host is None and not call.ended:
-            await self._claim(switchboard, call, call.room, here=told is not None)
+            await self._claim(switchboard, call, call.room, here=told)
         elif told and host not in {None, self._wakes.replica_id}:
             await self._desk.follow(call_id, host)
         if self._backend:

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from service.media.adoption import find_orphans
+from service.media.adoption import Orphans
 from service.media.birth import Birth, MediaUnavailableError
 from service.media.config import MediaConfig
 from service.media.handle import Handle, Listener
@@ -20,6 +20,7 @@ class Pool:
         self._config = config
         self._outside = listener
         self._listener = Listener(self._report, self._notice, self._lost)
+        self._orphans = Orphans(config, self._listener)
         self._workers: list[Handle] = []
         self._closing: set[asyncio.Task[None]] = set()
         self._short = asyncio.Event()
@@ -69,12 +70,13 @@ class Pool:
 
     async def adopt(self) -> list[Handle]:
         """Workers with rooms whose service is gone, now ours."""
-        found = await find_orphans(self._config, self._listener)
+        found = await self._orphans.find()
         self._workers += found
         return found
 
     async def close(self) -> None:
         """End the workers without rooms, and leave the others to the next service (they wait for it a while)."""
+        await self._orphans.close()
         workers, self._workers = self._workers, []
         for worker in workers:
             if worker.rooms:

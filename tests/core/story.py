@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from service.core.calls import Actor, Policy
-from service.core.commands import Ack, Answer, Device, Dial, Invite, MediaConnected, Person, Settle
+from service.core.commands import Ack, Answer, Device, Dial, Invite, MediaConnected, MediaUp, Person, Settle
 from service.core.deadlines import deadline
 from service.core.dialing import dial
 from service.core.machine import decide
@@ -129,13 +129,16 @@ def spoken(event):
 
 
 def talking(*callees, **fields):
-    """A call whose participants have all answered and heard each other, by second 3."""
+    """A call whose participants have all answered and heard each other, or their worker hears them, by second 3."""
     story = Story(*callees, **fields)
     for user in [leg.user_id for leg in story.call.callees()]:
         story.do(Ack, user, 1)
         story.do(Answer, user, 2)
-    for user in [leg.user_id for leg in story.call.legs]:
-        story.do(MediaConnected, user, 3)
+    for number, user in enumerate([leg.user_id for leg in story.call.legs], 1):
+        if story.call.topology is Topology.ROUTED:
+            story.do(MediaUp, user, 3, epoch=1, number=number)
+        else:
+            story.do(MediaConnected, user, 3)
     assert story.ends == ("active", None)
     story.news = ()
     return story

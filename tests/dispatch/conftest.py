@@ -1,8 +1,11 @@
+from contextlib import AsyncExitStack
+
 import pytest
 
 from service.dispatch.guard import Guard, SystemResolver
 from service.dispatch.post import PostConfig, Poster
 from tests.dispatch.office import Office
+from tests.live.replica import Replica
 
 
 @pytest.fixture
@@ -33,3 +36,21 @@ async def office(database, make_poster):
     office = await Office(database, make_poster).open()
     yield office
     await office.close()
+
+
+@pytest.fixture
+async def hired(database):
+    """Makes replicas; ends them afterwards."""
+    async with AsyncExitStack() as stack:
+        made = []
+
+        async def make(*, workers=True, running=True, **how):
+            replica = await Replica(database, workers=workers, **how).open()
+            if running:
+                await stack.enter_async_context(replica.listening(controlled=True))
+            made.append(replica)
+            for each in made:
+                await each.bus.poll_once()  # so that nobody believes to be alone
+            return replica
+
+        yield make

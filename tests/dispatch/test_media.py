@@ -1,56 +1,21 @@
 """Media control: every routed call has one worker, also when replicas race, die and come back."""
 
 import asyncio
-from contextlib import AsyncExitStack
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import orjson
-import pytest
 
 from service.core.commands import LoseRoom
 from service.core.vocabulary import LegState
 from service.dispatch.media import actor_of
 from service.store import quality
-from service.store.calls import load
-from service.store.connections import unregister_replica
 from service.store.rooms import hosted_by, unhosted
 from tests.core.story import NOON
-from tests.live.replica import Replica, until
+from tests.dispatch.rooms import WITHIN_S, hosts, look, read
+from tests.live.replica import until
 
-WITHIN_S = 10
 CAMERA = {"stream_id": "s1", "kind": "video", "source": "camera", "codec": "VP8", "layers": ["low"], "muted": False}
-
-
-@pytest.fixture
-async def hired(database):
-    """Makes replicas; ends them afterwards."""
-    async with AsyncExitStack() as stack:
-        made = []
-
-        async def make(*, workers=True, running=True):
-            replica = await Replica(database, workers=workers).open()
-            if running:
-                await stack.enter_async_context(replica.listening(controlled=True))
-            made.append(replica)
-            for each in made:
-                await each.bus.poll_once()  # so that nobody believes to be alone
-            return replica
-
-        yield make
-
-
-async def hosts(replica, call, epoch=None):
-    """Wait until that replica's worker carries the call."""
-    async with asyncio.timeout(WITHIN_S):
-        while call.id not in replica.sfu.rooms or epoch not in {None, replica.sfu.rooms[call.id]}:
-            replica.sfu.heard.clear()
-            await replica.sfu.heard.wait()
-
-
-async def read(replica, call):
-    async with replica.database.hot() as driver:
-        return (await load(driver, UUID(call.id))).call
 
 
 async def test_a_routed_call_gets_a_worker_of_the_replica_that_answered_it(hired):
@@ -65,7 +30,8 @@ async def test_a_relayed_call_gets_none(hired):
     one = await hired(running=False)
     call = (await one.desk.dial("a", "b")).call
     await one.desk.answer(call.id, "b")
-    assert one.errands.take() == ({}, False)
+    assert one.errands.take() == {}
+    assert not one.errands.take_look()
 
 
 async def test_a_replica_without_workers_leaves_it_to_one_with(hired):
@@ -78,19 +44,13 @@ async def test_a_replica_without_workers_leaves_it_to_one_with(hired):
 async def test_the_sweep_alone_finds_a_call_that_wants_a_worker(hired):
     without, with_workers = await hired(workers=False, running=False), await hired(running=False)
     call = await without.routed("a", "b")
-    await with_workers.control.run_once(with_workers.desk.board)
-    await with_workers.control.settle(with_workers.desk.board)
+    await look(with_workers)
     assert call.id in with_workers.sfu.rooms
 
 
 async def test_of_two_replicas_that_want_the_call_one_gets_it(hired):
     first, second = await hired(running=False), await hired(running=False)
     call = await (await hired(workers=False, running=False)).routed("a", "b")
-
-    async def look(replica):
-        await replica.control.run_once(replica.desk.board)
-        await replica.control.settle(replica.desk.board)
-
     await asyncio.gather(look(first), look(second))
     assert len([replica for replica in (first, second) if call.id in replica.sfu.rooms]) == 1
     host = (await read(first, call)).room.host
@@ -194,33 +154,17 @@ async def test_48_a_worker_that_cannot_start_ends_the_call(hired):
     assert ended.answered_at
 
 
-async def test_a_host_that_is_gone_is_replaced_at_the_second_look(hired):
-    gone, other = await hired(running=False), await hired(running=False)
-    call = await gone.routed("a", "b")
-    await gone.control.settle(gone.desk.board)
-    assert call.id in gone.sfu.rooms
-    async with other.database.hot() as driver:
-        await unregister_replica(driver, gone.id)
-    for epoch in (1, 2):
-        await other.control.run_once(other.desk.board)
-        await other.control.settle(other.desk.board)
-        assert (await read(other, call)).room.epoch == epoch
-    assert other.sfu.rooms == {call.id: 2}
-
-
 async def test_59_a_worker_that_outlived_its_service_goes_on(hired):
     gone = await hired(running=False)
     call = await gone.routed("a", "b")
     await gone.control.settle(gone.desk.board)
     back = await hired(running=False)
     back.sfu.orphan(call)
-    await back.control.run_once(back.desk.board)
-    await back.control.settle(back.desk.board)
+    await look(back)
     room = (await read(back, call)).room
     assert (room.epoch, room.host) == (1, str(back.id))
     assert back.sfu.members[call.id]
-    await gone.control.run_once(gone.desk.board)
-    await gone.control.settle(gone.desk.board)
+    await look(gone)
     assert gone.sfu.rooms == {}
 
 
@@ -234,7 +178,7 @@ async def test_59_workers_of_calls_that_ended_or_have_another_one_are_let_go(hir
     unknown.id = str(uuid4())
     for call in (ended, moved, unknown):
         back.sfu.orphan(call)
-    await back.control.run_once(back.desk.board)
+    await look(back)
     assert sorted(back.sfu.dropped) == sorted([ended.id, moved.id, unknown.id])
 
 
@@ -244,8 +188,7 @@ async def test_rooms_that_the_database_knows_nothing_of_are_closed(hired):
     await one.control.settle(one.desk.board)
     one.sfu.rooms |= {str(uuid4()): 1}
     lost = one.sfu.rooms.pop(call.id)
-    await one.control.run_once(one.desk.board)
-    await one.control.settle(one.desk.board)
+    await look(one)
     assert one.sfu.rooms == {call.id: lost}
 
 
@@ -255,10 +198,10 @@ async def test_the_database_knows_who_hosts_what(hired, database):
     async with database.hot() as driver:
         assert [room.call.id for room in await unhosted(driver, 10)] == [wanted.id]
         await one.control.settle(one.desk.board)
-        assert await hosted_by(driver, one.id) == {UUID(wanted.id)}
+        assert await hosted_by(driver, one.id) == {UUID(wanted.id): (await read(one, wanted)).version}
         assert await unhosted(driver, 10) == []
         await one.desk.hang_up(wanted.id, "a")
-        assert await hosted_by(driver, one.id) == set()
+        assert await hosted_by(driver, one.id) == {}
         assert await unhosted(driver, 10) == []
 
 

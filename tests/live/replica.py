@@ -6,7 +6,7 @@ from functools import partial
 from uuid import uuid4
 
 from service.core.vocabulary import Topology
-from service.dispatch.media import MediaControl, actor_of
+from service.dispatch.media import MediaControl, MediaControlConfig, actor_of
 from service.dispatch.media_notices import Notices
 from service.dispatch.media_reports import Reports
 from service.live.answers import Answers
@@ -32,7 +32,7 @@ WITHIN_S = 10
 class Replica(House):
     """A hub with its bus, and a desk whose commits are told through both."""
 
-    def __init__(self, database, *, workers=False, waits=None, **bus):
+    def __init__(self, database, *, workers=False, waits=None, looks=None, **bus):
         super().__init__()
         self.id = uuid4()
         self.desk = Desk(database)
@@ -44,7 +44,15 @@ class Replica(House):
         self.sfu = FakeSfu(self.id, answers.deliver, self.reports.hear, self.notices.hear) if workers else None
         config = DeskConfig(**(waits or {}))
         self.media_desk = MediaDesk(database, self.hub, self.wakes, self.errands, answers, audience, self.sfu, config)
-        self.control = MediaControl(database, self.media_desk, self.wakes, self.errands, self.carried, self.sfu)
+        self.control = MediaControl(
+            database,
+            self.media_desk,
+            self.wakes,
+            self.errands,
+            self.carried,
+            self.sfu,
+            MediaControlConfig(**(looks or {})),
+        )
         self.relay = Relay(database, self.hub, self.wakes, self.media_desk)
         self.bus = Bus(database, self.hub, self.relay, self.wakes, BusConfig(**bus), self.errands.look)
         self.catch_up = CatchUp(database, self.hub)
@@ -80,7 +88,8 @@ class Replica(House):
         runs = [self.bus.listen, self.catch_up.run, self.relay.run]
         if controlled:
             board = self.desk.board
-            runs += [partial(self.control.run, board), partial(self.reports.run, board), self.notices.run]
+            runs += [partial(self.control.run, board), partial(self.control.run_adoption, board)]
+            runs += [partial(self.reports.run, board), self.notices.run]
         tasks = [asyncio.create_task(run()) for run in runs]
         try:
             yield self

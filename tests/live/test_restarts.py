@@ -27,7 +27,7 @@ class Routed(Tale):
         self.server(OpenRoom, when, by=MEDIA, host="here", epoch=epoch)
 
     def loses(self, when, epoch=1):
-        self.server(LoseRoom, when, by=MEDIA, epoch=epoch)
+        self.server(LoseRoom, when, by=MEDIA, host=self.call.room.host, epoch=epoch)
 
 
 async def test_the_first_worker_is_told_by_the_connection_alone(house):

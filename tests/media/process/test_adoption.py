@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
+import signal
 import socket
 import stat
 import sys
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 from tests.media.process.studio import Studio, connected, ended, newer, offer, over, sender, within
@@ -170,3 +172,52 @@ async def test_what_was_seen_is_not_told_again(tmp_path):
                 async with connected(second, mine, "bob"):
                     assert (await second.report()).number == 2
                 await second.media.follow(over(mine))
+
+
+@asynccontextmanager
+async def frozen(folder):
+    """A worker that waits and says nothing to anybody who comes."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    code = "import socket, sys; s = socket.socket(1); s.bind(sys.argv[1]); s.listen(1); print(1, flush=True); input()"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        code,
+        folder / "frozen.sock",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    async with within(20):
+        await process.stdout.readline()
+    yield process
+    async with within(20):
+        await process.wait()
+
+
+async def test_a_frozen_worker_is_ended_and_nobody_waits_for_it_meanwhile(tmp_path):
+    folder = tmp_path / "media"
+    call, pid = await orphaned(folder)
+    async with frozen(folder) as silent, Studio(folder, warm_workers=0, start_s=1.0) as studio:
+        async with within(20):
+            assert [str(one.call_id) for one in await found(studio, folder)] == [call.id]
+        assert silent.returncode is None
+        await studio.media.drop(call.id)
+        await ended(pid)
+        async with within(30):
+            while silent.returncode is None:
+                await studio.media.adopt()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(0.2):
+                        await silent.wait()
+        assert silent.returncode == -signal.SIGKILL
+
+
+async def test_what_waits_in_this_very_process_is_left_alone(tmp_path):
+    folder = tmp_path / "media"
+    folder.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "odd.sock"))
+        listener.listen(1)
+        async with Studio(folder, warm_workers=0, start_s=0.01) as studio:
+            for _ in range(5):
+                assert await studio.media.adopt() == []
