@@ -7,6 +7,7 @@ from typing import Any
 from service.core.calls import Call, Leg
 from service.core.refusals import Code, Refusal
 from service.media.backend import SFU, Candidates, Close, Description, Message, Restart, Sender, Subscribe
+from service.media.hosted import has_video
 from service.media.relayed import in_call
 from service.media.worker.messages import (
     AddCandidates,
@@ -51,6 +52,7 @@ def request_for(call: Call, leg: Leg, sender: Sender, message: Message) -> Calla
             publish=sender.publish and leg.publishes,
             subscribe=sender.subscribe,
             streams=tuple(Source(named.mid, named.source, named.name) for named in message.streams),
+            video=has_video(call),
         )
     if isinstance(message, Candidates):
         return lambda number: AddCandidates(number, *where, message.candidates, message.pc)

@@ -4,7 +4,8 @@ import asyncio
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from service.core.calls import Call
+from service.core.calls import Call, Leg
+from service.core.vocabulary import CallType
 from service.media.handle import Handle
 from service.media.worker.messages import Member
 
@@ -46,7 +47,27 @@ class Pending:
 
 
 def members_of(call: Call) -> tuple[Member, ...]:
-    """Who is in the call, with which device, and what of them is not to be heard."""
+    """Who is in the call, with which device, and what of them is not to be heard or seen."""
+    video = has_video(call)
     return tuple(
-        Member(leg.user_id, leg.device_id, leg.muted_audio, leg.muted_video, leg.held) for leg in call.joined()
+        Member(
+            leg.user_id,
+            leg.device_id,
+            leg.muted_audio,
+            leg.muted_video,
+            leg.held,
+            attempt_of(leg),
+            video,
+        )
+        for leg in call.joined()
     )
+
+
+def has_video(call: Call) -> bool:
+    """Whether pictures may be sent, now: an upgrade allows them later (scenario 54)."""
+    return call.call_type is CallType.AUDIO_VIDEO
+
+
+def attempt_of(leg: Leg) -> str:
+    """Another one each time that somebody comes back, or takes the call on another device."""
+    return f"{leg.attempt} {leg.answered_at.isoformat()}" if leg.answered_at else str(leg.attempt)

@@ -1,5 +1,6 @@
 """Routed calls: each has a room on a worker of this machine, which is kept in line with the call."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -56,6 +57,7 @@ class LocalMedia:
         self._rooms: dict[str, Hosted] = {}
         self._pending: dict[str, Pending] = {}
         self._versions: OrderedDict[str, int] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._log = logger("media")
 
     @property
@@ -79,9 +81,18 @@ class LocalMedia:
         self._supervisor.start("warm media workers", self._pool.run)
 
     async def follow(self, call: Call) -> None:
-        """Open, change or close the call's room, which is here when `call.room.host` is this replica."""
+        """Open, change or close the call's room, which is here when `call.room.host` is this replica.
+
+        It is done even if nobody waits for it any more: a room half opened would be nobody's.
+        """
         if not self._is_news(call):
             return
+        task = asyncio.create_task(self._follow(call))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        await asyncio.shield(task)
+
+    async def _follow(self, call: Call) -> None:
         pending = self._pending.setdefault(call.id, Pending(call))
         if call.version >= pending.call.version:
             pending.call = call
@@ -133,6 +144,9 @@ class LocalMedia:
     async def close(self) -> None:
         """Stop. Workers with rooms go on and wait for the next service; they end when none comes."""
         await self._supervisor.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._pool.close()
         self._rooms.clear()
 

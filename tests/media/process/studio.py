@@ -80,10 +80,10 @@ def sender(user="ann", **fields):
     )
 
 
-async def offer(pc="sub", direction="recvonly"):
+async def offer(pc="sub", direction="recvonly", kind="audio"):
     """What a real client says when it wants to hear."""
     connection = RTCPeerConnection()
-    connection.addTransceiver("audio", direction)
+    connection.addTransceiver(kind, direction)
     await connection.setLocalDescription(await connection.createOffer())
     text = connection.localDescription.sdp
     await connection.close()

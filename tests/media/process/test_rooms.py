@@ -3,12 +3,16 @@
 import asyncio
 import os
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
+from service.core.vocabulary import CallType, LegState
 from service.media.backend import Candidates, Close, Description, Restart, Subscribe, Wish
+from service.media.worker.control import VERSION
+from service.media.worker.messages import Hello
 from tests.media.process.studio import Studio, ended, newer, offer, over, sender, within
 
 
@@ -170,3 +174,52 @@ async def test_calls_leave_no_descriptor_and_no_process_behind(tmp_path):
             counts.append(open_descriptors())
         assert len(set(counts)) == 1
         assert studio.media.pool.workers == ()
+
+
+async def test_a_room_that_was_half_open_when_nobody_waited_any_more_closes_with_its_call(tmp_path):
+    async with Studio(tmp_path / "media", rooms_per_worker=2) as studio:
+        one, two = studio.call(), studio.call()
+        await studio.media.follow(one)
+        with pytest.raises(TimeoutError):
+            async with within(0):
+                await studio.media.follow(two)
+        await studio.media.follow(over(two))
+        answer = await studio.worker(one).request(lambda number: Hello(number, VERSION))
+        assert [room["room"] for room in answer["rooms"]] == [one.id]
+
+
+async def test_who_leaves_and_comes_back_in_the_meantime_is_somebody_new_to_the_worker(studio):
+    call = studio.call()
+    await studio.media.follow(call)
+    before = studio.media.rooms[call.id].members
+    muted, left, back = call.copy(), call.copy(), call.copy()
+    muted.legs[0].muted_audio = left.legs[0].muted_audio = back.legs[0].muted_audio = True
+    left.legs[1].state, back.legs[1].attempt = LegState.LEFT, 2
+    muted.version, left.version, back.version = 2, 3, 4
+    await asyncio.gather(*(studio.media.follow(told) for told in (muted, left, back)))
+    ann, bob = studio.media.rooms[call.id].members
+    assert ann.attempt == before[0].attempt
+    assert bob.attempt != before[1].attempt
+
+
+async def test_a_device_that_takes_the_call_back_is_somebody_new_to_the_worker(studio):
+    call = studio.call()
+    await studio.media.follow(call)
+    (_, before), again = studio.media.rooms[call.id].members, newer(call).copy()
+    again.legs[1].answered_at += timedelta(seconds=5)
+    await studio.media.follow(again)
+    _, bob = studio.media.rooms[call.id].members
+    assert bob.device_id == before.device_id
+    assert bob.attempt != before.attempt
+
+
+async def test_54_pictures_are_denied_until_the_call_carries_them(studio):
+    call = replace(studio.call(), call_type=CallType.AUDIO_UPGRADABLE)
+    picture = await offer("pub", "sendonly", kind="video")
+    refusal = await studio.media.signal(call, sender(), picture)
+    assert refusal.code == "media_permission_denied"
+    assert await studio.media.signal(call, sender(), await offer("pub", "sendonly")) is None
+    assert not any(member.video for member in studio.media.rooms[call.id].members)
+    upgraded = newer(call, call_type=CallType.AUDIO_VIDEO)
+    assert await studio.media.signal(upgraded, sender(), picture) is None
+    assert all(member.video for member in studio.media.rooms[call.id].members)
