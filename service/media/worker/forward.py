@@ -2,12 +2,14 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from service.media.worker.budget import Bucket
 from service.media.worker.codecs import HALF
 from service.media.worker.history import Row
 from service.media.worker.inbound import Encoding, Track
+from service.media.worker.keyframes import AGAIN as COMPLAIN_S
 from service.media.worker.packets import HEADER, WORD, Ids, Layout
 from service.media.worker.rewrite import Pictures, next_timestamp, picture_of, renumber
 from service.media.worker.sections import Codec, Kind, Section
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
     from service.media.worker.estimate import Estimator
 
 PADDING: Final = 224
+SEGMENTS: Final = 8
 AGAIN: Final = 0.025  # a packet is not sent again twice within this time
+OVERHEAD: Final = 60  # bytes of headers beside a payload, for budgets
 ROOM: Final = 256  # what header, retransmission number and SRTP add at most
 
 _pack_header = HEADER.pack_into
@@ -42,6 +46,10 @@ def _nowhere(buffer: bytearray, size: int) -> bool:
     return False
 
 
+def _layout(section: Section, ids: Ids) -> Layout:
+    return Layout(ids, section.mid, ids.level if section.kind is Kind.AUDIO else ids.orientation)
+
+
 @dataclass(slots=True, frozen=True)
 class Segment:
     """A source as it was shown: from `first` on, outgoing sequences are those of the encoding plus `add`."""
@@ -61,6 +69,7 @@ class Slot:
         "_add",
         "_add_timestamp",
         "_at",
+        "_complaints",
         "_layout",
         "_outlet",
         "_payload_type",
@@ -111,18 +120,22 @@ class Slot:
         self._payload_type = 0
         self._pictures = Pictures()
         self._renumber: tuple[int, int] | None = None
+        self._complaints = Bucket(1 / COMPLAIN_S, 2.0, 0.0)
         self._resent: dict[int, float] = {}
         self._rtx_sequence = self.ssrc & 0x3FFF
-        self._segments: deque[Segment] = deque(maxlen=8)
+        self._segments: deque[Segment] = deque(maxlen=SEGMENTS)
         self._sequence = (self.ssrc & 0x3FFF) + 0x10000  # the last one that went out
         self._timestamp = 0
-        self.update(section, ids)
+        self.codecs = section.codecs
+        self._layout = _layout(section, ids)
 
     def update(self, section: Section, ids: Ids) -> None:
         """After a renegotiation; SSRCs stay."""
         self.codecs = section.codecs
-        value = ids.level if section.kind is Kind.AUDIO else ids.orientation
-        self._layout = Layout(ids, section.mid, value)
+        old, self._layout = self._layout, _layout(section, ids)
+        if self._segments and old.template != self._layout.template:
+            # What went out under the old one is gone: sent again it would be another packet.
+            self._segments = deque([replace(self._segments[-1], first=self.last + 1)], maxlen=SEGMENTS)
         if self.encoding is not None:
             self.codec_changed(self.encoding)
 
@@ -252,7 +265,7 @@ class Slot:
                 layout.tail,
             )
         else:
-            self._head(marker, place, timestamp, sequence, stamp)
+            self._head(marker | self._payload_type, place + self._add, timestamp + self._add_timestamp, sequence, stamp)
         if layout.value:
             buffer[layout.value] = value
         start = layout.size
@@ -269,27 +282,32 @@ class Slot:
         if outlet.sent is not None:
             outlet.sent(sequence, end, now)
 
-    def _head(self, marker: int, place: int, timestamp: int, sequence: int, stamp: int) -> None:
+    def _head(self, second: int, number: int, timestamp: int, sequence: int, stamp: int) -> None:
         """The header for what is negotiated but rarely: piece by piece."""
         layout, buffer = self._layout, self._outlet.buffer
-        _pack_header(
-            buffer,
-            0,
-            layout.first,
-            marker | self._payload_type,
-            place + self._add & 0xFFFF,
-            timestamp + self._add_timestamp & 0xFFFFFFFF,
-            self.ssrc,
-        )
+        _pack_header(buffer, 0, layout.first, second, number & 0xFFFF, timestamp & 0xFFFFFFFF, self.ssrc)
         buffer[12 : layout.size] = layout.template
         if layout.transport:
             _pack_half(buffer, layout.transport, sequence)
         if layout.stamp:
             _pack_word(buffer, layout.stamp, layout.mark | stamp)
 
-    def nacked(self, sequences: list[int], now: float) -> int:
-        """Sends packets again that the client misses, by RTX (RFC 4588). How many."""
-        if self.rtx_ssrc is None:
+    def complain(self, now: float) -> None:
+        """The client asks for a key frame; one that does so over and over is heard now and then."""
+        encoding = self.encoding
+        if encoding is None or encoding.keyframes.wanted:
+            return
+        self._complaints.fill(now)
+        if self._complaints.take(1.0):
+            encoding.keyframes.complain()
+
+    def nacked(self, sequences: list[int], spare: Bucket, now: float) -> int:
+        """Sends packets again that the client misses, as long as there are bytes to spare. How many.
+
+        By RTX (RFC 4588); without that once more as they were, if nothing in them would be new: a second packet with
+        the number of a first one would betray the key (RFC 7714, 8.4).
+        """
+        if self.rtx_ssrc is None and self._layout.changes:
             return 0
         last = self.last
         count = 0
@@ -299,6 +317,8 @@ class Slot:
                 continue
             found = self._find(extended)
             if found is not None:
+                if not spare.take(len(found[1][3]) + OVERHEAD):
+                    break
                 self._resend(extended & 0xFFFF, found[0], found[1], now)
                 self._resent[extended] = now
                 count += 1
@@ -321,16 +341,25 @@ class Slot:
 
     def _resend(self, sequence: int, segment: Segment, row: Row, now: float) -> bool:
         rtx = segment.codec.rtx
-        if rtx is None:
-            return False
         _, marker, timestamp, payload, value = row
-        buffer = self._outlet.buffer
-        start = self._rtx_header(marker | rtx, timestamp + segment.add_timestamp, value, now)
-        _pack_half(buffer, start, sequence)
-        end = start + 2 + len(payload)
-        self._outlet.view[start + 2 : end] = payload
+        outlet, layout = self._outlet, self._layout
+        buffer = outlet.buffer
+        timestamp += segment.add_timestamp
+        if rtx is not None and self.rtx_ssrc is not None:
+            start = self._rtx_header(marker | rtx, timestamp, value, now)
+            _pack_half(buffer, start, sequence)
+            start += 2
+        elif layout.changes:
+            return False
+        else:
+            self._head(marker | segment.codec.payload_type, sequence, timestamp, 0, 0)
+            if layout.value:
+                buffer[layout.value] = value
+            start = layout.size
+        end = start + len(payload)
+        outlet.view[start:end] = payload
         if segment.pictures != (0, 0):
-            renumber(buffer, start + 2, picture_of(payload), segment.pictures)
+            renumber(buffer, start, picture_of(payload), segment.pictures)
         self.resent += 1
         return self._finish(end, now)
 

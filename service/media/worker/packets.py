@@ -102,11 +102,12 @@ class Layout:
     `template` is the block with zeros for what changes; `transport`, `stamp` and `value` are the places of the
     transport-wide sequence (16 bits), of the four bytes that end with the send time (`mark` is the first of them) and
     of the one byte of audio level or video orientation, counted from the packet's start, 0 where not negotiated.
+    `changes` is whether a packet that is sent a second time is another one, because of sequence or time.
     `pack` writes the whole header in one call, for those who have both sequence and send time, as browsers do:
     `pack(buffer, 0, first, marker and payload type, sequence, timestamp, ssrc, front, transport, mark | time, tail)`.
     """
 
-    __slots__ = ("first", "front", "mark", "pack", "size", "stamp", "tail", "template", "transport", "value")
+    __slots__ = ("changes", "first", "front", "mark", "pack", "size", "stamp", "tail", "template", "transport", "value")
 
     def __init__(self, ids: Ids, mid: str, value: int) -> None:
         text = mid.encode()
@@ -124,6 +125,7 @@ class Layout:
         self.template = bytes(block) if len(block) > 4 else b""
         self.first = 0x90 if self.template else 0x80
         self.size = HEADER_SIZE + len(self.template)
+        self.changes = bool(self.transport or self.stamp)
         self.pack: Callable[..., None] | None = None
         self.front = self.tail = b""
         if self.transport and self.stamp and not two:

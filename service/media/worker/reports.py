@@ -33,6 +33,9 @@ WORK_SENT: Final = 4  # for each packet that was sent
 PART: Final = 4  # what each part of a compound packet costs by itself,
 MESSAGE: Final = 40  # and an estimate anew
 
+RESENT_BPS: Final = 1_000_000.0
+RESENT_SHARE: Final = 0.5
+
 
 class Reports:
     """Reads what comes and says what is due. `send` takes a compound packet."""
@@ -46,6 +49,7 @@ class Reports:
         self._demux = demux
         self._outlet = outlet
         self._work = Bucket(WORK_RATE, WORK_MOST, now)
+        self._spare = Bucket(RESENT_BPS / 8, RESENT_BPS / 8, now)
         self._sent = outlet.sequence
         self._name = _NAME
         self._head = rtcp.EMPTY_REPORT + _NAME
@@ -81,7 +85,7 @@ class Reports:
             if kind == rtcp.TRANSPORT_FEEDBACK:
                 self._transport(count, body, now)
             elif kind == rtcp.PAYLOAD_FEEDBACK:
-                self._payload(count, body)
+                self._payload(count, body, now)
             elif kind == rtcp.RECEIVER_REPORT:
                 self._told(rtcp.report_blocks(body, count, 4), now)
             elif kind == rtcp.SENDER_REPORT:
@@ -96,7 +100,7 @@ class Reports:
             slot = self.slots.get(ssrc)
             if slot is not None and self._affords(2 * len(sequences)):
                 slot.nacks += len(sequences)
-                slot.nacked(sequences, now)
+                slot.nacked(sequences, self._resendable(now), now)
         elif form == rtcp.TRANSPORT_WIDE and self._estimator is not None:
             count = told_of(body, self._outlet.sequence)
             told = (
@@ -105,12 +109,25 @@ class Reports:
             if told:
                 self._estimator.feedback(told, now)
 
+    def _resendable(self, now: float) -> Bucket:
+        """Bytes that may be sent again: half of what goes out, as long as the path carries that, and 1 Mbit/s at least.
+
+        What a second brings may be used at once: losses come in bursts.
+        """
+        spare, estimator = self._spare, self._estimator
+        sending = sum(slot.bitrate_bps for slot in self.slots.values())
+        if estimator is not None and estimator.known:
+            sending = min(sending, estimator.bps)
+        spare.fill(now)
+        spare.rate = spare.most = max(RESENT_BPS, RESENT_SHARE * sending) / 8
+        return spare
+
     def _affords(self, cost: int) -> bool:
         enough = self._work.take(cost)
         self.refused += not enough
         return enough
 
-    def _payload(self, form: int, body: bytes) -> None:
+    def _payload(self, form: int, body: bytes, now: float) -> None:
         if form == rtcp.PLI:
             ssrc = rtcp.media_ssrc(body)
             asked = [] if ssrc is None else [ssrc]
@@ -125,8 +142,7 @@ class Reports:
             return
         for slot in (self.slots[ssrc] for ssrc in asked if ssrc in self.slots):
             slot.plis += 1
-            if slot.encoding is not None:
-                slot.encoding.keyframes.want()
+            slot.complain(now)
 
     def _sender(self, body: bytes, now: float) -> None:
         info = rtcp.sender_info(body)

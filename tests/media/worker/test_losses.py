@@ -3,7 +3,7 @@
 from aiortc.rtp import RtcpPsfbPacket, RtcpRrPacket, RtcpRtpfbPacket, wrap_rtx
 
 from service.media.worker.losses import MOST, TRIES
-from tests.media.worker.wire import PUB_IDS, RTX_SSRC, SSRC, Client, pair, publisher, video, vp8
+from tests.media.worker.wire import PUB_IDS, RTX_SSRC, SLOT, SSRC, Client, pair, publisher, video, vp8
 
 
 def shown(offer=None):
@@ -131,7 +131,7 @@ def test_one_key_frame_is_asked_for_all_who_wait_and_again_until_it_comes():
     assert len(sub.line.raw) == 3
 
 
-def test_subscribers_questions_become_one_and_at_most_two_a_second():
+def test_subscribers_questions_become_one_and_few():
     pub, sub = pair(slots=2)
     for slot in ("v0", "v1"):
         sub.port.slots[slot].show(pub.port.tracks["1"], 0, pub.now)
@@ -146,8 +146,56 @@ def test_subscribers_questions_become_one_and_at_most_two_a_second():
             sub.port.rtcp(bytes(fir), sub.now)
         pub.tick(0.02)
         pub.send(video(2 + turn, 0, vp8(key=True)))
-    assert len(plis(pub)) == 2
+    assert len(plis(pub)) == 1
     assert [slot.plis for slot in slots] == [100, 100]
+
+
+def complaining(seconds, viewers, every=0.2):
+    """Questions to a publisher while that many viewers ask for key frames without end, and get them at once."""
+    pub, sub = pair(slots=viewers)
+    slots = list(sub.port.slots.values())[1:]
+    for slot in slots:
+        slot.show(pub.port.tracks["1"], 0, pub.now)
+    pub.send(video(1, 0, vp8(key=True)))
+    pub.tick(1)
+    pub.line.clear()
+    asked = 0
+    for turn in range(round(seconds / every)):
+        sub.now = pub.now
+        for slot in slots:
+            sub.port.rtcp(bytes(RtcpPsfbPacket(1, 1, slot.ssrc)), sub.now)
+        pub.tick(every)
+        if len(plis(pub)) > asked:
+            asked = len(plis(pub))
+            pub.send(video(2 + turn, 0, vp8(key=True)))
+    return asked
+
+
+def test_one_viewer_gets_few_key_frames_of_all():
+    assert complaining(1, 1) == 1
+    assert complaining(30, 1) in range(10, 15)
+
+
+def test_many_viewers_together_get_one_key_frame_a_second():
+    assert complaining(10, 12) in range(8, 12)
+
+
+def test_a_new_viewer_does_not_wait_because_others_complain():
+    pub, sub = pair(slots=2)
+    sub.port.slots["v0"].show(pub.port.tracks["1"], 0, pub.now)
+    pub.send(video(1, 0, vp8(key=True)))
+    pub.tick(2)
+    pub.line.clear()
+    sub.port.rtcp(bytes(RtcpPsfbPacket(1, 1, SLOT)), sub.now)
+    pub.tick(0.1)
+    pub.send(video(2, 0, vp8(key=True)))
+    assert len(plis(pub)) == 1
+    sub.port.rtcp(bytes(RtcpPsfbPacket(1, 1, SLOT)), sub.now)
+    pub.tick(0.4)
+    assert len(plis(pub)) == 1
+    sub.port.slots["v1"].show(pub.port.tracks["1"], 0, pub.now)
+    pub.tick(0.04)
+    assert len(plis(pub)) == 2
 
 
 def test_what_nobody_wants_any_more_is_not_asked_for():

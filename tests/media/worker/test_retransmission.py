@@ -1,11 +1,26 @@
 """What subscribers lose: sent again by RTX from the shared history, as aiortc unwraps it; padding that probes."""
 
+from dataclasses import replace
 from struct import unpack_from
 
 from aiortc.rtp import RtcpRtpfbPacket, RtpPacket, unwrap_rtx
 
+from service.media.worker import packets
 from service.media.worker.estimate import Estimator
-from tests.media.worker.wire import PUB_IDS, SLOT, SLOT_RTX, Client, pair, publisher, video, vp8
+from tests.media.worker.wire import (
+    PUB_IDS,
+    SLOT,
+    SLOT_RTX,
+    SUB_IDS,
+    SUB_VP8,
+    Client,
+    negotiated,
+    pair,
+    publisher,
+    subscriber,
+    video,
+    vp8,
+)
 
 
 def streaming(count=10, **options):
@@ -76,9 +91,9 @@ def test_histories_are_bounded_and_old_packets_gone():
     nack(sub, first)
     assert sub.line.raw == []
     for _ in range(50):
-        sub.now += 1
-        nack(sub, *range(newest - 499, newest + 1))
-    assert len(sub.line.raw) == 50 * 500
+        sub.now += 2
+        nack(sub, *range(newest - 299, newest + 1))
+    assert len(sub.line.raw) == 50 * 300
     assert len(sub.port.slots["v0"]._resent) <= 512  # noqa: SLF001 - no growth
 
 
@@ -105,5 +120,81 @@ def test_a_probe_without_a_picture_is_padding():
     sub.line.clear()
     sub.now += 0.02
     assert sub.port.probe(1_000_000, sub.now + 2) > 0
-    packets = [RtpPacket.parse(data) for data in sub.line.raw]
-    assert {(packet.payload, packet.padding_size, packet.ssrc) for packet in packets} == {(b"", 224, SLOT_RTX)}
+    padding = [RtpPacket.parse(data) for data in sub.line.raw]
+    assert {(packet.payload, packet.padding_size, packet.ssrc) for packet in padding} == {(b"", 224, SLOT_RTX)}
+
+
+def asking_for_everything(sub, seconds):
+    """All of the newest 500 packets, every 26 ms; the bytes that come, in bits a second."""
+    sub.line.clear()
+    newest = sub.port.slots["v0"].last
+    for _ in range(round(seconds / 0.026)):
+        sub.now += 0.026
+        nack(sub, *(number & 0xFFFF for number in range(newest - 499, newest + 1)))
+    return sum(map(len, sub.line.raw)) * 8 / seconds
+
+
+def test_one_who_asks_for_everything_all_the_time_gets_a_bounded_rate():
+    _, sub = streaming(600, estimator=Estimator(100.0))
+    asking_for_everything(sub, 2)
+    assert asking_for_everything(sub, 10) < 1_300_000
+
+
+def test_half_of_what_goes_out_may_be_sent_again_as_long_as_the_path_carries_it():
+    estimator = Estimator(100.0, start_bps=20e6)
+    _, sub = streaming(600, estimator=estimator)
+    sub.port.slots["v0"].bitrate_bps = 6e6
+    asking_for_everything(sub, 2)
+    assert 2.5e6 < asking_for_everything(sub, 10) < 3.3e6
+    estimator.known, estimator.bps = True, 3e6
+    asking_for_everything(sub, 2)
+    assert 1.2e6 < asking_for_everything(sub, 10) < 1.7e6
+
+
+def test_a_tenth_that_is_lost_comes_again_at_once():
+    """5 Mbit/s for ten seconds, every tenth packet asked for when it is missed, every hundredth once more."""
+    pub, sub = streaming(10)
+    asked = 0
+    for number in range(10, 5210):
+        pub.now = sub.now = 100 + number / 520
+        pub.send(video(100 + number, number, vp8(body=bytes(1180))))
+        if number % 10 == 0:
+            missed = (95, 5) if number % 100 == 0 else (5,)
+            asked += len(missed)
+            nack(sub, *(sub.port.slots["v0"].last - back & 0xFFFF for back in missed))
+    assert sub.port.slots["v0"].resent == asked
+
+
+def without_rtx(ids):
+    sections = (replace(each, rtx_ssrc=None) for each in subscriber(ids).sections)
+    codecs = (replace(SUB_VP8, rtx=None),)
+    return negotiated(*(replace(each, codecs=codecs) if each.mid == "v0" else each for each in sections))
+
+
+def test_without_rtx_packets_come_again_as_they_were():
+    pub, _ = pair()
+    sub = Client(without_rtx({packets.MID: 9}), {packets.MID: 9})
+    sub.port.slots["v0"].show(pub.port.tracks["1"], 0, pub.now)
+    for number in range(10):
+        pub.send(video(100 + number, 3000 * number, vp8(key=number == 0, picture=number), marker=number % 2))
+    sent = list(sub.line.raw)
+    sub.line.clear()
+    nack(sub, *(unpack_from("!H", data, 2)[0] for data in sent[3:6]))
+    assert sub.line.raw == sent[3:6]
+    sub.port.update(without_rtx({packets.MID: 12}))
+    sub.line.clear()
+    sub.now += 1
+    nack(sub, *(unpack_from("!H", data, 2)[0] for data in sent))
+    assert sub.line.raw == []  # with another header they would be others
+
+
+def test_without_rtx_nothing_that_would_be_another_packet_is_sent_under_an_old_number():
+    pub, _ = pair()
+    sub = Client(without_rtx(SUB_IDS), SUB_IDS)
+    sub.port.slots["v0"].show(pub.port.tracks["1"], 0, pub.now)
+    for number in range(10):
+        pub.send(video(100 + number, 0, vp8(key=number == 0)))
+    sent = sub.line.packets
+    sub.line.clear()
+    nack(sub, sent[5].sequence_number)
+    assert sub.line.raw == []
