@@ -3,12 +3,13 @@
 import re
 from dataclasses import dataclass
 
-from service.media.worker.offered import NewSsrc
+from service.media.worker.offered import ABS_SEND_TIME, TRANSPORT_CC, NewSsrc
 from service.media.worker.sdp import Media
 from service.media.worker.sections import Codec, Local, Section
 
 _CNAME = "hookswitch"
 _ORIGIN = re.compile(r"o=- (\d+) (\d+) ")
+_CHANGING = frozenset({ABS_SEND_TIME, TRANSPORT_CC})
 _HOST_PREFERENCE = 126  # RFC 8445, 5.1.2.2
 
 
@@ -36,15 +37,17 @@ def write_answer(lines: tuple[Agreed, ...], local: Local, offered_setup: str, be
     # The client's wish where it has one, else it begins: the worker needs no round trip more than it.
     setup = "active" if offered_setup == "passive" else "passive"
     transport = _transport(local, setup)
-    codecs: dict[int, list[str]] = {}  # by the identity of what sections have in common
+    codecs: dict[tuple[int, bool], list[str]] = {}  # by the identity of what sections have in common
     for each in lines:
         if each.section is None:
             text += _rejected(each.media, each.mid)
         else:
-            if id(each.section.codecs) not in codecs:
-                codecs[id(each.section.codecs)] = [line for codec in each.section.codecs for line in _codec(codec)]
+            once = _sent_once(each.section)
+            alike = id(each.section.codecs), once
+            if alike not in codecs:
+                codecs[alike] = [line for codec in each.section.codecs for line in _codec(codec, once=once)]
             text += _accepted(each.media, each.section, local, transport)
-            text += codecs[id(each.section.codecs)]
+            text += codecs[alike]
             text += _simulcast(each.section)
     return "\r\n".join(text) + "\r\n"
 
@@ -69,7 +72,6 @@ def _transport(local: Local, setup: str) -> list[str]:
         f"a=fingerprint:{algorithm} {value}",
         f"a=setup:{setup}",
         "a=rtcp-mux",
-        "a=rtcp-rsize",
     ]
 
 
@@ -93,6 +95,7 @@ def _accepted(media: Media, section: Section, local: Local, transport: list[str]
         f"c=IN {family} {host}",
         f"a=mid:{section.mid}",
         *transport,
+        *(["a=rtcp-rsize"] if "rtcp-rsize" in media.attributes else []),
         f"a={_direction(section)}",
         *(f"a=extmap:{identifier} {uri}" for uri, identifier in section.extensions.items()),
     ]
@@ -114,8 +117,8 @@ def _direction(section: Section) -> str:
 
 
 def _sending(section: Section) -> list[str]:
-    # A stream of its own for each slot: browsers hold the tracks of one stream together, and sources change singly.
-    msid = f"slot-{section.mid} {section.kind}-{section.mid}"
+    # Browsers play what has one stream in step, one audio and one video each: lips move with the voice (RFC 8830).
+    msid = f"slot-{section.place} {section.kind}-{section.mid}"
     ssrcs = [ssrc for ssrc in (section.ssrc, section.rtx_ssrc) if ssrc is not None]
     lines = [f"a=msid:{msid}"]
     if len(ssrcs) == 2:
@@ -125,10 +128,16 @@ def _sending(section: Section) -> list[str]:
     return lines
 
 
-def _codec(codec: Codec) -> list[str]:
+def _sent_once(section: Section) -> bool:
+    """Whether a packet of this slot cannot be sent again without RTX: it would be another one under its old number."""
+    return section.sends and not section.receives and not section.extensions.keys().isdisjoint(_CHANGING)
+
+
+def _codec(codec: Codec, *, once: bool) -> list[str]:
     channels = f"/{codec.channels}" if codec.channels > 1 else ""
     lines = [f"a=rtpmap:{codec.payload_type} {codec.name}/{codec.clock_rate}{channels}"]
-    lines += [f"a=rtcp-fb:{codec.payload_type} {kind}" for kind in codec.feedback]
+    unkept = "nack" if once and codec.rtx is None else None  # what could not be kept is not promised
+    lines += [f"a=rtcp-fb:{codec.payload_type} {kind}" for kind in codec.feedback if kind != unkept]
     if codec.parameters:
         parameters = ";".join(f"{name}={value}" if value else name for name, value in codec.parameters.items())
         lines.append(f"a=fmtp:{codec.payload_type} {parameters}")

@@ -20,14 +20,16 @@ from service.media.worker.sections import Local, Negotiated, Section
 CREDENTIALS = re.compile(r"^(a=ice-(?:ufrag|pwd):)[^\r\n]*", re.MULTILINE)
 MOST_CONNECTIONS = 8
 MOST_STREAMS = 16
+MOST_SLOTS = 64
 """Of one participant, unless the room's limits say otherwise."""
 
 
 @dataclass(slots=True, frozen=True)
 class Door:
-    """Where connections come in. `addresses` are told to the clients; `limits` may set `connections` and `streams`.
+    """Where connections come in. `addresses` are told to the clients.
 
-    `buffer` is where all ports of the room write their packets.
+    `limits` may set `connections`, `streams` and `slots`, the most of one participant. `buffer` is where all ports of
+    the room write their packets.
     """
 
     mux: Mux
@@ -55,8 +57,9 @@ class Door:
             subscribe=request.subscribe,
             previous=living.negotiated if living is not None else None,
             new_ssrc=new_ssrc,
+            video=request.video,
         )
-        self._bound(participant, pc, agreed[1])
+        self._bound(participant, pc, agreed[1], living)
         connection = self._open(pc, agreed) if living is None else self._go_on(living, agreed)
         others = [other for other in participant.connections.values() if other.pc != pc]
         names = name_streams(connection.negotiated, request.streams, others)
@@ -69,12 +72,17 @@ class Door:
             participant.connections[pc] = connection
         return connection
 
-    def _bound(self, participant: Participant, pc: str, sections: tuple[Section, ...]) -> None:
+    def _bound(
+        self, participant: Participant, pc: str, sections: tuple[Section, ...], living: Connection | None
+    ) -> None:
         others = (c for c in participant.connections.values() if c.pc != pc)
-        count = sum(each.receives for each in sections)
-        count += sum(each.receives for other in others for each in other.negotiated.sections)
-        if count > self.limits.get("streams", MOST_STREAMS):
+        every = [*sections, *(each for other in others for each in other.negotiated.sections)]
+        if sum(each.receives for each in every) > self.limits.get("streams", MOST_STREAMS):
             raise OfferError("there are too many streams of this device")
+        if sum(each.sends for each in every) > self.limits.get("slots", MOST_SLOTS):
+            raise OfferError("there are too many slots of this device")
+        if not participant.starts.take(_begun(sections, living), self.clock()):
+            raise OfferError("this device begins too many connections and streams; wait some seconds")
 
     def _open(self, pc: str, agreed: tuple[negotiate.Offer, tuple[Section, ...]]) -> Connection:
         offer, _ = agreed
@@ -121,6 +129,20 @@ def restarted(connection: Connection, ufrag: str, pwd: str) -> Offer:
 def new_ssrc() -> int:
     """A random SSRC, never 0 (RFC 3550, 8.1)."""
     return secrets.randbits(32) or 1
+
+
+def _begun(sections: tuple[Section, ...], living: Connection | None) -> int:
+    """How much begins with these sections that will be reported: a new connection, and streams that are not alike."""
+    before = {} if living is None else {each.mid: each for each in living.negotiated.sections}
+    count = 1 if living is None else 0
+    for section in sections:
+        known = before.get(section.mid)
+        count += section.receives and (known is None or _stream(known) != _stream(section))
+    return count
+
+
+def _stream(section: Section) -> tuple[object, ...]:
+    return section.receives, section.kind, section.rids, len(section.ssrcs), len(section.retransmits)
 
 
 def _goes_on(connection: Connection, offer: negotiate.Offer) -> bool:

@@ -9,9 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-OFF_BELOW_BPS = 150_000.0
-"""Of the whole connection: below, audio alone goes through."""
-AUDIO_BPS = 50_000.0
 UP = 1.15
 """A larger layer is chosen when it has fitted with this margin for `STEADY_S`; a smaller one at once."""
 STEADY_S = 1.0
@@ -68,17 +65,19 @@ def wished(want: Want) -> int | None:
     return max((place for place in active if place <= limit), default=active[0])
 
 
-def allot(wants: Sequence[Want], held: Sequence[Held], estimate_bps: float | None, now: float) -> list[int | None]:
+def allot(
+    wants: Sequence[Want], held: Sequence[Held], estimate_bps: float | None, now: float, audio_bps: float = 0.0
+) -> list[int | None]:
     """The layer of each source, the most important first. `held` goes along with `wants` and is brought up to date.
 
-    No estimate means no limit (no feedback of any kind came yet).
+    No estimate means no limit (no feedback of any kind came yet). `audio_bps` is what the audio beside them takes.
     """
     wishes = [wished(want) for want in wants]
     if estimate_bps is None:
         affordable = wishes
         generous = wishes
     else:
-        budget = 0.0 if estimate_bps < OFF_BELOW_BPS else (estimate_bps - AUDIO_BPS) * _SHARE
+        budget = max(estimate_bps - audio_bps, 0.0) * _SHARE
         affordable = _fill(wants, wishes, budget)
         generous = _fill(wants, wishes, budget / UP)
     return [

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from service.media.worker.allowance import Allowance
 from service.media.worker.inbound import Track
 from service.media.worker.layers import Encoding
 from service.media.worker.messages import Member, Offer, SetSubscriptions, Source
@@ -22,7 +23,14 @@ _DEFAULTS: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
     {Kind.AUDIO: (MICROPHONE, SCREEN_AUDIO), Kind.VIDEO: (CAMERA, SCREEN)}
 )
 
+COMPANIONS: Mapping[str, str] = MappingProxyType(
+    {MICROPHONE: CAMERA, CAMERA: MICROPHONE, SCREEN_AUDIO: SCREEN, SCREEN: SCREEN_AUDIO}
+)
+"""What belongs together: a picture and its sound."""
+
 _FRESH_S = 0.1
+_STARTS, _STARTS_PER_S = 48, 1.0
+_CHANGES, _CHANGES_PER_S = 20, 1.0
 
 Who = tuple[str, str | None]
 """User and device."""
@@ -57,6 +65,11 @@ class Connection:
     def connected(self) -> bool:
         return self.state == "connected"
 
+    @property
+    def group(self) -> str:
+        """Connections of one group fill their slots together. A WHEP player is a screen of its own."""
+        return self.pc if self.pc.startswith("whep") else ""
+
     def close(self) -> None:
         """Of the client's media nothing comes any more; the replaced connection goes, too."""
         if self.replaces is not None:
@@ -69,12 +82,18 @@ class Connection:
 
 @dataclass(slots=True, eq=False)
 class Participant:
-    """A user with the device that is in the call. `up`: a connection is connected, as was last reported."""
+    """A user with the device that is in the call. `up`: a connection is connected, as was last reported.
+
+    Every report is a row in the service's database, so that there is an end to them: `starts` allows connections and
+    streams to begin, `changes` their streams to be told anew.
+    """
 
     member: Member
     connections: dict[str, Connection] = field(default_factory=dict)
     wishes: SetSubscriptions | None = None
     up: bool = False
+    starts: Allowance = field(default_factory=lambda: Allowance(_STARTS, _STARTS_PER_S))
+    changes: Allowance = field(default_factory=lambda: Allowance(_CHANGES, _CHANGES_PER_S))
 
     @property
     def user_id(self) -> str:
@@ -89,8 +108,8 @@ class Participant:
         return {"user_id": self.member.user_id, "device_id": self.member.device_id}
 
     def muted(self, kind: Kind) -> bool:
-        """Whether a moderator keeps it from sending this."""
-        return self.member.muted_audio if kind is Kind.AUDIO else self.member.muted_video
+        """Whether a moderator, or the type of the call, keeps it from sending this."""
+        return self.member.muted_audio if kind is Kind.AUDIO else self.member.muted_video or not self.member.video
 
     def silent(self, kind: Kind) -> bool:
         """Whether nothing of this is forwarded, for whatever reason."""
@@ -107,12 +126,11 @@ class Participant:
         return found
 
     def viewing(self) -> dict[str, list[Connection]]:
-        """Connected connections whose slots are filled together. A WHEP player is a screen of its own."""
+        """Connected connections whose slots are filled together, by their group."""
         groups: dict[str, list[Connection]] = {}
         for connection in sorted(self.connections.values(), key=lambda each: each.pc != "sub"):
             if connection.connected:
-                group = connection.pc if connection.pc.startswith("whep") else ""
-                groups.setdefault(group, []).append(connection)
+                groups.setdefault(connection.group, []).append(connection)
         return groups
 
 
@@ -125,6 +143,7 @@ class Publication:
     connection: Connection
     track: Track
     told: dict[str, Any] = field(default_factory=dict)
+    changed_at: float = float("-inf")
     _incoming: tuple[Encoding, ...] = ()
     _measured_at: float = float("-inf")
 

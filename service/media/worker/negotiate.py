@@ -5,6 +5,7 @@ both is both. The parts are there singly, too, because a connection's ICE creden
 offer (whose are needed for them) and writing the answer (which names them): `read`, `agree`, `write`.
 """
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 from service.media.worker.answers import Agreed, write_answer
@@ -57,7 +58,8 @@ def read(text: str) -> Offer:
     """
     description = parse(text)
     known: Known = {}
-    sections = tuple(_section(description, media, known) for media in description.media)
+    places: Counter[str] = Counter()
+    sections = tuple(_section(description, media, known, places) for media in description.media)
     accepted = [each for each in sections if each is not None]
     if not accepted:
         raise OfferError("no section has a codec that is forwarded: opus, VP8, H264, VP9, AV1")
@@ -70,13 +72,21 @@ def read(text: str) -> Offer:
 
 
 def agree(
-    offer: Offer, *, publish: bool, subscribe: bool, previous: Negotiated | None, new_ssrc: NewSsrc
+    offer: Offer,
+    *,
+    publish: bool,
+    subscribe: bool,
+    previous: Negotiated | None,
+    new_ssrc: NewSsrc,
+    video: bool = True,
 ) -> tuple[Offer, tuple[Section, ...]]:
-    """What the worker accepts of an offer.
+    """What the worker accepts of an offer. Without `video` no section may begin to send pictures.
 
     Raises:
-        OfferError: denied, because no right is left for anything that the offer asks for.
+        OfferError: denied, because no right is left for anything that the offer asks for, or for pictures.
     """
+    if not video and any(_begins_video(each, previous) for each in offer.sections if each is not None):
+        raise OfferError("this call has no video", denied=True)
     sections = tuple(
         _agreed(
             each,
@@ -109,12 +119,15 @@ def write(
     return Negotiated(sdp, offer.remote, sections)
 
 
-def _section(description: Description, media: Media, known: Known) -> Offered | None:
+def _section(description: Description, media: Media, known: Known, places: Counter[str]) -> Offered | None:
+    place = places[media.kind]
+    places[media.kind] += 1  # stopped ones count, too: their lines stay, and so the others keep their places
     stopped = media.port == 0 and "bundle-only" not in media.attributes
     if stopped or media.kind not in tuple(Kind) or media.protocol not in _PROTOCOLS:
         mid(media)  # it is repeated in the answer
         return None
-    return section(description, media, known)
+    found = section(description, media, known)
+    return replace(found, place=place) if found is not None and place else found
 
 
 def _bundled(description: Description, mids: set[str]) -> bool:
@@ -126,6 +139,14 @@ def _carrier(description: Description, accepted: list[Offered]) -> Offered:
     """The section whose transport the bundle uses: the first accepted that describes one (RFC 8843, 7.3)."""
     described = (each for each in accepted if description.first(each.media, "ice-ufrag") is not None)
     return next(described, accepted[0])
+
+
+def _begins_video(offered: Offered, previous: Negotiated | None) -> bool:
+    """What was agreed on while the call had video may stay; nothing of it is forwarded."""
+    if offered.kind is not Kind.VIDEO or offered.direction not in ("sendonly", "sendrecv"):
+        return False
+    before = previous.section(offered.mid) if previous is not None else None
+    return before is None or before.kind is not Kind.VIDEO or not before.receives
 
 
 def _agreed(offered: Offered, *, receives: bool, sends: bool, before: Section | None, new_ssrc: NewSsrc) -> Section:
@@ -146,6 +167,7 @@ def _agreed(offered: Offered, *, receives: bool, sends: bool, before: Section | 
         extensions=offered.extensions,
         ssrc=ssrc,
         rtx_ssrc=rtx_ssrc,
+        place=offered.place,
     )
     if not receives:
         return agreed

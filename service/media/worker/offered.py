@@ -50,6 +50,7 @@ class Offered:
     ssrcs: tuple[int, ...]
     retransmits: dict[int, int]
     msid: str | None
+    place: int = 0
 
 
 def mid(media: Media) -> str | None:

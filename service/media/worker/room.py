@@ -20,6 +20,8 @@ LOOKS = 10
 """While nothing happens, a look at everybody's layers takes so many ticks; what happens is acted upon at the next."""
 ARRANGE_S = 1.0
 """How often slots are filled anew without anything having happened: who spoke when changes by itself."""
+CHANGED_S = 1.0
+"""Changes of a stream are told at most so often, the last one in any case."""
 LOST_S = 60.0
 """So long a lost connection may come back by itself; the call gives its participant up earlier."""
 
@@ -29,7 +31,7 @@ class Room:
 
     Reports: `peer.up`, `peer.down`, `stream.created`, `stream.changed`, `stream.destroyed`. Notices: `slots`,
     `speaker`, `quality`. `addresses` are told to clients as candidates, with the mux's port. `limits` may set
-    `connections` and `streams`, the most of one participant.
+    `connections`, `streams` and `slots`, the most of one participant.
     """
 
     def __init__(
@@ -54,16 +56,21 @@ class Room:
         self._by_track: dict[Track, Publication] = {}
         self._views: dict[tuple[Who, str], View] = {}
         self._speakers = Speakers(clock())
-        self._changed = False
+        self._changed = False  # what everybody is shown has to be looked at
+        self._touched: set[Who] = set()  # or what these are
         self._round: list[Participant] = []
 
     # What the service asks for
 
     def set_members(self, members: Sequence[Member]) -> None:
-        """All who are in the call with the device they are in with; who is not named is out."""
+        """All who are in the call with the device they are in with; who is not named is out.
+
+        Who is named with another attempt has been out meanwhile, and comes in anew.
+        """
         now = {(member.user_id, member.device_id): member for member in members}
-        for who in [who for who in self._participants if who not in now]:
-            self._remove(who)
+        for who, participant in list(self._participants.items()):
+            if who not in now or now[who].attempt != participant.member.attempt:
+                self._remove(who)
         for who, member in now.items():
             known = self._participants.get(who)
             if known is None:
@@ -73,7 +80,7 @@ class Room:
         for publication in self._publications.values():
             self._silence(publication)
         self._changed = True
-        self._tell_changed()
+        self._tell_changed(self._clock())
 
     def offer(self, request: Offer, pc: str) -> str:
         """The answer to an offer of a member's connection `pc`.
@@ -82,10 +89,11 @@ class Room:
             LookupError: no such member.
             OfferError: it cannot be answered; nothing has changed then.
         """
-        connection = self._door.offer(self.participant(request.user_id, request.device_id), request, pc)
+        participant = self.participant(request.user_id, request.device_id)
+        connection = self._door.offer(participant, request, pc)
         connection.told = None  # who offers anew may have forgotten what is in the slots
-        self._changed = True
-        self._tell_changed()
+        self._touched.add(participant.key)
+        self._tell_changed(self._clock())
         return connection.negotiated.sdp
 
     def restart(self, request: RestartPeer) -> str:
@@ -110,7 +118,7 @@ class Room:
         participant.wishes = wishes
         for connection in participant.connections.values():
             connection.told = None  # what is in the slots follows in any case: a client that was away may ask so
-        self._changed = True
+        self._touched.add(participant.key)
 
     def close_peer(self, user_id: str, device_id: str | None, pc: str) -> None:
         """End a member's connection; one that is not there is no fault."""
@@ -118,6 +126,7 @@ class Room:
         connection = participant.connections.pop(pc, None) if participant is not None else None
         if participant is not None and connection is not None:
             connection.close()
+            self._forget_views(participant)
             self._raise_or_lower(participant, "closed")
 
     def close(self) -> None:
@@ -142,12 +151,13 @@ class Room:
             self._tell_speaker(change)
             self._changed = True
         if self._changed:
+            self._tell_changed(now)
             self._changed = False
-            self._tell_changed()
-            self._round = list(self._participants.values())
-            self._look(now, len(self._round), fresh=True)
+            self._touched.clear()
+            self._round = []
+            self._look(list(self._participants.values()), now, fresh=True)
         else:
-            self._look(now, -(-len(self._participants) // LOOKS), fresh=False)
+            self._look_around(now)
 
     def quality(self, now: float) -> None:
         """Tell how all streams do; how often is the caller's choice."""
@@ -227,7 +237,7 @@ class Room:
         session = connection.session
         connection.state = session.state
         connection.lost_at = now if session.state == "lost" else None
-        self._changed = True
+        self._touched.add(participant.key)
         if session.state == "connected":
             connection.was_connected = True
             if connection.replaces is not None:
@@ -244,9 +254,9 @@ class Room:
             if final or now - connection.lost_at > LOST_S:
                 older, connection.replaces = connection.replaces, None
                 connection.close()
-                self._changed = True
                 if older is None:
                     del participant.connections[connection.pc]
+                    self._forget_views(participant)
                 else:
                     participant.connections[connection.pc] = older
 
@@ -265,11 +275,18 @@ class Room:
         for connection in participant.connections.values():
             connection.close()
         participant.connections.clear()
-        for key in [key for key in self._views if key[0] == who]:
-            del self._views[key]
+        self._forget_views(participant)
+        self._touched.discard(who)
         self._round = [each for each in self._round if each is not participant]
         self._raise_or_lower(participant, "closed")
         self._changed = True
+
+    def _forget_views(self, participant: Participant) -> None:
+        """Those of connections that are no more; what is left is looked at anew."""
+        groups = {connection.group for connection in participant.connections.values()}
+        for key in [key for key in self._views if key[0] == participant.key and key[1] not in groups]:
+            del self._views[key]
+        self._touched.add(participant.key)
 
     # Streams
 
@@ -279,20 +296,33 @@ class Room:
         if silent:
             self._speakers.remove(publication.stream_id)
 
-    def _tell_changed(self) -> None:
+    def _tell_changed(self, now: float) -> None:
+        """What is put off for being too often is found again with the next round."""
         for publication in self._publications.values():
+            if now - publication.changed_at < CHANGED_S:
+                continue
             facts = publication.facts()
-            if facts != publication.told:
-                publication.told = facts
+            if facts != publication.told and publication.participant.changes.take(1, now):
+                publication.told, publication.changed_at = facts, now
                 self._tell("stream.changed", publication.participant, stream=facts)
+                self._changed = True
 
-    def _look(self, now: float, count: int, *, fresh: bool) -> None:
-        """Bring the slots of the next participants in the round in line; all of them anew when something happened."""
+    def _look_around(self, now: float) -> None:
+        """At those to whom something happened, and at some of the others."""
+        if self._touched:
+            touched, self._touched = self._touched, set()
+            self._look([each for who, each in self._participants.items() if who in touched], now, fresh=True)
         if not self._round:
-            self._tell_changed()
+            self._tell_changed(now)
             self._round = list(self._participants.values())
+        count = -(-len(self._participants) // LOOKS)
+        self._look(self._round[:count], now, fresh=False)
+        del self._round[:count]
+
+    def _look(self, participants: Sequence[Participant], now: float, *, fresh: bool) -> None:
+        """Bring their slots in line: all anew when something happened, else only the layers."""
         heard: Heard | None = None
-        for participant in self._round[:count]:
+        for participant in participants:
             for group, connections in participant.viewing().items():
                 view = self._views.setdefault((participant.key, group), View())
                 if fresh or now - view.arranged_at >= ARRANGE_S:
@@ -302,7 +332,6 @@ class Room:
                 else:
                     changed = view.adjust(participant, now)
                 self._tell_slots(participant, view, changed)
-        del self._round[:count]
 
     def _tell_slots(self, participant: Participant, view: View, connections: Sequence[Connection]) -> None:
         for connection in connections:

@@ -37,7 +37,9 @@ class Codec:
             profile = f"{mode}:{_h264_profile(self.parameters.get('profile-level-id', '42001f').lower())}"
         elif self.name == "VP9":
             profile = self.parameters.get("profile-id", "0")
-        return self.name.lower(), self.clock_rate, self.channels, profile
+        # Opus is the same whether its two channels are told or, against RFC 7587, not.
+        channels = 2 if self.name == "opus" else self.channels
+        return self.name.lower(), self.clock_rate, channels, profile
 
 
 def _h264_profile(level_id: str) -> str:
@@ -53,7 +55,8 @@ class Section:
     `receives`: the client sends and the worker receives; `sends`: the worker sends, the section is a slot.
     `extensions` maps header extension URIs to their ids (RFC 8285). `rids` are the client's simulcast layers in the
     order of its offer, `ssrcs` the SSRCs it announced, `retransmits` its media SSRCs to their RTX SSRCs. `ssrc` and
-    `rtx_ssrc` are what the worker itself sends with, the same for the life of the connection.
+    `rtx_ssrc` are what the worker itself sends with, the same for the life of the connection. `place` counts the
+    sections of its kind: the first audio and the first video section are a pair, whose sources are played in step.
     """
 
     mid: str
@@ -68,6 +71,7 @@ class Section:
     msid: str | None = None
     ssrc: int | None = None
     rtx_ssrc: int | None = None
+    place: int = 0
 
 
 @dataclass(slots=True, frozen=True)

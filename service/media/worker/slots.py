@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 Fits = Callable[[str, str], bool]
 """Whether a slot (its mid) can show a source (its stream id): a codec in common."""
-
+Rank = Callable[[str, str], int]
+"""How well a slot suits a source; 0 is best."""
 
 LAST = 1_000_000
 """Has not spoken."""
@@ -50,15 +51,32 @@ def choose_video(sources: Sequence[Source], count: int, shown: Collection[str]) 
     return [source.stream_id for source in ordered[:count]]
 
 
-def place(slots: Sequence[str], before: Mapping[str, str], chosen: Sequence[str], fits: Fits) -> dict[str, str]:
-    """Slot by mid → stream. Who is chosen again stays where it was; the others take free slots in order."""
+def beside(partners: Mapping[str, str], occupied: Mapping[str, str], companions: Mapping[str, str]) -> Rank:
+    """Best beside one's own companion, so that lips and voice are played in step; worst where another's may come.
+
+    `partners` are slots of the other kind by slots, `occupied` what is in those, `companions` streams by streams.
+    """
+
+    def rank(mid: str, stream: str) -> int:
+        neighbour = occupied.get(partners.get(mid, ""))
+        if neighbour is None:
+            return 1
+        return 0 if companions.get(stream) == neighbour else 2
+
+    return rank
+
+
+def place(
+    slots: Sequence[str], before: Mapping[str, str], chosen: Sequence[str], fits: Fits, rank: Rank = lambda *_: 0
+) -> dict[str, str]:
+    """Slot by mid → stream. Who is chosen again stays where it was; the others take the best of the free slots."""
     wanted = set(chosen)
     after = {mid: before[mid] for mid in slots if mid in before and before[mid] in wanted and fits(mid, before[mid])}
     settled = set(after.values())
     for stream in chosen:
         if stream in settled:
             continue
-        free = next((mid for mid in slots if mid not in after and fits(mid, stream)), None)
-        if free is not None:
-            after[free] = stream
+        free = [mid for mid in slots if mid not in after and fits(mid, stream)]
+        if free:
+            after[min(free, key=lambda mid: rank(mid, stream))] = stream
     return {mid: after[mid] for mid in slots if mid in after}

@@ -6,10 +6,12 @@ from typing import Any
 
 from service.media.worker.forward import Slot
 from service.media.worker.layers import Held, Want, allot
-from service.media.worker.members import SCREEN, Connection, Participant, Publication
+from service.media.worker.members import COMPANIONS, SCREEN, Connection, Participant, Publication
 from service.media.worker.messages import SetSubscriptions, StreamWish
 from service.media.worker.sections import Kind
-from service.media.worker.slots import LAST, Source, choose_audio, choose_video, place
+from service.media.worker.slots import LAST, Rank, Source, beside, choose_audio, choose_video, place
+
+_HEADERS_BPS = 10_000.0  # of RTP, at 50 packets a second
 
 Key = str
 """A slot among all of a participant: label of the connection and mid."""
@@ -48,10 +50,14 @@ class View:
         wishes = {wish.stream_id: wish for wish in viewer.wishes.streams} if viewer.wishes is not None else {}
         slots = {f"{c.pc} {mid}": (c, slot) for c in connections for mid, slot in c.port.slots.items()}
         self.held = {stream: held for stream, held in self.held.items() if stream in publications}
+        companions, partners = _companions(publications), _partners(connections)
         placed: dict[Key, str] = {}
         order: list[str] = []
         for kind in Kind:
-            chosen, settled = self._choose(kind, viewer, slots, publications, heard)
+            keys = [key for key, (_, slot) in slots.items() if slot.kind is kind]
+            # Audio, which is placed first, comes beside the pictures that are shown already; those beside audio.
+            rank = beside(partners, placed or self.placed, companions)
+            chosen, settled = self._choose(kind, keys, viewer, slots, publications, heard, rank)
             order += chosen
             placed.update(settled)
         for key, (_, slot) in slots.items():
@@ -74,6 +80,8 @@ class View:
         """Only the layers of what is shown, by what the connections carry now; those in which one has changed."""
         changed: list[Connection] = []
         for connection, video in self.shown.items():
+            if not connection.connected:
+                continue
             layers = self._adjust(viewer, connection, video, now)
             if layers != self.layers.get(connection):
                 self.layers[connection] = layers
@@ -83,17 +91,24 @@ class View:
     def _choose(
         self,
         kind: Kind,
+        keys: list[Key],
         viewer: Participant,
         slots: Mapping[Key, tuple[Connection, Slot]],
         publications: Mapping[str, Publication],
         heard: Heard,
+        rank: Rank,
     ) -> tuple[list[str], dict[Key, str]]:
-        keys = [key for key, (_, slot) in slots.items() if slot.kind is kind]
         if not keys:
             return [], {}
+        known: dict[tuple[int, int], bool] = {}  # by what slots and tracks have in common with others
 
         def fits(key: Key, stream: str) -> bool:
-            return slots[key][1].can_show(publications[stream].track)
+            slot, track = slots[key][1], publications[stream].track
+            alike = id(slot.codecs), id(track.codec)
+            found = known.get(alike)
+            if found is None:
+                found = known[alike] = slot.can_show(track)
+            return found
 
         sources = [
             source
@@ -102,14 +117,14 @@ class View:
         ]
         choose = choose_audio if kind is Kind.AUDIO else choose_video
         chosen = choose(sources, len(keys), frozenset(self.placed.values()))
-        return chosen, place(keys, self.placed, chosen, fits)
+        return chosen, place(keys, self.placed, chosen, fits, rank)
 
     def _adjust(
         self, viewer: Participant, connection: Connection, video: list[Showing], now: float
     ) -> list[int | None]:
         wants = [_want(publication, wish, now) for publication, _, wish in video]
         held = [self.held.setdefault(publication.stream_id, Held()) for publication, _, _ in video]
-        layers = allot(wants, held, connection.port.estimate_bps, now)
+        layers = allot(wants, held, connection.port.estimate_bps, now, _audio_bps(connection))
         connection.probe_bps = 0.0 if viewer.member.held else sum(map(_more, wants, held))
         for (publication, slot, _), layer in zip(video, layers, strict=True):
             _turn(slot, publication, None if viewer.member.held else layer, now)
@@ -135,6 +150,36 @@ def rows(view: View, connection: Connection, publications: Mapping[str, Publicat
             }
         told.append(row)
     return told
+
+
+def _companions(publications: Mapping[str, Publication]) -> dict[str, str]:
+    """The picture that goes with a sound, and the sound that goes with a picture."""
+    by_source = {(each.participant.key, each.naming.source): stream for stream, each in publications.items()}
+    found: dict[str, str] = {}
+    for (who, source), stream in by_source.items():
+        companion = by_source.get((who, COMPANIONS.get(source, "")))
+        if companion is not None:
+            found[stream] = companion
+    return found
+
+
+def _partners(connections: Iterable[Connection]) -> dict[Key, Key]:
+    """Slots by the slots that are played in step with them."""
+    found: dict[Key, Key] = {}
+    for connection in connections:
+        places: dict[int, Key] = {}
+        for section in connection.negotiated.sections:
+            key = f"{connection.pc} {section.mid}"
+            other = places.setdefault(section.place, key)
+            if other != key:
+                found[key], found[other] = other, key
+    return found
+
+
+def _audio_bps(connection: Connection) -> float:
+    """What the sounds in its slots take now."""
+    sounds = (slot for slot in connection.port.slots.values() if slot.kind is Kind.AUDIO and slot.encoding is not None)
+    return sum(slot.bitrate_bps + _HEADERS_BPS for slot in sounds if slot.bitrate_bps)
 
 
 def _turn(slot: Slot, publication: Publication, layer: int | None, now: float) -> None:

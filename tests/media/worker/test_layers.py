@@ -4,6 +4,7 @@ from service.media.worker.layers import Encoding, Held, Want, allot, wished
 
 THREE = (Encoding(150e3, 180), Encoding(500e3, 360), Encoding(1500e3, 720))
 ONE = (Encoding(1200e3, 720),)
+AUDIO = 50e3
 
 
 @pytest.mark.parametrize(
@@ -51,16 +52,28 @@ def test_what_a_viewer_wants(want, layer):
 )
 def test_the_front_ones_get_more_but_everybody_comes_first(estimate, given):
     wants = [Want(THREE)] * 3
-    assert allot(wants, [Held() for _ in wants], estimate, 0.0) == given
+    assert allot(wants, [Held() for _ in wants], estimate, 0.0, AUDIO) == given
+
+
+def test_tiny_pictures_stay_as_long_as_they_fit():
+    tiny = Want((Encoding(40e3, 90), Encoding(400e3, 360)))
+    assert allot([tiny, tiny], [Held(), Held()], 100e3, 0.0) == [0, 0]
+    assert allot([tiny, tiny], [Held(), Held()], 100e3, 0.0, AUDIO) == [0, None]
+    assert allot([tiny, tiny], [Held(), Held()], 30e3, 0.0, AUDIO) == [None, None]
+
+
+def test_audio_takes_what_it_takes():
+    assert allot([Want(ONE)], [Held()], 1.3e6, 0.0) == [0]
+    assert allot([Want(ONE)], [Held()], 1.3e6, 0.0, 100e3) == [None]
 
 
 def test_a_source_with_one_layer_is_shown_or_not():
-    assert allot([Want(ONE)], [Held()], 1.4e6, 0.0) == [0]
-    assert allot([Want(ONE)], [Held()], 1.2e6, 0.0) == [None]
+    assert allot([Want(ONE)], [Held()], 1.4e6, 0.0, AUDIO) == [0]
+    assert allot([Want(ONE)], [Held()], 1.2e6, 0.0, AUDIO) == [None]
 
 
 def steps(held: Held, *estimates: float, want: Want | None = None, start: float = 0.0, step: float = 0.25) -> list:
-    return [allot([want or Want(THREE)], [held], bps, start + n * step)[0] for n, bps in enumerate(estimates)]
+    return [allot([want or Want(THREE)], [held], bps, start + n * step, AUDIO)[0] for n, bps in enumerate(estimates)]
 
 
 def test_less_at_once_more_after_a_second():

@@ -1,9 +1,12 @@
+import re
+from itertools import count
+
 import pytest
 from aiortc.sdp import SessionDescription
 
-from service.media.worker.negotiate import OfferError, read
+from service.media.worker.negotiate import OfferError, agree, read
 from service.media.worker.offered import ABS_SEND_TIME, AUDIO_LEVEL, MID, REPAIRED_RID, RID, TRANSPORT_CC
-from service.media.worker.sections import Kind
+from service.media.worker.sections import Kind, Negotiated, Section
 from tests.media.worker.recorded import LOCAL, NAMES, answered, offer
 
 
@@ -67,7 +70,13 @@ def test_chrome_gets_a_slot_for_every_section_it_receives_in():
     told = parsed(negotiated.sdp)
     assert [media.ssrc[0].ssrc for media in told.media] == [1000, 1001, 1002, 1004]
     assert told.media[2].ssrc_group[0].items == [1002, 1003]
-    assert len({media.msid.split()[0] for media in told.media}) == 4
+    # Browsers play what has one stream in step: the first audio with the first video slot, the second with the second.
+    assert [media.msid for media in told.media] == [
+        "slot-0 audio-0",
+        "slot-1 audio-1",
+        "slot-0 video-2",
+        "slot-1 video-3",
+    ]
 
 
 def test_one_connection_may_do_both():
@@ -105,6 +114,41 @@ def test_bundled_sections_of_gstreamer_have_port_zero_and_count():
     assert (video.receives, audio.receives) == (True, True)
     assert video.retransmits == {1203952211: 2208846033}
     assert audio.codecs[0].name == "opus"
+
+
+def test_opus_without_its_channels_is_opus():
+    text = offer("gstreamer").replace("OPUS/48000/2", "OPUS/48000").replace("opus/48000/2", "opus/48000")
+    assert text != offer("gstreamer")
+    audio = answered(text).sections[1].codecs[0]
+    assert audio.format == answered(offer("chrome_sub")).sections[0].codecs[0].format
+    assert "opus/48000\r\n" in answered(text).sdp  # as it was offered
+
+
+def test_pairs_keep_together_when_sections_stop():
+    first = answered(offer("chrome_sub"))
+    head, *sections = offer("chrome_sub").split("m=")
+    stopped = [sections[0].replace("audio 9", "audio 0", 1), *sections[1:]]
+    second = answered("m=".join([head.replace("0 1 2 3", "1 2 3"), *stopped]), previous=first)
+    assert second.sections == first.sections[1:]
+
+
+def test_a_call_without_video():
+    video = offer("chrome_pub"), offer("chrome_both")
+    for text in video:
+        with pytest.raises(OfferError, match="no video") as refused:
+            agreed(text, None)
+        assert refused.value.denied
+    silent = offer("chrome_both").split("m=")
+    silent[2] = silent[2].replace("a=sendrecv", "a=recvonly")
+    assert [each.receives for each in agreed("m=".join(silent), None)] == [True, False]
+    assert len(agreed(offer("chrome_sub"), None)) == 4  # slots for later
+    before = answered(offer("chrome_pub"))
+    assert agreed(offer("chrome_pub"), before) == before.sections  # an ICE restart after a downgrade
+
+
+def agreed(text: str, previous: Negotiated | None) -> tuple[Section, ...]:
+    given = {"publish": True, "subscribe": True, "previous": previous, "new_ssrc": count(7000).__next__}
+    return agree(read(text), **given, video=False)[1]
 
 
 def test_the_codecs_of_different_clients_meet():
@@ -226,3 +270,22 @@ def test_alternative_and_paused_layers():
     assert answered(text).sections[1].rids == ("f", "h")
     unknown = offer("chrome_pub").replace("a=simulcast:send q;h;f", "a=simulcast:send q;z")
     assert answered(unknown).sections[1].rids == ("q",)
+
+
+def test_reduced_size_rtcp_is_answered_only_where_it_is_offered():
+    assert (
+        answered(offer("chrome_sub")).sdp.count("a=rtcp-rsize\r\n") == offer("chrome_sub").count("a=rtcp-rsize\r\n") > 0
+    )
+    assert "a=rtcp-rsize" not in answered(offer("chrome_sub").replace("a=rtcp-rsize\r\n", "")).sdp
+
+
+def test_retransmission_is_not_promised_where_it_would_need_rtx_and_there_is_none():
+    """Of a player without RTX the worker takes NACKs only if it can send the very same packet again."""
+    text = offer("gstreamer").replace("a=sendonly", "a=recvonly").replace("a=sendrecv", "a=recvonly")
+    bare = re.sub(r"a=(rtpmap|fmtp):97 .*\r\n", "", text)
+    plain = re.sub(r"a=extmap:.*\r\n", "", bare)
+    assert "a=rtcp-fb:96 nack\r\n" in answered(text).sdp
+    assert "a=rtcp-fb:96 nack\r\n" not in answered(bare).sdp
+    assert "a=rtcp-fb:96 nack pli\r\n" in answered(bare).sdp
+    assert "a=rtcp-fb:96 nack\r\n" in answered(plain).sdp
+    assert "a=rtcp-fb:96 nack\r\n" in answered(bare.replace("a=recvonly", "a=sendonly")).sdp

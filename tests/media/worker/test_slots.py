@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from service.media.worker.slots import Source, choose_audio, choose_video, place
+from service.media.worker.slots import Source, beside, choose_audio, choose_video, place
 
 
 def fits(mid: str, stream: str) -> bool:
@@ -44,6 +44,25 @@ def test_who_is_shown_keeps_the_slot():
     assert place(["0", "1"], {"0": "a", "1": "b"}, ["b", "a"], fits) == {"0": "a", "1": "b"}
     assert place(["0", "1"], {"0": "a", "1": "b"}, ["b"], fits) == {"1": "b"}
     assert place(["1"], {"0": "a", "1": "b"}, ["a", "b"], fits) == {"1": "b"}
+
+
+PARTNERS = {"v0": "a0", "v1": "a1", "v2": "a2"}
+
+
+@pytest.mark.parametrize(
+    ("heard", "shown", "chosen", "after"),
+    [
+        ({"a1": "mic-x"}, {}, ["cam-x"], {"v1": "cam-x"}),
+        ({"a0": "mic-x", "a1": "mic-y"}, {}, ["cam-y", "cam-x"], {"v0": "cam-x", "v1": "cam-y"}),
+        ({"a0": "mic-x"}, {}, ["screen", "cam-x"], {"v0": "cam-x", "v1": "screen"}),
+        ({"a0": "mic-x"}, {"v2": "cam-x"}, ["cam-x"], {"v2": "cam-x"}),
+        ({"a0": "mic-x"}, {"v0": "cam-y"}, ["cam-x", "cam-y"], {"v0": "cam-y", "v1": "cam-x"}),
+        ({"a0": "mic-x", "a1": "mic-y", "a2": "mic-z"}, {}, ["screen"], {"v0": "screen"}),
+    ],
+)
+def test_pictures_come_beside_their_sound_where_that_is_free(heard, shown, chosen, after):
+    rank = beside(PARTNERS, heard, {f"cam-{who}": f"mic-{who}" for who in "xyz"})
+    assert place(list(PARTNERS), shown, chosen, fits, rank) == after
 
 
 def test_a_slot_without_the_codec_is_left_out():

@@ -55,7 +55,7 @@ async def test_less_is_shown_while_the_path_carries_less(scene, pair):
     anna, viewer = pair
     await viewer.see(anna, "f", *ALL)
     port = scene.port("viewer", "sub")
-    port.estimator.known, port.estimator.bps = True, 120_000
+    port.estimator.known, port.estimator.bps = True, 1_000
     while not (row := scene.slots("viewer")["2"])["paused"]:
         await anna.send(*ALL)
         await scene.ticks(1)
