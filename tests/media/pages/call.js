@@ -127,6 +127,12 @@ class Client {
     return null;
   }
 
+  /** Play what comes in the slot `mid` so much later than it could be. */
+  holdBack(mid, ms) {
+    const slot = this.media.links.sub.pc.getTransceivers().find((one) => one.mid === mid);
+    slot.receiver.jitterBufferTarget = ms;
+  }
+
   /** What is wanted of the others: see `media.subscribe`. */
   want(wishes) {
     return this.media.want(wishes);

@@ -4,6 +4,7 @@ const INBOUND = [
   "mid", "kind", "packetsReceived", "packetsLost", "bytesReceived", "jitter", "nackCount", "pliCount", "framesDecoded",
   "framesDropped", "frameWidth", "frameHeight", "freezeCount", "totalFreezesDuration", "totalAudioEnergy",
   "retransmittedPacketsReceived", "keyFramesDecoded", "concealedSamples", "totalSamplesReceived",
+  "jitterBufferDelay", "jitterBufferEmittedCount", "estimatedPlayoutTimestamp",
 ];
 const OUTBOUND = [
   "mid", "kind", "rid", "active", "packetsSent", "bytesSent", "framesEncoded", "frameWidth", "frameHeight",
