@@ -63,7 +63,8 @@ from service.timers.retention import Retention
 from service.wire.feed import Told, new_id
 from service.wire.tokens import RingClaims, TokenKey, mint_ring
 
-FRAME_LIMIT = 128 * 1024
+FRAME_LIMIT = 256 * 1024
+"""Bytes: the longest session description also when every line end of it is escaped."""
 HEARTBEAT_S = 15.0
 BACKLOG = 4096
 GOING_AWAY = 1001

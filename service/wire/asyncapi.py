@@ -15,13 +15,13 @@ One socket per device. The client says `hello` within 5 seconds; the service ans
 closes with 4401. From then on the client sends commands and gets their results, and hears every event of its user's
 calls in `seq` order.
 
-Frames are JSON objects in text messages of at most 128 KB. A frame that does not fit its shape is answered by `error`
+Frames are JSON objects in text messages of at most 256 KB. A frame that does not fit its shape is answered by `error`
 (`invalid_request`), and the socket stays open. Commands of one socket are done one after the other.
 
 | close code | meaning |
 |---|---|
 | 1007 | a text message was not UTF-8 |
-| 1009 | a message was larger than 128 KB |
+| 1009 | a message was larger than 256 KB |
 | 1001, 1012 | the service is stopping: connect again |
 | 1013 | the service cannot let anybody in now: try again |
 | 4401 | not welcome: no hello in time, a token that is not valid, or one that was revoked meanwhile |

@@ -21,7 +21,8 @@ from service.wire.requests import (
 from service.wire.shapes import Body, Flag, Whole
 from service.wire.texts import NO_NUL, ONE_LINE, DeviceId, Line, SignalData, UserId, too_large
 
-LONGEST_SDP = 64 * 1_024
+LONGEST_SDP = 120 * 1_024
+"""An offer of a browser with twelve slots for sound and for pictures has 70 KB."""
 MOST_CANDIDATES = 100
 MOST_STREAMS = 64
 """Streams of other participants that one may say something about, and sections that a description may name."""
@@ -177,7 +178,7 @@ class MediaLost(OfCall):
 
 
 class Description(Body):
-    """A session description, as browsers write it; at most 64 KB of SDP."""
+    """A session description, as browsers write it; at most 120 KB of SDP."""
 
     type: Literal["offer", "answer", "pranswer", "rollback"]
     sdp: Sdp = ""

@@ -276,7 +276,7 @@ async def test_bodies_and_answers_of_another_kind(front, call):
     for sdp in ("", "v=0\r\n", "\x00", OFFER.replace("a=ice-pwd", "a=ice-bwd")):
         problem(await post(ana, url, sdp), 422, "invalid_request")
     problem(await post(ana, url, b"\xff"), 422, "invalid_request")
-    problem(await post(ana, url, OFFER + "a" * 70_000), 413, "payload_too_large")
+    problem(await post(ana, url, OFFER + "a" * 130_000), 413, "payload_too_large")
     problem(await post(ana, url, accept="application/json"), 406, "not_acceptable")
     problem(await post(ana, url, accept="application/sdp;q=0"), 406, "not_acceptable")
     for accept in ("application/sdp", "*/*", "application/*", "text/html, application/sdp;q=0.1"):

@@ -55,7 +55,7 @@ async def test_malformed_frames_are_refused_and_the_socket_stays(pair):
 async def test_content_beyond_its_size_is_refused_and_the_socket_stays(pair):
     ann, _ = pair
     large = {"text": "x" * 8_192}
-    offer = {"type": "offer", "sdp": "ü" * 32_769}
+    offer = {"type": "offer", "sdp": "ü" * 61_441}
     for kind, fields in (
         ("call.create", {"participants": ["bob"], "custom": large}),
         ("call.signal", {"call_id": NOWHERE, "signal_type": "chat", "data": large}),
@@ -63,7 +63,7 @@ async def test_content_beyond_its_size_is_refused_and_the_socket_stays(pair):
     ):
         answer = await ann.ask(kind, **fields)
         assert (answer["problem"]["code"], answer["problem"]["status"]) == ("payload_too_large", 413), kind
-    assert answer["problem"]["detail"] == "description.sdp: is larger than 65536 bytes"
+    assert answer["problem"]["detail"] == "description.sdp: is larger than 122880 bytes"
 
 
 async def test_binary_frames_are_refused_and_the_socket_stays(pair):
@@ -81,7 +81,7 @@ async def test_a_text_that_is_not_utf_8_closes(pair):
 
 async def test_a_frame_beyond_the_limit_closes(pair):
     ann, _ = pair
-    await ann.socket.send('{"type":"ping","id":"' + "x" * 131_072 + '"}')
+    await ann.socket.send('{"type":"ping","id":"' + "x" * 262_144 + '"}')
     assert await ann.bye() == 1009
 
 
