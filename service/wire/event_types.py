@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from service.core.vocabulary import EventType
 
+PASSING_TYPES = ("speaker.changed", "quality.reported")
+"""Told to sockets only: nobody keeps them, so that they are neither delivered to webhooks nor in the feed."""
 OTHER_TYPES = (
     "presence.changed",
     "device.registered",
@@ -12,8 +14,6 @@ OTHER_TYPES = (
     "notification.delivered",
     "notification.failed",
     "notification.fallback",
-    "speaker.changed",
-    "quality.reported",
     "archive.started",
     "archive.stopped",
     "archive.available",
@@ -21,7 +21,7 @@ OTHER_TYPES = (
     "webhook.test",
     "webhook.disabled",
 )
-EVENT_TYPES = (*(member.value for member in EventType), *OTHER_TYPES)
+EVENT_TYPES = (*(member.value for member in EventType), *OTHER_TYPES, *PASSING_TYPES)
 """Every name in the vocabulary; those that a later part of the service tells can be subscribed to already."""
 GROUPS = frozenset(name.partition(".")[0] for name in EVENT_TYPES)
 ALL = "*"

@@ -31,23 +31,6 @@ IfMatch = Annotated[str | None, Header()]
 
 routes = APIRouter(route_class=Door, tags=["media"])
 
-TEXT = {"type": "string"}
-HEADERS = {
-    "Location": {"required": True, "schema": TEXT, "description": "The session: PATCH and DELETE it there."},
-    "ETag": {"required": True, "schema": TEXT, "description": "Goes into `If-Match` of a PATCH with candidates."},
-    "Link": {"schema": TEXT, "description": 'STUN and TURN servers, `rel="ice-server"`, where there are any.'},
-    "Accept-Patch": {"schema": TEXT},
-}
-OPENED: dict[str, Any] = {
-    "description": "The SDP answer.",
-    "content": {SDP: {"schema": TEXT}},
-    "headers": HEADERS,
-}
-RESTARTED: dict[str, Any] = {
-    "description": "ICE begins anew: the worker's credentials and candidates.",
-    "content": {FRAGMENT: {"schema": TEXT}},
-    "headers": {"ETag": HEADERS["ETag"]},
-}
 NO = refusals(
     Code.NOT_PARTICIPANT,
     Code.MEDIA_PERMISSION_DENIED,
@@ -71,12 +54,38 @@ NOT_PATCHED = refusals(
 NOT_CLOSED = refusals(Code.NOT_PARTICIPANT, Code.CALL_ENDED, Code.MEDIA_UNAVAILABLE, Code.NOT_INITIATOR)
 
 
+def _text(**facts: object) -> dict[str, Any]:
+    return {"schema": {"type": "string"}, **facts}
+
+
+def _etag() -> dict[str, Any]:
+    return _text(required=True, description="Goes into `If-Match` of a PATCH with candidates.")
+
+
+def _opened() -> dict[str, Any]:
+    headers = {
+        "Location": _text(required=True, description="The session: PATCH and DELETE it there."),
+        "ETag": _etag(),
+        "Link": _text(description='STUN and TURN servers, `rel="ice-server"`, where there are any.'),
+        "Accept-Patch": _text(),
+    }
+    return {"description": "The SDP answer.", "content": {SDP: _text()}, "headers": headers}
+
+
+def _restarted() -> dict[str, Any]:
+    return {
+        "description": "ICE begins anew: the worker's credentials and candidates.",
+        "content": {FRAGMENT: _text()},
+        "headers": {"ETag": _etag()},
+    }
+
+
 @routes.post(
     "/v1/calls/{call_id}/whip",
     summary="Publish into the call (WHIP)",
     status_code=201,
     response_class=Response,
-    responses={201: OPENED, **NO},
+    responses={201: _opened(), **NO},
 )
 async def publish_to_call(ask: Ask, call_id: UUID, query: Annotated[ForUser, Query()], offer: Offer) -> Response:
     """RFC 9725. For a user's token, or an API key with `user_id`. The call must be a routed one.
@@ -91,7 +100,7 @@ async def publish_to_call(ask: Ask, call_id: UUID, query: Annotated[ForUser, Que
     summary="Play the call (WHEP)",
     status_code=201,
     response_class=Response,
-    responses={201: OPENED, **NO},
+    responses={201: _opened(), **NO},
 )
 async def play_call(ask: Ask, call_id: UUID, query: Annotated[ForUser, Query()], offer: Offer) -> Response:
     """draft-ietf-wish-whep, the client offers. As WHIP; each section receives one participant at a time.
@@ -106,7 +115,7 @@ async def play_call(ask: Ask, call_id: UUID, query: Annotated[ForUser, Query()],
     summary="Candidates of a WHIP session, or ICE anew",
     status_code=204,
     response_class=Response,
-    responses={200: RESTARTED, **NOT_PATCHED},
+    responses={200: _restarted(), **NOT_PATCHED},
 )
 async def patch_whip(ask: Ask, call_id: UUID, name: Name, fragment: Fragment, if_match: IfMatch = None) -> Response:
     """204 with the entity tag in `If-Match`; with `If-Match: "*"` and new credentials ICE is restarted."""
@@ -118,7 +127,7 @@ async def patch_whip(ask: Ask, call_id: UUID, name: Name, fragment: Fragment, if
     summary="Candidates of a WHEP session, or ICE anew",
     status_code=204,
     response_class=Response,
-    responses={200: RESTARTED, **NOT_PATCHED},
+    responses={200: _restarted(), **NOT_PATCHED},
 )
 async def patch_whep(ask: Ask, call_id: UUID, name: Name, fragment: Fragment, if_match: IfMatch = None) -> Response:
     """As for WHIP."""
