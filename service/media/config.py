@@ -19,7 +19,7 @@ class MediaConfig:
     addresses: tuple[str, ...] = ()
     low_port: int = 0
     high_port: int = 0
-    warm_workers: int = 1
+    warm_workers: int = 2
     rooms_per_worker: int = 1
     memory_mb: int = 512
     start_s: float = 5.0

@@ -12,6 +12,8 @@ import jsonschema
 import pytest
 import yaml
 
+from service.config import load_settings
+from service.media.checkup import KERNEL_BUFFER
 from tests.house.source import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -71,6 +73,23 @@ def test_the_compose_file_publishes_on_loopback_only_and_holds_no_secret(compose
     assert ports
     assert all(port.startswith("127.0.0.1:") for port in ports)
     assert all("environment" not in service for service in compose["services"].values())
+
+
+def test_the_compose_file_publishes_the_ports_of_the_media_workers(compose):
+    example = (DEPLOY / "example.env").read_text(encoding="utf-8")
+    settings = dict(line.split("=", 1) for line in example.splitlines() if line and not line.startswith("#"))
+    ports = settings["HOOKSWITCH_MEDIA_PORTS"]
+    assert f"127.0.0.1:{ports}:{ports}/udp" in compose["services"]["service"]["ports"]
+    assert settings["HOOKSWITCH_MEDIA_PUBLIC_IP"] == "127.0.0.1"
+    chosen = {name.removeprefix("HOOKSWITCH_").lower(): value for name, value in settings.items() if "MEDIA" in name}
+    media = load_settings(**chosen).media_workers()
+    assert media.host == "0.0.0.0"
+    assert f"{media.low_port}-{media.high_port}" == ports
+
+
+def test_operators_are_told_of_the_receive_buffer():
+    wanted = f"net.core.rmem_max={KERNEL_BUFFER}"
+    assert all(wanted in (DEPLOY / name).read_text(encoding="utf-8") for name in ("compose.yaml", "hookswitch.service"))
 
 
 def test_the_compose_file_builds_what_exists(compose):
@@ -137,6 +156,8 @@ def test_the_unit_starts_the_command_as_nobody_in_particular(unit):
     assert command[1:] == ["serve", "--host", "127.0.0.1", "--port", "8080"]
     assert service["DynamicUser"] == "yes"
     assert service["Restart"] == "always"
+    # Anything else kills the media workers, which wait for the next service (systemd.kill(5)).
+    assert service["KillMode"] == "process"
     assert unit["Install"]["WantedBy"] == "multi-user.target"
 
 
