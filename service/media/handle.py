@@ -192,6 +192,8 @@ class Handle:
         self.beat = beat
         if beat.rss_kb > self._config.memory_mb * 1024:
             self._lose(f"it uses {beat.rss_kb // 1024} MB, more than {self._config.memory_mb}")
+        elif beat.tick_age_ms > self._config.heartbeat_s * 1000:
+            self._lose(f"its rooms stand still for {beat.tick_age_ms / 1000:.1f} s")
 
     def _check(self) -> None:
         """Whether it was heard lately. Looks again when the next silence would be too long."""

@@ -46,7 +46,7 @@ class Worker:
         self._mux: Mux | None = None
         self._certificate = make_certificate()
         self._ticking = False
-        self._quality_due = 0.0
+        self._quality_due = self._ticked = 0.0
         self._waiting: Waiting | None = None
         self._grace: asyncio.TimerHandle | None = None
 
@@ -80,6 +80,7 @@ class Worker:
         self._desk.take(body)
         if not self._ticking and self._desk.rooms:
             self._ticking = True
+            self._ticked = self._clock()
             self._quality_due = self._clock() + QUALITY_S
             self._tick(self._loop.time())
 
@@ -135,24 +136,31 @@ class Worker:
         if self._mux is None or not self._desk.rooms:
             self._ticking = False
             return
-        self._mux.tick(now)
-        self._desk.guarded(Room.tick, now)
-        if now >= self._quality_due:
-            self._quality_due = now + QUALITY_S
-            self._desk.guarded(Room.quality, now)
-        following = max(due + TICK_S, self._loop.time())
-        self._loop.call_at(following, self._tick, following)
+        try:
+            self._mux.tick(now)
+            self._desk.guarded(Room.tick, now)
+            if now >= self._quality_due:
+                self._quality_due = now + QUALITY_S
+                self._desk.guarded(Room.quality, now)
+            self._ticked = now  # a tick that fails is none: the service sees that they stay away
+        finally:
+            following = max(due + TICK_S, self._loop.time())
+            self._loop.call_at(following, self._tick, following)
 
     def _beat(self, due: float) -> None:
         now = self._loop.time()
         mux = self._mux
+        lag = max(0.0, now - due)
+        # What stands still with the whole process says nothing of the ticks.
+        age = max(0.0, self._clock() - self._ticked - lag) if self._ticking else 0.0
         self._send(
             FromWorker(
                 beat=Beat(
-                    lag_ms=round(max(0.0, now - due) * 1000, 1),
+                    lag_ms=round(lag * 1000, 1),
                     rss_kb=int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * PAGE_KB,
                     sessions=len(mux.sessions) if mux else 0,
                     forwarded=mux.sent if mux else 0,
+                    tick_age_ms=round(age * 1000, 1),
                 )
             )
         )

@@ -209,12 +209,16 @@ class Answered(msgspec.Struct, frozen=True):
 
 
 class Beat(msgspec.Struct, frozen=True):
-    """Every second: how late the loop is, resident memory, what is going on."""
+    """Every second: how late the loop is, resident memory, what is going on.
+
+    `tick_age_ms`: since its rooms and connections last had their turn, 0 without any.
+    """
 
     lag_ms: float
     rss_kb: int
     sessions: int
     forwarded: int
+    tick_age_ms: float = 0.0
 
 
 class ReportRow(msgspec.Struct, frozen=True):

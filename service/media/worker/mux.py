@@ -1,6 +1,7 @@
 """One UDP socket for all sessions of a worker: ICE-lite (RFC 8445); STUN, DTLS and SRTP told apart (RFC 7983)."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,7 +10,7 @@ from typing import Final
 from service.media.worker import stun
 from service.media.worker.dtls import Certificate
 from service.media.worker.sections import Remote
-from service.media.worker.session import LOOK_SECONDS, Session, SessionHandler, Shared
+from service.media.worker.session import LOOK_SECONDS, PACKETS, SHARED_PACKETS, Session, SessionHandler, Shared
 from service.media.worker.stun import Address
 
 Clock = Callable[[], float]
@@ -19,6 +20,9 @@ DATAGRAM: Final = 2048
 
 BURST: Final = 64
 """Datagrams that are read before others have their turn."""
+
+REFUSALS: Final = 20
+"""Checks that are answered with an error between two ticks; who has forgotten its password asks less often."""
 
 KERNEL_BUFFER: Final = 4 * 1024 * 1024
 """What the kernel is asked for; bursts of many streams overrun less."""
@@ -52,6 +56,8 @@ class Mux:
         self._shared = Shared(sock, loop)
         self._reading = False
         self._ticked = clock()
+        self._refusals = REFUSALS
+        self._log = logging.getLogger("hookswitch.media.worker")
 
     @property
     def port(self) -> int:
@@ -116,12 +122,31 @@ class Mux:
         return session
 
     def tick(self, now: float) -> None:
-        """Ticks every session, as often as they look."""
-        if now - self._ticked < LOOK_SECONDS:
+        """Ticks every session, as often as they look. One that fails is closed, and no other suffers."""
+        passed = now - self._ticked
+        if passed < LOOK_SECONDS:
             return
         self._ticked = now
-        for session in self.sessions:
-            session.tick(now)
+        self._refusals = REFUSALS
+        sessions = self.sessions
+        self._allow(sessions, min(passed, 1.0))
+        for session in sessions:
+            try:
+                session.tick(now)
+            except Exception:  # noqa: BLE001 - whatever it was, the other sessions go on
+                self._log.exception("a session failed")
+                session.fail()
+
+    def _allow(self, sessions: set[Session], passed: float) -> None:
+        """What may come until the next tick: as much as one session may send, or a part when all send too much."""
+        spent = {session: session.spend() for session in sessions}
+        if sum(spent.values()) <= SHARED_PACKETS * passed:
+            for session in sessions:
+                session.allow(PACKETS * passed)
+            return
+        fair = SHARED_PACKETS * passed / sum(packets > 0 for packets in spent.values())
+        for session in sessions:
+            session.allow(min(fair, PACKETS * passed), most=2 * fair)
 
     def _readable(self) -> None:
         shared, clock = self._shared, self._clock
@@ -164,23 +189,32 @@ class Mux:
 
     def _check(self, data: bytes, source: Address) -> None:
         """Answers a connectivity check in the order of RFC 8489, 9.1.3 and 6.3.1."""
+        now = self._clock()
         request = stun.parse(data)
         if request is None:
             self._shared.counters.drop("stun")
             return
         session = self._shared.ufrags.get(request.ufrag)
         password = None if session is None else session.password(request.ufrag)
-        if request.username is None or request.seal is None:
+        if request.username is None or session is None or password is None:
+            self._shared.counters.drop("refused")  # strangers get no word: they may not be where they say
+            return
+        if request.seal is None:
             answer = stun.error(request, 400)
-        elif session is None or password is None or not request.signed_with(password):
+        elif not request.signed_with(password):
             answer = stun.error(request, 401)
         elif request.unknown:
             answer = stun.error(request, 420, password)
         elif request.controlled:
             answer = stun.error(request, 487, password)  # a lite agent never controls (RFC 8445, 6.1.1)
+        elif not session.may_have(source, now):
+            self._shared.counters.drop("taken")  # it comes again, and gets an answer when the other one has left
+            return
         else:
             self._shared.send(stun.success(request, source, password), source)
-            session.checked(request.ufrag, source, self._clock(), nominates=request.nominates)
+            session.checked(request.ufrag, source, now, nominates=request.nominates)
             return
         self._shared.counters.drop("refused")
-        self._shared.send(answer, source)
+        if self._refusals:
+            self._refusals -= 1
+            self._shared.send(answer, source)

@@ -1,6 +1,7 @@
 """One client's connection: what an ICE-lite agent has to know of it, its DTLS and its SRTP (RFC 8445, RFC 7675)."""
 
 import asyncio
+import contextlib
 import secrets
 import struct
 from collections.abc import Callable
@@ -32,6 +33,15 @@ SOURCES: Final = 16
 
 STREAMS: Final = 512
 """SSRCs that one client may send with; libsrtp keeps some memory for each."""
+
+PACKETS: Final = 5000.0
+"""What one client may send in a second, and at once after a rest: some 45 Mbit/s of video. What is more is dropped."""
+
+SHARED_PACKETS: Final = 20_000.0
+"""What all clients of a worker together may send in a second; beyond, nobody gets more than a fair part of it."""
+
+HELD_SECONDS: Final = 2.0
+"""An address that its session has used so lately is not given to another one."""
 
 read_ssrc = struct.Struct("!I").unpack_from
 
@@ -120,6 +130,8 @@ class Session:
         self._answered = False
         self._sources: dict[Address, float] = {}
         self._known: set[int] = set()
+        self.credit = PACKETS
+        self._filled = PACKETS
         self._rx: Any = None
         self._tx: Any = None
         self._srtp: tuple[pylibsrtp.Session, pylibsrtp.Session] | None = None  # their handles die with them
@@ -204,6 +216,10 @@ class Session:
             return
         self._known.add(ssrc)
         self.heard = now
+        self.credit = credit = self.credit - 1
+        if credit < 0:
+            shared.counters.drop("flood")
+            return
         self._rtp(shared.inbox, length[0], now)
 
     def receive_rtcp(self, size: int, now: float) -> None:
@@ -223,6 +239,10 @@ class Session:
             return
         self._known.add(ssrc)
         self.heard = now
+        self.credit -= 1
+        if self.credit < 0:
+            shared.counters.drop("flood")
+            return
         self._handler.rtcp(bytes(shared.inbox[: length[0]]), now)
 
     def receive_dtls(self, size: int) -> None:
@@ -257,6 +277,25 @@ class Session:
             if known is not None and known[0] == ufrag:
                 return known[1]
         return None
+
+    def spend(self) -> float:
+        """How many packets came since the last time this was asked."""
+        spent, self._filled = self._filled - self.credit, self.credit
+        return spent
+
+    def allow(self, packets: float, most: float = PACKETS) -> None:
+        """So many more may come; what was not used is kept up to `most`. What was too much is not held against it."""
+        self._filled = self.credit = min(most, max(self.credit, 0.0) + packets)
+
+    def may_have(self, source: Address, now: float) -> bool:
+        """Whether nobody else is there: the sender of a check may have written another one's address on it."""
+        holder = self._shared.addresses.get(source)
+        return holder is None or holder is self or not holder.at(source, now)
+
+    def at(self, source: Address, now: float) -> bool:
+        """Whether something valid came from that address lately."""
+        heard = self.heard if source == self.address else self._sources.get(source, float("-inf"))
+        return now - heard < HELD_SECONDS
 
     def checked(self, ufrag: str, source: Address, now: float, *, nominates: bool) -> None:
         """An authenticated check from that address: consent, and a move when it nominates (RFC 8445, 7.3, 8.1.1)."""
@@ -328,6 +367,15 @@ class Session:
     def _over(self, reason: str) -> None:
         self._rx = self._srtp = None
         self._lose(reason)
+
+    def fail(self) -> None:
+        """It is beyond order: given up, in whatever state it is."""
+        with contextlib.suppress(Exception):
+            self._dtls.close()
+        with contextlib.suppress(Exception):
+            self._lose("failed")
+        with contextlib.suppress(Exception):
+            self.close()
 
     def _lose(self, reason: str) -> None:
         self._tx = None

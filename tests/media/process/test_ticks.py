@@ -1,0 +1,71 @@
+"""What a worker does by the clock goes on whatever fails in it, and the service notices when it does not."""
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager, suppress
+
+import msgspec
+
+from service.media.worker.control import VERSION, Channel
+from service.media.worker.main import Worker
+from service.media.worker.messages import Beat, FromWorker, Hello, OpenRoom, Setup
+from tests.media.process.studio import Studio, ended
+
+
+@asynccontextmanager
+async def working(folder):
+    """A worker in this process with one room, and its beats."""
+    beats = asyncio.Queue()
+
+    def take(body):
+        message = msgspec.json.decode(body, type=FromWorker)
+        if message.beat is not None:
+            beats.put_nowait(message.beat)
+
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    worker = Worker(Setup("w", str(folder), beat_s=0.1))
+    living = asyncio.create_task(worker.live(theirs))
+    channel = Channel(take, lambda _: None)
+    await asyncio.get_running_loop().create_connection(lambda: channel, sock=ours)
+    channel.send(Hello(1, VERSION))
+    channel.send(OpenRoom(2, "call", 1))
+    yield worker, beats
+    worker._over.set()  # noqa: SLF001 - as a signal does
+    with suppress(asyncio.CancelledError):
+        await living
+    channel.close()
+
+
+async def test_a_tick_that_fails_is_followed_by_others(tmp_path):
+    troubles = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: troubles.append(context["exception"]))
+    async with working(tmp_path) as (worker, beats):
+        await beats.get()
+        mux, failing = worker._mux, iter(range(30))  # noqa: SLF001
+        well = mux.tick
+
+        def tick(now):
+            if next(failing, None) is not None:
+                raise RuntimeError("a mistake")
+            well(now)
+
+        mux.tick = tick
+        ages = [(await beats.get()).tick_age_ms for _ in range(4)]
+        assert max(ages) > 200  # told, while they fail
+        while (await beats.get()).tick_age_ms > 100:
+            pass
+        assert len(troubles) == 30
+
+
+async def test_a_worker_whose_rooms_stand_still_is_taken_for_frozen(tmp_path):
+    async with Studio(tmp_path / "media") as studio:
+        call = studio.call()
+        await studio.media.follow(call)
+        worker = studio.worker(call)
+        worker._weigh(Beat(0.1, 1000, 1, 1, tick_age_ms=2000))  # noqa: SLF001
+        assert worker.alive
+        worker._weigh(Beat(0.1, 1000, 1, 1, tick_age_ms=3100))  # noqa: SLF001
+        report = await studio.report()
+        assert (report.kind, str(report.call_id)) == ("room.lost", call.id)
+        await ended(worker.pid)
