@@ -1,7 +1,6 @@
 """What media workers report of calls, as commands: per call one after the other, each until the switchboard took it."""
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
@@ -22,6 +21,7 @@ from service.core.commands import (
     StreamReport,
     WorkerReport,
 )
+from service.dispatch.backlog import Backlog
 from service.media.backend import Report
 from service.store.database import ConflictError, StoreUnavailableError
 from service.switchboard.board import Switchboard
@@ -41,13 +41,13 @@ class Reports:
 
     def __init__(self, actor: Actor) -> None:
         self._actor = actor
-        self._heard: dict[UUID, deque[Report]] = {}
+        self._heard: dict[UUID, Backlog] = {}
         self._some = asyncio.Event()
         self._log = logger("media")
 
     def hear(self, report: Report) -> None:
         """A worker reports."""
-        self._heard.setdefault(report.call_id, deque()).append(report)
+        self._heard.setdefault(report.call_id, Backlog()).add(report)
         self._some.set()
 
     async def run(self, switchboard: Switchboard) -> None:
@@ -73,7 +73,7 @@ class Reports:
         """All reports of one call. One that was carried twice is stale the second time (scenario 46)."""
         reports = self._heard[call_id]
         while reports:
-            report = reports[0]
+            report = reports.first
             try:
                 await self._do(switchboard, report)
             except (StoreUnavailableError, ConflictError) as fault:
@@ -82,7 +82,7 @@ class Reports:
                 continue
             except Exception:  # noqa: BLE001 - a report that nobody understands must not hold up those behind it
                 self._log.exception("a media report failed", call_id=str(call_id), kind=report.kind)
-            reports.popleft()
+            reports.done()
         del self._heard[call_id]
 
     async def _do(self, switchboard: Switchboard, report: Report) -> None:
