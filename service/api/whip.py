@@ -14,6 +14,7 @@ from service.api import calling
 from service.api.calling import allowed
 from service.api.connections import Asker
 from service.api.errors import RefusedError, refused
+from service.api.limits import MediaAct
 from service.core.calls import Call, Leg
 from service.core.refusals import Code, Refusal
 from service.core.rights import Principal, acting_device, acting_user, may_join, may_publish, may_subscribe
@@ -144,6 +145,7 @@ def _sender(asker: Asker, way: Way, session: MediaSession) -> Sender:
 
 async def _ask(asker: Asker, way: Way, session: MediaSession, message: Message) -> str:
     """The SDP that the worker answers with."""
+    asker.deps.limits.count_media(asker.principal.app_id, session.user_id, session.device_id, MediaAct.OFFER)
     answer = await asker.deps.ask(_sender(asker, way, session), UUID(session.call_id), message)
     if isinstance(answer, Refusal):
         raise refused(answer)

@@ -19,7 +19,7 @@ from service.switchboard.board import Switchboard
 from service.wire.tokens import RingClaims, TokenKey, UserClaims, mint_ring, mint_user
 from tests.switchboard.desk import AGE, ONLINE, shifted
 
-NO_LIMITS = LimitsConfig(per_key=0, per_user=0)
+NO_LIMITS = LimitsConfig(0, 0, 0, 0, 0)
 
 
 @dataclass

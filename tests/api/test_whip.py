@@ -10,6 +10,7 @@ import pytest
 
 from service.api.application import build_api
 from service.api.deps import ApiConfig
+from service.api.limits import Limits, LimitsConfig
 from service.core.refusals import Code, Refusal
 from service.core.vocabulary import Role
 from service.media.backend import Candidates, Close, Description, Restart
@@ -331,3 +332,16 @@ async def test_a_page_may_read_what_it_needs(database, worker):
         read = await front.http.get("/v1/calls", headers={"origin": "https://app.example.com"})
         exposed = read.headers["access-control-expose-headers"].lower()
         assert {"location", "link", "etag"} <= set(exposed.replace(" ", "").split(","))
+
+
+async def test_offers_of_a_device_have_a_limit(front, worker, call):
+    limits = LimitsConfig(0, 0, offers_per_device=1)
+    front.deps = replace(front.deps, limits=Limits(limits))
+    front.app = build_api(front.deps)
+    answers = [await post(front.user("ana"), f"{url_of(call)}/whip") for _ in range(3)]
+    refused = [answer for answer in answers if answer.status_code != 201]
+    assert refused
+    for answer in refused:
+        problem(answer, 429, "rate_limited")
+        assert answer.headers["retry-after"] == "1"
+    assert len(worker.asked) == 3 - len(refused)

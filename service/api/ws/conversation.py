@@ -22,7 +22,7 @@ from service.api.ws.allowance import Allowance
 from service.api.ws.commands import COMMANDS, FRAMES, relay, relay_now
 from service.api.ws.deps import SocketDeps
 from service.api.ws.lane import Lane, Work
-from service.api.ws.media import hand_in, is_for_desk
+from service.api.ws.media import count, hand_in, is_for_desk
 from service.api.ws.transport import Reader, SocketProtocol
 from service.api.ws.welcome import welcome
 from service.core.refusals import Code
@@ -129,14 +129,10 @@ class Conversation(Reader):
         if isinstance(frame, Ping):
             self._say({"type": "pong", "server_time": self._now(), **_echo(frame.id)})
             return
+        self._count(frame)
         idle, desk = self._lane.idle, is_for_desk(frame)
-        if isinstance(frame, RtcDescription | RtcCandidates):
-            if idle and not desk and self._session and relay_now(self._deps.relay, self._session, frame):
-                if frame.id is not None:
-                    self._say({"type": "result", "id": frame.id})
-                return
-        elif self._admitted and not desk:
-            self._deps.api.limits.count(self._admitted.principal)
+        if idle and not desk and self._relayed(frame):
+            return
         if len(self._lane) + len(self._media or ()) >= self._deps.config.pending_commands:
             raise rate_limited(RETRY_AFTER_S)
         if desk:
@@ -147,6 +143,25 @@ class Conversation(Reader):
                 self._do(partial(self._to_media, frame))
         else:
             self._do(partial(self._command, frame))
+
+    def _relayed(self, frame: Frame) -> bool:
+        """Whether that was something between clients, and is done."""
+        if not isinstance(frame, RtcDescription | RtcCandidates) or self._session is None:
+            return False
+        if not relay_now(self._deps.relay, self._session, frame):
+            return False
+        if frame.id is not None:
+            self._say({"type": "result", "id": frame.id})
+        return True
+
+    def _count(self, frame: Frame) -> None:
+        """What is passed on between clients costs next to nothing."""
+        if self._admitted is None:
+            return
+        if is_for_desk(frame):
+            count(self._deps.api.limits, self._admitted.principal, frame)
+        elif not isinstance(frame, RtcDescription | RtcCandidates):
+            self._deps.api.limits.count(self._admitted.principal)
 
     async def _to_media(self, frame: Frame) -> None:
         """The commands before it are done."""

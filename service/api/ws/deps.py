@@ -14,7 +14,8 @@ from service.switchboard.attendance import Attendance
 class SocketConfig:
     """How one socket may behave. Times in seconds.
 
-    `frames_per_s` and `burst` bound every kind of frame; commands count against the user's requests besides.
+    `frames_per_s` and `burst` bound every kind of frame; commands count against the user's requests besides,
+    and what goes to the media worker against its device (`api/limits.py`).
     """
 
     hello_s: float = 5.0

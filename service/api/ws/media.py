@@ -1,9 +1,12 @@
 """Frames for the media worker of a routed call: what a device signals, and what it wants to receive."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TypeGuard
 
 from service.api.calling import Answered
 from service.api.errors import refused
+from service.api.limits import Limits, MediaAct
 from service.api.ws.commands import signal_of
 from service.core.refusals import Refusal
 from service.core.rights import Principal
@@ -15,11 +18,26 @@ from service.wire import frames
 DeskFrame = frames.RtcDescription | frames.RtcCandidates | frames.MediaSubscribe | frames.MediaWatch
 
 
+ACTS: Mapping[type[frames.Frame], MediaAct] = MappingProxyType(
+    {
+        frames.RtcDescription: MediaAct.OFFER,
+        frames.RtcCandidates: MediaAct.CANDIDATES,
+        frames.MediaSubscribe: MediaAct.WISH,
+        frames.MediaWatch: MediaAct.WISH,
+    }
+)
+
+
 def is_for_desk(frame: frames.Frame) -> TypeGuard[DeskFrame]:
     """Whether the media worker is meant."""
     if isinstance(frame, frames.RtcDescription | frames.RtcCandidates):
         return frame.to == SFU
     return isinstance(frame, frames.MediaSubscribe | frames.MediaWatch)
+
+
+def count(limits: Limits, principal: Principal, frame: DeskFrame) -> None:
+    """Count the frame against its device. Raises `RefusedError` (`rate_limited`)."""
+    limits.count_media(principal.app_id, principal.user_id or "", principal.device_id, ACTS[type(frame)])
 
 
 async def hand_in(desk: Desk, session: Session, principal: Principal, frame: DeskFrame) -> Answered:

@@ -183,3 +183,24 @@ async def test_a_flood_is_refused_and_the_socket_stays(pair):
     assert limited
     assert limited[0]["retry_after_s"] == 1
     assert (await ann.ask("ping"))["type"] == "pong"
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("rtc.description", {"to": "sfu", "description": {"type": "offer", "sdp": "v=0"}}),
+        ("rtc.candidates", {"to": "sfu", "candidates": [{"candidate": ""}]}),
+        ("media.subscribe", {"audio": True}),
+        ("media.watch", {"quality": True}),
+    ],
+)
+async def test_a_flood_for_the_media_worker_is_refused_to_its_device_alone(pair, kind, fields):
+    ann, bob = pair
+    for number in range(100):
+        await ann.say(kind, id=number, call_id=NOWHERE, **fields)
+    await ann.until(lambda: sum(f["type"] == "error" for f in ann.frames) == 100, "100 answers")
+    problems = [f["problem"] for f in ann.frames if f["type"] == "error"]
+    assert {problem["code"] for problem in problems} == {"not_found", "rate_limited"}
+    assert {problem["retry_after_s"] for problem in problems if problem["code"] == "rate_limited"} == {1}
+    assert await bob.refused(kind, call_id=NOWHERE, **fields) == "not_found"
+    assert (await ann.ask("ping"))["type"] == "pong"
