@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from types import FrameType
 from uuid import UUID
@@ -124,7 +125,7 @@ class MediaParts:
         answers, audience = Answers(database, hub, wakes), Audience(database, hub, wakes)
         self.errands = Errands()
         self.reports = Reports(actor_of(replica_id))
-        self.notices = Notices(database, audience, clock.utc, carried.get)
+        self.notices = Notices(database, audience, clock.utc, carried.get, timedelta(seconds=settings.media_quality_s))
         self.local: LocalMedia | None = None
         if settings.media == "local" and Role.MEDIA in settings.roles:
             ears = Ears(self.reports.hear, self.notices.hear, answers.deliver)

@@ -145,6 +145,9 @@ class Settings(BaseSettings):
         1, ge=1, le=1000, description="Calls that share a media worker; more save memory, one by one they fail alone."
     )
     media_warm_workers: int = Field(2, ge=0, le=64, description="Media workers that wait for the next call.")
+    media_quality_s: float = Field(
+        30, ge=5, le=300, description="Of the quality of a routed call the mean of so many seconds is kept."
+    )
     media_memory_mb: int = Field(512, ge=64, description="A media worker that grows beyond this is ended.")
     requests_per_key: int = Field(
         5000, ge=0, description="Requests per second of one API key, in each process; 0 for no limit."

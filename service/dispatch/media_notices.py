@@ -3,11 +3,13 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from service.core.calls import Call
+from service.dispatch.quality_means import Mean, QualityMeans
 from service.live.audience import Audience
 from service.media.backend import Notice
 from service.store.database import Database, StoreUnavailableError
@@ -18,6 +20,7 @@ from service.wire.quality import sample_text
 
 MOST = 2_000
 """Notices that wait; the oldest go when there are more, because newer ones say more."""
+KEEP_EVERY = timedelta(seconds=30)
 SPEAKER = "speaker.changed"
 QUALITY = "quality.reported"
 
@@ -26,6 +29,7 @@ class Notices:
     """The notices of one process. `hear` never waits; `run` is a task of the process.
 
     `clock` gives the time of the database; `call_of` the call of a room of this replica, as it was seen last.
+    Samples of quality are told to who watches as they come; of each call their mean is kept once in `keep_every`.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class Notices:
         audience: Audience,
         clock: Callable[[], datetime],
         call_of: Callable[[UUID], Call | None],
+        keep_every: timedelta = KEEP_EVERY,
     ) -> None:
         self._database = database
         self._audience = audience
@@ -41,6 +46,8 @@ class Notices:
         self._call_of = call_of
         self._heard: deque[tuple[Notice, datetime]] = deque(maxlen=MOST)
         self._some = asyncio.Event()
+        self._keep_every = keep_every
+        self._means = QualityMeans(keep_every)
 
     def hear(self, notice: Notice) -> None:
         """A worker tells something."""
@@ -50,26 +57,27 @@ class Notices:
     async def run(self) -> None:
         """Pass notices on until cancelled. What cannot be told now is not told later."""
         while True:
-            await self._some.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._keep_every.total_seconds()):
+                    await self._some.wait()
             await self.run_once()
 
     async def run_once(self) -> None:
-        """Pass on what has been heard."""
+        """Pass on what has been heard, and keep what is due."""
         self._some.clear()
-        samples: list[Sample] = []
         while self._heard:
             notice, at = self._heard.popleft()
-            if notice.kind == "quality":
-                text = sample_text(rfc3339(at), notice.epoch, notice.facts["streams"])
-                samples.append(Sample(notice.call_id, at, text))
             try:
+                if notice.kind == "quality":
+                    self._means.add(notice.call_id, notice.epoch, at, notice.facts["streams"])
                 await self._tell(notice, at)
             except StoreUnavailableError as fault:
                 logger("media").debug("a notice is lost, the database is away", error=str(fault))
             except Exception:  # noqa: BLE001 - a notice that nobody understands must not hold up those behind it
                 logger("media").exception("a notice failed", call_id=str(notice.call_id), kind=notice.kind)
-        if samples:
-            await self._keep(samples)
+        due = self._means.due(self._clock())
+        if due:
+            await self._keep(due)
 
     async def _tell(self, notice: Notice, at: datetime) -> None:
         call, facts = self._call_of(notice.call_id), notice.facts
@@ -91,7 +99,10 @@ class Notices:
             said = {"epoch": notice.epoch, "streams": facts["streams"]}
             await self._audience.tell(call, passing_event(QUALITY, call.id, at, said), watchers=True)
 
-    async def _keep(self, samples: list[Sample]) -> None:
+    async def _keep(self, means: list[Mean]) -> None:
+        samples = [
+            Sample(mean.call_id, mean.at, sample_text(rfc3339(mean.at), mean.epoch, mean.streams)) for mean in means
+        ]
         try:
             async with self._database.hot() as driver:
                 await keep(driver, samples)

@@ -1,4 +1,4 @@
-"""How calls did: samples as they were reported, oldest first. Written by whoever hosts the call's media worker."""
+"""How calls did: means over some seconds, oldest first. Written by whoever hosts the call's media worker."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -12,8 +12,9 @@ from service.wire.views import Shape
 class StreamQuality(Shape):
     """One stream on one way: `up` from its publisher `user_id` to the worker, `down` from there to the user `to`.
 
-    Over the last 5 seconds: bits per second, packets, the share of them that was lost (0 to 1); jitter and round trip
-    in milliseconds. `layer` is the simulcast layer that is forwarded.
+    Over the last 5 seconds, or the mean of several such: bits per second, the share of packets that was lost (0 to 1),
+    jitter and round trip in milliseconds. `packets` since the stream began; `layer` is the simulcast layer that is
+    forwarded.
     """
 
     stream_id: str
@@ -38,7 +39,7 @@ class QualitySample(Shape):
 
 
 class QualityRecord(QualitySample):
-    """A sample that was kept."""
+    """A sample that was kept: how the streams did on average since the one before."""
 
     at: Moment
 

@@ -304,7 +304,7 @@ async def list_call_events(ask: Ask, call_id: UUID, query: Annotated[PageQuery, 
     responses=refusals(Code.NOT_FOUND, Code.NOT_PARTICIPANT),
 )
 async def list_call_quality(ask: Ask, call_id: UUID, query: Annotated[PageQuery, Query()]) -> Response:
-    """What the media worker measured every 5 seconds, the oldest first. Empty for calls without one."""
+    """What the media worker measured, a mean for each half minute or so, the oldest first. Empty without one."""
     call = await calling.look(ask.asker, call_id)
     leg = call.leg(ask.principal.user_id or "")
     if leg is not None and leg.state is LegState.REMOVED:
