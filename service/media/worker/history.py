@@ -3,6 +3,7 @@
 from typing import Final
 
 SIZE: Final = 512
+MOST: Final = 12  # of one connection that are kept: four times three layers, 0.8 MB each at most
 
 Row = tuple[int, int, int, bytearray, int]
 """Sequence (extended, without holes of padding), marker bit (0 or 128), RTP timestamp, payload, extension byte."""

@@ -18,6 +18,7 @@ ALIVE: Final = 2.0  # an encoding without packets for so long is not active
 LEAP: Final = 3000  # a wider jump of the sequence is a new stream (RFC 3550, A.1: MAX_DROPOUT)
 STALE: Final = 32  # so many packets in a row from far behind are one, too
 HOLES: Final = 128
+LAYERS: Final = 3  # encodings of a track, as many as a section may have rids
 
 
 class Encoding:
@@ -109,6 +110,12 @@ class Encoding:
         """Finds VP8's counters once for all slots that have to change them."""
         self.pictured = payload
         self.picture = picture_of(payload)
+
+    def forget(self) -> None:
+        """Frees what is kept of it for those who miss something."""
+        if self.history is not None:
+            self.history.clear()
+            self.losses.clear()
 
     def rebind(self, ssrc: int) -> None:
         """The client sends it with another SSRC from now on: whatever comes next begins anew."""
@@ -324,7 +331,7 @@ def _layers(section: Section) -> tuple[str | None, ...]:
     """Encodings from low to high. Clients offer their layers in that order; q, h, f and the like are known by name."""
     rids = section.rids
     if not rids:
-        return (None,) * max(1, len(primary(section)) if section.kind is Kind.VIDEO else 1)
+        return (None,) * min(LAYERS, max(1, len(primary(section)) if section.kind is Kind.VIDEO else 1))
     if {"q", "f"} <= set(rids) or {"l", "h"} <= set(rids) or {"low", "high"} <= set(rids):
         order = ("l", "m", "h") if "l" in rids else _NAMED
         if set(rids) <= set(order):

@@ -9,6 +9,7 @@ from service.media.worker.budget import Bucket
 from service.media.worker.demux import Demux
 from service.media.worker.feedback import INTERVAL, Acknowledged, Arrivals, told_of
 from service.media.worker.forward import Outlet, Slot
+from service.media.worker.history import MOST as MOST_HISTORIES
 from service.media.worker.inbound import Encoding
 from service.media.worker.sections import Negotiated
 from service.media.worker.stats import Rate
@@ -247,6 +248,8 @@ class Reports:
         if now - self._measure_at < 0.5:
             return
         self._measure_at = now
+        if len(self._demux.media) > MOST_HISTORIES:
+            self._forget()
         streams: list[tuple[int, Encoding | Slot]] = [*self._demux.media.items(), *self.slots.items()]
         for ssrc, stream in streams:
             rate = self._rates.get(ssrc)
@@ -255,6 +258,16 @@ class Reports:
                     self._rates.clear()
                 rate = self._rates[ssrc] = Rate()
             stream.bitrate_bps = rate.measure(stream.bytes, now)
+
+    def _forget(self) -> None:
+        """Keeps packets of no more encodings than one client needs at a time: those that are seen, then the newest."""
+        kept = [each for each in self._demux.media.values() if each.history is not None and any(each.history.rows)]
+        for encoding in sorted(kept, key=_importance)[:-MOST_HISTORIES]:
+            encoding.forget()
+
+
+def _importance(encoding: Encoding) -> tuple[bool, float]:
+    return bool(encoding.showing or encoding.waiting), encoding.heard
 
 
 def _unsent(data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import gc
 import random
+from dataclasses import replace
 from itertools import pairwise
 from struct import pack
 
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 
 from service.media.worker.estimate import Estimator
 from service.media.worker.feedback import Arrivals
+from service.media.worker.history import MOST as MOST_HISTORIES
 from service.media.worker.history import SIZE
 from service.media.worker.losses import MOST
-from tests.media.worker.wire import RTX_SSRC, SLOT, SSRC, pair, publisher, video, vp8
+from tests.media.worker.wire import PUB_IDS, RTX_SSRC, SLOT, SSRC, Client, negotiated, pair, publisher, video, vp8
 
 ROUNDS = 10_000
 
@@ -108,7 +110,7 @@ def controls(chance, number):
         bytes(RtcpPsfbPacket(1, 1, SLOT)),
         bytes(RtcpPsfbPacket(4, 1, 0, pack("!II", SLOT, 1 << 24))),
         bytes(RtcpPsfbPacket(15, 1, 0, b"REMB\x01\xff\xff\xff" + pack("!I", SLOT))),
-        arrivals.take(1, SLOT, 1.0),
+        *arrivals.take(1, SLOT, 1.0),
         b"\x81\xcb\x00\x01" + pack("!I", SSRC),
     )
 
@@ -207,3 +209,40 @@ def test_whatever_is_done_the_subscriber_sees_one_rising_stream(actions, first):
         assert 0 < (after.timestamp - before.timestamp & 0xFFFFFFFF) < 1 << 31
         assert after.payload[2:4] == pack("!H", 0x8000 | (int.from_bytes(before.payload[2:4], "big") + 1 & 0x7FFF))
         assert after.payload[4] == before.payload[4] + 1 & 255
+
+
+def crowd(sections):
+    """A publisher that announces sixteen SSRCs in each of its sections."""
+    announced = [
+        replace(
+            publisher().sections[1],
+            mid=str(number),
+            ssrcs=tuple(range(16 * number + 1, 16 * number + 17)),
+            retransmits={},
+        )
+        for number in range(sections)
+    ]
+    return Client(negotiated(*announced), PUB_IDS)
+
+
+def test_a_track_has_three_encodings_whatever_is_announced():
+    client = crowd(2)
+    assert [len(track.encodings) for track in client.port.tracks.values()] == [3, 3]
+    for ssrc in range(1, 33):
+        client.send(video(1, 0, vp8(key=True), ssrc=ssrc))
+    assert sum(encoding.packets for track in client.port.tracks.values() for encoding in track.encodings) == 6
+
+
+def test_packets_of_few_encodings_are_kept_at_a_time_and_those_that_are_seen_longest():
+    client = crowd(16)
+    _, sub = pair()
+    sub.port.slots["v0"].show(client.port.tracks["0"], 0, client.now)
+    encodings = [encoding for track in client.port.tracks.values() for encoding in track.encodings]
+    for number in range(600):
+        for encoding in encodings:
+            client.send(video(number, 0, vp8(key=number == 0), ssrc=encoding.ssrc))
+        client.now += 0.001
+    client.tick(0.6)
+    kept = [encoding for encoding in encodings if any(encoding.history.rows)]
+    assert len(kept) == MOST_HISTORIES
+    assert encodings[0] in kept
