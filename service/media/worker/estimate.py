@@ -11,6 +11,7 @@ Cheap on purpose: one delay sample for each feedback message, no work for each p
 from array import array
 from collections import deque
 from collections.abc import Iterable
+from math import inf
 
 FLOOR_BPS = 100_000.0
 START_BPS = 1_000_000.0
@@ -20,6 +21,7 @@ _RING = 4096  # packets in flight and unreported; a power of two
 _WINDOW_S = 0.5  # over which acknowledged bytes are counted
 _FADE_S = 3.0  # half of what was counted of losses
 _BASE_S = 10.0  # the shortest delay of the last one to two of these is the empty path's
+_LATELY = 3  # messages in a row that must tell of a queue
 _QUEUE_S = 0.080  # a standing queue
 _RISING_S = 0.020  # a queue that counts when it grows
 _SLOPE = 0.04  # seconds of queue a second
@@ -46,7 +48,8 @@ class Estimator:
         self._counted = 0.0  # packets and losses, fading, so that a few losses in a row are no verdict
         self._lost = 0.0
         self._delays: deque[tuple[float, float]] = deque(maxlen=10)
-        self._base = [float("inf"), float("inf")]
+        self._lately: deque[float] = deque(maxlen=_LATELY)
+        self._base = [inf, inf]
         self._base_until = now + _BASE_S
         self._grown_at = now
         self._cut_at = -_REACT_S
@@ -73,7 +76,7 @@ class Estimator:
         """One feedback message: sequence numbers with the client's time of arrival, or nothing for a lost packet."""
         sent_at, sizes, mask = self._sent_at, self._sizes, _RING - 1
         size = packets = lost = 0
-        delay = 0.0
+        delay = inf
         for sequence, arrival in arrivals:
             place = sequence & mask
             if arrival is None:
@@ -82,7 +85,9 @@ class Estimator:
             if sizes[place]:  # once each: a second report of the same packet says nothing
                 packets += 1
                 size += sizes[place]
-                delay += arrival - sent_at[place]
+                waited = arrival - sent_at[place]
+                if waited < delay:
+                    delay = waited
                 sizes[place] = 0
         self.known = True
         self._measure(now)
@@ -90,7 +95,7 @@ class Estimator:
         self._acknowledge(size, now)
         self._told_at = now
         if packets:
-            self._delay(delay / packets, now)
+            self._delay(delay, now)
         self._adapt(now)
 
     def loss(self, fraction: float, now: float) -> None:
@@ -167,11 +172,17 @@ class Estimator:
             self._base_until = now + _BASE_S
         base[1] = min(base[1], delay)
         self._delays.append((now, delay))
+        self._lately.append(delay)
 
     @property
     def queue_s(self) -> float:
-        """How long packets now wait on the path, beyond its shortest time."""
-        return self._delays[-1][1] - min(self._base) if self._delays else 0.0
+        """How long packets now wait on the path, beyond its shortest time.
+
+        The least of what waited in each of some messages: a queue delays every packet, a busy machine at either end
+        only those that come at the wrong time.
+        """
+        lately = self._lately
+        return min(lately) - min(self._base) if len(lately) == _LATELY else 0.0
 
     def _slope(self) -> float:
         delays = self._delays

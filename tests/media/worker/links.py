@@ -24,6 +24,7 @@ class Link:
         self.told_at = self.now
         self.debt = 0.0
         self.longest_queue = 0.0
+        self.stalls: list[tuple[float, float]] = []
         self.estimator = Estimator(self.now)
 
     def run(self, seconds: float, source_bps: float = 1e9) -> float:
@@ -47,13 +48,32 @@ class Link:
             return
         self.free_at = start + PACKET * 8 / self.bps
         self.longest_queue = max(self.longest_queue, start - self.now)
-        self.pending.append((sequence, self.free_at + self.delay_s + 5000.0))  # another clock
+        self.pending.append((sequence, self.read(self.free_at + self.delay_s) + 5000.0))  # another clock
+
+    def read(self, arrival: float) -> float:
+        """When the receiver looks: at once, or when its machine lets it."""
+        return next((until for since, until in self.stalls if since <= arrival < until), arrival)
+
+    def stall(self, seconds: float, *, every_s: float, longest_s: float) -> None:
+        """For so long the receiver's process has to wait now and then, up to `longest_s`."""
+        at = self.now
+        while at < self.now + seconds:
+            at += self.random.uniform(0.0, 2 * every_s)
+            until = at + self.random.uniform(0.2, 1.0) * longest_s
+            self.stalls.append((at, until))
+            at = until
 
     def tell(self) -> None:
         if self.now - self.told_at < FEEDBACK_S:
             return
-        there = [each for each in self.pending if each[1] is None or each[1] - 5000.0 + self.delay_s <= self.now]
-        self.pending = self.pending[len(there) :]
+        # In their order: that one is lost is known when a later one has come.
+        coming = (
+            place
+            for place, (_, arrival) in enumerate(self.pending)
+            if arrival is not None and arrival - 5000.0 + self.delay_s > self.now
+        )
+        count = next(coming, len(self.pending))
+        there, self.pending = self.pending[:count], self.pending[count:]
         self.told_at = self.now
         if there:
             self.estimator.feedback(there, self.now)
