@@ -3,10 +3,10 @@
 import re
 from dataclasses import dataclass, field
 
-from bench.media.streams import AUDIO_LEVEL, MID, TRANSPORT_CC
+from bench.media.streams import ABS_SEND_TIME, AUDIO_LEVEL, MID, TRANSPORT_CC
 
 OPUS, VP8, VP8_RTX = 111, 96, 97
-EXTENSIONS = {AUDIO_LEVEL: 1, TRANSPORT_CC: 3, MID: 4}
+EXTENSIONS = {AUDIO_LEVEL: 1, ABS_SEND_TIME: 2, TRANSPORT_CC: 3, MID: 4}  # as browsers do
 LINES = re.compile(r"\r?\n")
 
 

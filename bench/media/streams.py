@@ -7,6 +7,7 @@ is asked for. From byte 14 of every payload on stand stream, number and time of 
 import random
 from struct import Struct, pack, pack_into
 
+ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
 AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
 TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
@@ -46,14 +47,18 @@ class Stream:
         self._share = 0.0
         self._template = b""
         self._payload_at = 0
-        self._counted_at = 0
+        self._counted_at = self._timed_at = self._timed = 0
 
     def negotiated(self, payload_type, extensions, mid):
         """What the answer allows: its payload type, and ids of the header extensions (RFC 8285, one byte each)."""
-        parts, self._counted_at = b"", 0
+        parts, self._counted_at, self._timed_at = b"", 0, 0
         if identifier := extensions.get(TRANSPORT_CC):
             self._counted_at = 17
             parts += bytes([identifier << 4 | 1, 0, 0])
+        if identifier := extensions.get(ABS_SEND_TIME):
+            self._timed_at = 16 + len(parts)
+            self._timed = identifier << 28 | 2 << 24
+            parts += bytes([identifier << 4 | 2, 0, 0, 0])
         if (identifier := extensions.get(AUDIO_LEVEL)) and self.kind == "audio":
             parts += bytes([identifier << 4, 0x80 | self.level])
         if identifier := extensions.get(MID):
@@ -88,6 +93,9 @@ class Stream:
         self.sequence = self.sequence + 1 & 0xFFFF
         if self._counted_at:
             pack_into("!H", buffer, self._counted_at, running)
+        if self._timed_at:
+            # Six bits of seconds and eighteen of their fraction.
+            pack_into("!I", buffer, self._timed_at, self._timed | (now_ns * 2**18 // 10**9) & 0xFFFFFF)
         PROOF.pack_into(buffer, self._payload_at + PROOF_AT, MARK, self.number, number, now_ns)
         return size
 
