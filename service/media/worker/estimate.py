@@ -86,8 +86,7 @@ class Estimator:
                 packets += 1
                 size += sizes[place]
                 waited = arrival - sent_at[place]
-                if waited < delay:
-                    delay = waited
+                delay = min(delay, waited)
                 sizes[place] = 0
         self.known = True
         self._measure(now)
