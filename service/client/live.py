@@ -184,8 +184,11 @@ class LiveSocket(Verbs):
             await socket.send(orjson.dumps(hello).decode())
             async with asyncio.timeout(self._timeout_s):
                 first = orjson.loads(await socket.recv())
-        except LOST as fault:
-            raise Unreachable(f"{self.url}: {fault}") from fault
+        except BaseException as fault:
+            socket.transport.abort()  # also when nobody waits any more: it would stay open
+            if isinstance(fault, LOST):
+                raise Unreachable(f"{self.url}: {fault}") from fault
+            raise
         if first["type"] != "welcome":
             await socket.close()
             problem = first.get("problem") or {"code": "error", "detail": "the service did not say welcome"}

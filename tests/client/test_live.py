@@ -3,8 +3,9 @@
 import asyncio
 
 import pytest
+from websockets.asyncio.server import serve
 
-from service.client import Overrun, Refused, Replaced, Ring, RingStop, Unreachable
+from service.client import LiveSocket, Overrun, Refused, Replaced, Ring, RingStop, Unreachable
 from service.client.feed import unbroken
 from service.client.inbox import Inbox
 
@@ -146,6 +147,22 @@ async def test_a_fresh_token_is_fetched_for_every_connection(device, running_ser
             with pytest.raises(Refused):
                 await ben.ack("00000000-0000-7000-8000-000000000000")
     assert len(asked) == 2
+
+
+async def test_a_service_that_never_says_welcome_is_left():
+    left = asyncio.Event()
+
+    async def silent(connection):
+        await connection.wait_closed()
+        left.set()
+
+    async with serve(silent, "127.0.0.1", 0, subprotocols=["hookswitch.v1"], ping_interval=None) as server:
+        host, port = server.sockets[0].getsockname()
+        socket = LiveSocket(f"http://{host}:{port}", "token", device_id="phone", timeout_s=0.2)
+        with pytest.raises(Unreachable):
+            await socket.__aenter__()
+        async with asyncio.timeout(10):
+            await left.wait()
 
 
 async def test_no_service_there(device):
