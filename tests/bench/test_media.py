@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.codecs.vpx import VpxPayloadDescriptor
-from aiortc.rtp import RtpPacket
+from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
+from aiortc.rtp import HeaderExtensionsMap, RtpPacket
 
 from bench.media import feedback, sdp
 from bench.media.client import Client
@@ -179,3 +180,20 @@ def test_checks_answer_each_other(nominates, other):
     assert nominated is nominates
     assert one.take(answer, (HOST, 4712)) == (None, nominates)
     assert one.take(answer, (HOST, 4712)) == (None, False)
+
+
+@pytest.mark.parametrize("kind", ["audio", "video"])
+def test_packets_carry_the_time_of_their_sending_as_browsers_write_it(kind):
+    known = HeaderExtensionsMap()
+    known.configure(
+        RTCRtpParameters(
+            headerExtensions=[RTCRtpHeaderExtensionParameters(id=i, uri=uri) for uri, i in sdp.EXTENSIONS.items()]
+        )
+    )
+    stream = Stream(1, kind)
+    stream.negotiated(96, sdp.EXTENSIONS, "1")
+    buffer = bytearray(2048)
+    size = stream.write(buffer, 65_500_000_000, 7)
+    extensions = RtpPacket.parse(bytes(buffer[:size]), known).extensions
+    assert extensions.abs_send_time == round(1.5 * 2**18)
+    assert (extensions.transport_sequence_number, extensions.mid) == (7, "1")

@@ -207,12 +207,11 @@ class Mux:
             answer = stun.error(request, 420, password)
         elif request.controlled:
             answer = stun.error(request, 487, password)  # a lite agent never controls (RFC 8445, 6.1.1)
-        elif not session.may_have(source, now):
-            self._shared.counters.drop("taken")  # it comes again, and gets an answer when the other one has left
-            return
-        else:
+        elif session.checked(request.ufrag, source, now, nominates=request.nominates):
             self._shared.send(stun.success(request, source, password), source)
-            session.checked(request.ufrag, source, now, nominates=request.nominates)
+            return
+        else:  # it comes again, and gets an answer when the other one has left
+            self._shared.counters.drop("taken")
             return
         self._shared.counters.drop("refused")
         if self._refusals:

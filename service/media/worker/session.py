@@ -287,18 +287,19 @@ class Session:
         """So many more may come; what was not used is kept up to `most`. What was too much is not held against it."""
         self._filled = self.credit = min(most, max(self.credit, 0.0) + packets)
 
-    def may_have(self, source: Address, now: float) -> bool:
-        """Whether nobody else is there: the sender of a check may have written another one's address on it."""
-        holder = self._shared.addresses.get(source)
-        return holder is None or holder is self or not holder.at(source, now)
-
     def at(self, source: Address, now: float) -> bool:
         """Whether something valid came from that address lately."""
         heard = self.heard if source == self.address else self._sources.get(source, float("-inf"))
         return now - heard < HELD_SECONDS
 
-    def checked(self, ufrag: str, source: Address, now: float, *, nominates: bool) -> None:
-        """An authenticated check from that address: consent, and a move when it nominates (RFC 8445, 7.3, 8.1.1)."""
+    def checked(self, ufrag: str, source: Address, now: float, *, nominates: bool) -> bool:
+        """An authenticated check from that address: consent, and a move when it nominates (RFC 8445, 7.3, 8.1.1).
+
+        False when another session is there: the sender of a check may have written any address on it.
+        """
+        holder = self._shared.addresses.get(source)
+        if holder is not None and holder is not self and holder.at(source, now):
+            return False
         if ufrag == self.local[0] and not self._answered:
             self._answered = True
             if self._previous is not None:
@@ -312,6 +313,7 @@ class Session:
             self._dtls.start(self._shared.loop)
             self._become("connecting")
         self._revive()
+        return True
 
     def _learn(self, source: Address, now: float) -> None:
         addresses = self._shared.addresses
