@@ -29,7 +29,7 @@ class Hookswitch:
         self.notices = []
         self.reports = []
         self.handle = None
-        self._setup = setup
+        self._setup = {"packets": 100_000.0, **setup}  # one synthetic client sends what many would
         self._numbers = count(1)
         self._birth = None
         self._nursery = None

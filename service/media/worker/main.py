@@ -54,7 +54,7 @@ class Worker:
         """Serve until there is nothing left to do; the exit status."""
         self._loop.add_signal_handler(signal.SIGTERM, self._over.set)
         try:
-            self._mux = Mux(bind(self._setup), self._clock, self._loop)
+            self._mux = Mux(bind(self._setup), self._clock, self._loop, self._setup.packets)
             self._mux.start()
         except OSError as error:  # told to whoever says hello
             self._unfit = f"no UDP port could be had on {self._setup.host}: {error.strerror or error}"

@@ -10,7 +10,10 @@ FaultCode = Literal["invalid_request", "media_permission_denied", "not_found", "
 
 
 class Setup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a worker is started with. Ports from `low` to `high`; 0 and 0 take a free one. Seconds."""
+    """What a worker is started with. Ports from `low` to `high`; 0 and 0 take a free one. Seconds.
+
+    `packets` is what one client may send in a second.
+    """
 
     worker: str
     folder: str
@@ -21,6 +24,7 @@ class Setup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     beat_s: float = 1.0
     grace_s: float = 30.0
     buffer_bytes: int = 4 * 1024 * 1024
+    packets: float = 5000.0
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="op"):

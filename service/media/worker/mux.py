@@ -10,7 +10,7 @@ from typing import Final
 from service.media.worker import stun
 from service.media.worker.dtls import Certificate
 from service.media.worker.sections import Remote
-from service.media.worker.session import LOOK_SECONDS, PACKETS, SHARED_PACKETS, Session, SessionHandler, Shared
+from service.media.worker.session import LOOK_SECONDS, PACKETS, TOGETHER, Session, SessionHandler, Shared
 from service.media.worker.stun import Address
 
 Clock = Callable[[], float]
@@ -49,11 +49,13 @@ def open_socket(host: str, port: int = 0) -> socket.socket:
 class Mux:
     """The socket's one reader. Datagrams that belong to nobody are counted and dropped, whatever is in them."""
 
-    def __init__(self, sock: socket.socket, clock: Clock, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, sock: socket.socket, clock: Clock, loop: asyncio.AbstractEventLoop, packets: float = PACKETS
+    ) -> None:
         self._sock = sock
         self._clock = clock
         self._loop = loop
-        self._shared = Shared(sock, loop)
+        self._shared = Shared(sock, loop, packets)
         self._reading = False
         self._ticked = clock()
         self._refusals = REFUSALS
@@ -139,14 +141,15 @@ class Mux:
 
     def _allow(self, sessions: set[Session], passed: float) -> None:
         """What may come until the next tick: as much as one session may send, or a part when all send too much."""
+        most = self._shared.packets
         spent = {session: session.spend() for session in sessions}
-        if sum(spent.values()) <= SHARED_PACKETS * passed:
-            for session in sessions:
-                session.allow(PACKETS * passed)
-            return
-        fair = SHARED_PACKETS * passed / sum(packets > 0 for packets in spent.values())
+        busy = sum(packets > 0 for packets in spent.values())
+        mine, kept = most * passed, most
+        if sum(spent.values()) > TOGETHER * mine:
+            mine = min(mine, TOGETHER * mine / busy)
+            kept = 2 * mine
         for session in sessions:
-            session.allow(min(fair, PACKETS * passed), most=2 * fair)
+            session.allow(mine, kept)
 
     def _readable(self) -> None:
         shared, clock = self._shared, self._clock

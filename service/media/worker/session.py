@@ -37,8 +37,8 @@ STREAMS: Final = 512
 PACKETS: Final = 5000.0
 """What one client may send in a second, and at once after a rest: some 45 Mbit/s of video. What is more is dropped."""
 
-SHARED_PACKETS: Final = 20_000.0
-"""What all clients of a worker together may send in a second; beyond, nobody gets more than a fair part of it."""
+TOGETHER: Final = 4
+"""Clients of a worker that may send so much at a time; beyond, nobody gets more than a fair part of that."""
 
 HELD_SECONDS: Final = 2.0
 """An address that its session has used so lately is not given to another one."""
@@ -75,10 +75,11 @@ class Counters:
 class Shared:
     """What all sessions of one socket have in common: who is where, the buffers, the counters."""
 
-    __slots__ = ("addresses", "arrived", "counters", "inbox", "loop", "outbox", "sendto", "ufrags", "window")
+    __slots__ = ("addresses", "arrived", "counters", "inbox", "loop", "outbox", "packets", "sendto", "ufrags", "window")
 
-    def __init__(self, sock: Socket, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, sock: Socket, loop: asyncio.AbstractEventLoop, packets: float) -> None:
         self.loop = loop
+        self.packets = packets
         self.sendto = sock.sendto
         self.counters = Counters()
         self.addresses: dict[Address, Session] = {}
@@ -130,8 +131,7 @@ class Session:
         self._answered = False
         self._sources: dict[Address, float] = {}
         self._known: set[int] = set()
-        self.credit = PACKETS
-        self._filled = PACKETS
+        self.credit = self._filled = shared.packets
         self._rx: Any = None
         self._tx: Any = None
         self._srtp: tuple[pylibsrtp.Session, pylibsrtp.Session] | None = None  # their handles die with them
@@ -283,7 +283,7 @@ class Session:
         spent, self._filled = self._filled - self.credit, self.credit
         return spent
 
-    def allow(self, packets: float, most: float = PACKETS) -> None:
+    def allow(self, packets: float, most: float) -> None:
         """So many more may come; what was not used is kept up to `most`. What was too much is not held against it."""
         self._filled = self.credit = min(most, max(self.credit, 0.0) + packets)
 

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 import pytest
 from aioice import stun
 
-from service.media.worker.session import CONNECT_SECONDS, HELD_SECONDS, PACKETS, SHARED_PACKETS, SILENCE_SECONDS
+from service.media.worker.session import CONNECT_SECONDS, HELD_SECONDS, PACKETS, SILENCE_SECONDS, TOGETHER
 from tests.media.worker.transport.checks import request
 from tests.media.worker.transport.peer import buffered, rtp
 
@@ -202,7 +202,7 @@ async def test_when_all_send_too_much_nobody_gets_less_than_a_fair_part(worker):
             worker.pass_time(0.25)
             assert all(session.credit > 100 for session in modest)
             if turn > 3:
-                assert max(session.credit for session in greedy) <= SHARED_PACKETS / 4 / 8
+                assert max(session.credit for session in greedy) <= 2 * TOGETHER * PACKETS / 4 / 16
 
 
 async def test_a_session_that_fails_takes_no_other_with_it(worker):
