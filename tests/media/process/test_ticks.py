@@ -42,7 +42,7 @@ async def test_a_tick_that_fails_is_followed_by_others(tmp_path):
     asyncio.get_running_loop().set_exception_handler(lambda _, context: troubles.append(context["exception"]))
     async with working(tmp_path) as (worker, beats):
         await beats.get()
-        mux, failing = worker._mux, iter(range(30))  # noqa: SLF001
+        mux, failing = worker._mux, iter(range(30))  # noqa: SLF001 - what fails is deep within
         well = mux.tick
 
         def tick(now):
@@ -63,9 +63,9 @@ async def test_a_worker_whose_rooms_stand_still_is_taken_for_frozen(tmp_path):
         call = studio.call()
         await studio.media.follow(call)
         worker = studio.worker(call)
-        worker._weigh(Beat(0.1, 1000, 1, 1, tick_age_ms=2000))  # noqa: SLF001
+        worker._weigh(Beat(0.1, 1000, 1, 1, tick_age_ms=2000))  # noqa: SLF001 - no real worker tells this on demand
         assert worker.alive
-        worker._weigh(Beat(0.1, 1000, 1, 1, tick_age_ms=3100))  # noqa: SLF001
+        worker._weigh(Beat(0.1, 1000, 1, 1, tick_age_ms=3100))  # noqa: SLF001 - as above
         report = await studio.report()
         assert (report.kind, str(report.call_id)) == ("room.lost", call.id)
         await ended(worker.pid)
