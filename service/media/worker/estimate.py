@@ -19,6 +19,7 @@ CEILING_BPS = 1_000_000_000.0  # a number to stay finite, nobody's path
 
 _RING = 4096  # packets in flight and unreported; a power of two
 _WINDOW_S = 0.5  # over which acknowledged bytes are counted
+_BEST_S = 2.0
 _FADE_S = 3.0  # half of what was counted of losses
 _BASE_S = 10.0  # the shortest delay of the last one to two of these is the empty path's
 _LATELY = 3  # messages in a row that must tell of a queue
@@ -47,6 +48,8 @@ class Estimator:
         self._delivered: deque[tuple[float, int]] = deque()  # when told, bytes
         self._counted = 0.0  # packets and losses, fading, so that a few losses in a row are no verdict
         self._lost = 0.0
+        self._best = [0.0, 0.0]  # the highest acknowledged rate of the last one to two spans
+        self._best_until = now
         self._delays: deque[tuple[float, float]] = deque(maxlen=10)
         self._lately: deque[float] = deque(maxlen=_LATELY)
         self._base = [inf, inf]
@@ -163,6 +166,10 @@ class Estimator:
         # The first message in the window tells of the time before it.
         total = sum(each[1] for each in told) - (told[0][1] if len(told) > 1 else 0)
         self.acknowledged_bps = total * 8 / span
+        if now >= self._best_until:
+            self._best = [self._best[1], 0.0]
+            self._best_until = now + _BEST_S
+        self._best[1] = max(self._best[1], self.acknowledged_bps)
 
     def _delay(self, delay: float, now: float) -> None:
         base = self._base
@@ -207,15 +214,17 @@ class Estimator:
         self._grown_at = now
         if now - self._cut_at < _REACT_S:
             return
-        carried = self.acknowledged_bps if self._told_at is not None else self.bps
-        # What is lost at random says little about the rate, so loss alone takes its half.
-        target = carried * 0.85 if by_queue else self._tried() * (1 - self.loss_fraction / 2)
         recent = now - self._cut_at < 3 * _REACT_S
+        carried = self.acknowledged_bps if self._told_at is not None else self.bps
+        # What was carried before a hiccup is carried again behind it; only a queue that stays after that tells a rate.
+        shown = carried if recent else max(carried, *self._best)
+        # What is lost at random says little about the rate, so loss alone takes its half.
+        target = shown * 0.85 if by_queue else self._tried() * (1 - self.loss_fraction / 2)
         self._cuts = self._cuts + 1 if recent and by_queue else 1
         if self._cuts > 4:  # less does not shorten it: the path itself became longer
             self._base = [self._delays[-1][1]] * 2
             self._cuts = 0
-        if not recent and (by_queue or self.loss_fraction > 2 * _HEAVY):
+        if (recent and by_queue) or (not recent and self.loss_fraction > 2 * _HEAVY):
             self._full(carried, now)
         self._cut_at = now
         self._delays.clear()

@@ -12,6 +12,9 @@ from types import MappingProxyType
 UP = 1.15
 """A larger layer is chosen when it has fitted with this margin for `STEADY_S`; a smaller one at once."""
 STEADY_S = 1.0
+KEPT = 0.7
+"""A picture that is shown stays in its lowest layer while so much of it fits: a little too much is sent again or shows as
+delay, and less than its lowest layer nobody can send."""
 _SHARE = 0.95  # of the estimate; the rest is for retransmissions
 _NAMES = MappingProxyType({"low": 0, "medium": 1, "high": 2})
 
@@ -78,8 +81,8 @@ def allot(
         generous = wishes
     else:
         budget = max(estimate_bps - audio_bps, 0.0) * _SHARE
-        affordable = _fill(wants, wishes, budget)
-        generous = _fill(wants, wishes, budget / UP)
+        affordable = _fill(wants, wishes, budget, [1.0 if each.layer is None else KEPT for each in held])
+        generous = _fill(wants, wishes, budget / UP, [1.0] * len(wants))
     return [
         _steady(each, fits, certain, wish, now)
         for each, fits, certain, wish in zip(held, affordable, generous, wishes, strict=True)
@@ -108,15 +111,18 @@ def _steady(held: Held, fits: int | None, certain: int | None, wish: int | None,
     return held.layer
 
 
-def _fill(wants: Sequence[Want], wishes: Sequence[int | None], budget: float) -> list[int | None]:
+def _fill(
+    wants: Sequence[Want], wishes: Sequence[int | None], budget: float, least: Sequence[float]
+) -> list[int | None]:
+    """`least` is the part of each one's lowest layer that must fit."""
     given: list[int | None] = [None] * len(wants)
     for place, (want, wish) in enumerate(zip(wants, wishes, strict=True)):
         if wish is None:
             continue
         lowest = next(p for p, encoding in enumerate(want.encodings) if encoding.active)
         cost = want.encodings[lowest].bitrate_bps
-        if cost <= budget:
-            given[place], budget = lowest, budget - cost
+        if cost * least[place] <= budget:
+            given[place], budget = lowest, max(budget - cost, 0.0)
     for place, (want, wish) in enumerate(zip(wants, wishes, strict=True)):
         now_given = given[place]
         if wish is None or now_given is None:

@@ -79,6 +79,19 @@ def test_a_longer_way_is_not_a_queue_for_ever():
     assert link.run(20, 2e6) > 1.5e6
 
 
+@pytest.mark.parametrize("source_bps", [150_000, 700_000, 2_500_000])
+def test_a_hiccup_of_the_path_takes_little_and_is_forgotten_within_a_second(source_bps):
+    link = Link(20e6)
+    link.run(5, source_bps)
+    for _ in range(3):
+        link.delay_s = 0.27
+        rates = [link.run(0.1, source_bps) for _ in range(4)]
+        link.delay_s = 0.02
+        rates += [link.run(0.1, source_bps) for _ in range(6)]
+        assert min(rates) > 0.75 * source_bps
+        assert link.run(3, source_bps) > 1.2 * source_bps
+
+
 def test_without_feedback_receiver_reports_count():
     estimator = Estimator(0.0)
     estimator.loss(0.0, 0.1)

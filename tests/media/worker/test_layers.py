@@ -62,6 +62,12 @@ def test_tiny_pictures_stay_as_long_as_they_fit():
     assert allot([tiny, tiny], [Held(), Held()], 30e3, 0.0, AUDIO) == [None, None]
 
 
+def test_a_picture_that_is_shown_stays_while_most_of_its_lowest_layer_fits():
+    held = [Held()]
+    shown = [allot([Want(ONE)], held, bps, now) for now, bps in enumerate((2e6, 1.0e6, 0.9e6, 0.8e6, 1.0e6))]
+    assert shown == [[0], [0], [0], [None], [None]]
+
+
 def test_audio_takes_what_it_takes():
     assert allot([Want(ONE)], [Held()], 1.3e6, 0.0) == [0]
     assert allot([Want(ONE)], [Held()], 1.3e6, 0.0, 100e3) == [None]
