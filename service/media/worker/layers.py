@@ -13,8 +13,8 @@ UP = 1.15
 """A larger layer is chosen when it has fitted with this margin for `STEADY_S`; a smaller one at once."""
 STEADY_S = 1.0
 KEPT = 0.7
-"""A picture that is shown stays in its lowest layer while so much of it fits: a little too much is sent again or shows as
-delay, and less than its lowest layer nobody can send."""
+"""A picture that is shown stays in its lowest layer while so much of it fits: a little too much is sent again or shows
+as delay, and less than its lowest layer nobody can send."""
 _SHARE = 0.95  # of the estimate; the rest is for retransmissions
 _NAMES = MappingProxyType({"low": 0, "medium": 1, "high": 2})
 
