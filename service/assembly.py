@@ -146,6 +146,7 @@ class MediaParts:
         """Let go; workers with calls wait a while for the next service."""
         if self.local:
             await self.local.close()
+            await self.notices.close()
 
 
 class Service:

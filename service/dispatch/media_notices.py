@@ -11,7 +11,7 @@ from uuid import UUID
 from service.core.calls import Call
 from service.dispatch.quality_means import Mean, QualityMeans
 from service.live.audience import Audience
-from service.media.backend import Notice
+from service.media.backend import CLOSED, Notice
 from service.store.database import Database, StoreUnavailableError
 from service.store.quality import Sample, keep
 from service.telemetry.logs import logger
@@ -29,7 +29,8 @@ class Notices:
     """The notices of one process. `hear` never waits; `run` is a task of the process.
 
     `clock` gives the time of the database; `call_of` the call of a room of this replica, as it was seen last.
-    Samples of quality are told to who watches as they come; of each call their mean is kept once in `keep_every`.
+    Samples of quality are told to who watches as they come; of each call their mean is kept once in `keep_every`, and
+    what is left of them when its worker has no more to tell.
     """
 
     def __init__(
@@ -65,19 +66,28 @@ class Notices:
     async def run_once(self) -> None:
         """Pass on what has been heard, and keep what is due."""
         self._some.clear()
+        left: list[Mean] = []
         while self._heard:
             notice, at = self._heard.popleft()
             try:
                 if notice.kind == "quality":
                     self._means.add(notice.call_id, notice.epoch, at, notice.facts["streams"])
+                elif notice.kind == CLOSED:
+                    left += self._means.over(notice.call_id, notice.epoch, at)
                 await self._tell(notice, at)
             except StoreUnavailableError as fault:
                 logger("media").debug("a notice is lost, the database is away", error=str(fault))
             except Exception:  # noqa: BLE001 - a notice that nobody understands must not hold up those behind it
                 logger("media").exception("a notice failed", call_id=str(notice.call_id), kind=notice.kind)
-        due = self._means.due(self._clock())
-        if due:
+        if due := left + self._means.due(self._clock()):
             await self._keep(due)
+
+    async def close(self) -> None:
+        """Keep what was gathered; what the workers tell meanwhile is for the next service."""
+        self._heard = deque((notice, at) for notice, at in self._heard if notice.kind in {"quality", CLOSED})
+        await self.run_once()
+        if left := self._means.all_over(self._clock()):
+            await self._keep(left)
 
     async def _tell(self, notice: Notice, at: datetime) -> None:
         call, facts = self._call_of(notice.call_id), notice.facts

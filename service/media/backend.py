@@ -14,6 +14,8 @@ from service.core.refusals import Refusal
 
 SFU = "sfu"
 """The addressee that means the media worker."""
+CLOSED = "closed"
+"""The kind of the last notice of a call and an epoch."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -135,8 +137,8 @@ class Report:
 class Notice:
     """What a worker tells in passing; it has no number, and one that is lost is not missed.
 
-    `kind`: `slots` (of one connection of `user_id`, `device_id`), `speaker`, `quality`; `facts` as on the control
-    channel.
+    `kind`: `slots` (of one connection of `user_id`, `device_id`), `speaker`, `quality`, with `facts` as on the control
+    channel; and `closed`, when nothing more comes of this epoch.
     """
 
     app_id: str

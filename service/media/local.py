@@ -13,7 +13,7 @@ from service.core.calls import Call, Room
 from service.core.refusals import Code, Refusal
 from service.core.vocabulary import Topology
 from service.media.asking import admitted, answer_frame, refusal_of, request_for
-from service.media.backend import Address, Description, Message, Notice, Report, Restart, Sender
+from service.media.backend import CLOSED, Address, Description, Message, Notice, Report, Restart, Sender
 from service.media.birth import Birth, MediaUnavailableError, NurseryEndedError
 from service.media.config import MediaConfig
 from service.media.handle import Handle, Listener, WorkerLostError, WorkerRefusedError
@@ -55,6 +55,7 @@ class LocalMedia:
         self._pool = Pool(self._birth, config, Listener(self._reported, self._noticed, self._lost))
         self._supervisor = Supervisor((MediaUnavailableError, NurseryEndedError))
         self._rooms: dict[str, Hosted] = {}
+        self._closing: dict[str, Hosted] = {}
         self._pending: dict[str, Pending] = {}
         self._versions: OrderedDict[str, int] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -229,9 +230,15 @@ class LocalMedia:
         handle = hosted.handle
         if handle is None:
             return
-        with suppress(WorkerLostError, WorkerRefusedError):
-            await handle.request(lambda number: CloseRoom(number, hosted.call_id))
+        self._closing[hosted.call_id] = hosted
+        try:
+            with suppress(WorkerLostError, WorkerRefusedError):
+                await handle.request(lambda number: CloseRoom(number, hosted.call_id))
+        finally:
+            if self._closing.get(hosted.call_id) is hosted:
+                del self._closing[hosted.call_id]
         self._pool.release(handle, hosted.call_id)
+        self._say_closed(hosted)
 
     def _current(self, handle: Handle, call_id: str, epoch: int) -> Hosted | None:
         """The room, if it is still that one of that worker."""
@@ -247,6 +254,7 @@ class LocalMedia:
         if row.kind == "room.lost":  # the worker lives, the room does not
             hosted.end, hosted.handle = row.kind, None
             self._pool.release(handle, row.room)
+            self._say_closed(hosted)
         self._ears.report(
             Report(
                 hosted.app_id,
@@ -264,8 +272,8 @@ class LocalMedia:
         facts = dict(notice)
         call_id, epoch, kind = (facts.pop(name, None) for name in ("room", "epoch", "kind"))
         if isinstance(call_id, str) and isinstance(epoch, int) and isinstance(kind, str):
-            hosted = self._current(handle, call_id, epoch)
-            if hosted is not None:
+            hosted = self._current(handle, call_id, epoch) or self._closing.get(call_id)
+            if hosted is not None and hosted.handle is handle and hosted.epoch == epoch:
                 self._ears.notice(Notice(hosted.app_id, UUID(call_id), epoch, kind, facts))
 
     def _lost(self, handle: Handle, why: str) -> None:
@@ -274,7 +282,11 @@ class LocalMedia:
             if hosted.handle is handle:
                 hosted.end, hosted.handle = "room.lost", None
                 hosted.number += 1
+                self._say_closed(hosted)
                 self._tell_end(hosted)
+
+    def _say_closed(self, hosted: Hosted) -> None:
+        self._ears.notice(Notice(hosted.app_id, UUID(hosted.call_id), hosted.epoch, CLOSED))
 
     def _tell_end(self, hosted: Hosted) -> None:
         if hosted.end is not None:

@@ -239,5 +239,24 @@ async def test_quality_is_kept_told_to_those_who_ask_and_forgotten_in_time(hired
         assert await quality.prune_quality(driver, timedelta(0), 10) == 1
 
 
+async def test_the_last_part_of_a_call_is_kept_when_it_ends_and_when_the_service_stops(hired, database):
+    one = await hired(running=False)
+    calls = [await one.routed("a", "b"), await one.routed("c", "d")]
+    await one.control.settle(one.desk.board)
+    for bitrate in (1, 2, 3):
+        for call in calls:
+            streams = [{"stream_id": "s", "user_id": "a", "direction": "up", "bitrate_bps": bitrate}]
+            one.sfu.notice(call, "quality", streams=streams)
+        await one.notices.run_once()
+    one.moment += timedelta(seconds=1)
+    one.sfu.notice(calls[0], "closed")
+    await one.notices.run_once()
+    await one.notices.close()
+    async with database.hot() as driver:
+        for call in calls:
+            kept = await quality.samples_of(driver, UUID(call.id), NOON - timedelta(days=1), 10)
+            assert [orjson.loads(sample.text)["streams"][0]["bitrate_bps"] for sample in kept] == [1, 2.5]
+
+
 def events(guest):
     return [f["event"]["type"] for f in guest.outlet.sent if f["type"] == "event"]

@@ -67,6 +67,33 @@ def test_what_was_not_measured_does_not_count(means):
     assert mean.streams[0]["jitter_ms"] is None
 
 
+def test_the_share_that_was_lost_is_that_of_all_packets(means):
+    means.add(CALL, 1, NOON, [row(packets=1_000, loss=0.0)])
+    means.due(NOON)
+    means.add(CALL, 1, after(5), [row(packets=1_900, loss=0.0)])
+    means.add(CALL, 1, after(10), [row(packets=2_000, loss=0.5)])
+    (mean,) = means.over(CALL, 1, after(11))
+    assert mean.streams[0]["loss"] == pytest.approx(0.05)
+
+
+def test_what_was_lost_on_the_way_up_was_sent_all_the_same(means):
+    for packets, loss in ((900, 0.0), (950, 0.5)):
+        means.add(CALL, 1, NOON, [row(to=None, packets=packets, loss=loss)])
+    (mean,) = means.due(NOON)
+    assert mean.streams[0]["loss"] == pytest.approx(0.05)
+
+
+def test_what_is_left_is_kept_when_its_worker_has_no_more_to_tell(means):
+    gather(means, 100, 200, 300)
+    means.add(CALL, 2, after(12), [row(bitrate_bps=400)])
+    means.add(OTHER, 1, after(12), [row(bitrate_bps=500)])
+    (mean,) = means.over(CALL, 1, after(13))
+    assert (mean.epoch, mean.at, mean.streams[0]["bitrate_bps"]) == (1, after(13), 250)
+    assert means.over(CALL, 1, after(13)) == []
+    assert [(m.call_id, m.epoch) for m in means.all_over(after(14))] == [(CALL, 2), (OTHER, 1)]
+    assert means.due(after(60)) == []
+
+
 def test_what_is_left_of_a_call_that_ended_is_kept_and_then_nothing_of_it(means):
     gather(means, 100, 200)
     gather(means, 100, call=OTHER)

@@ -40,7 +40,8 @@ class Replica(House):
         self.errands = Errands()
         answers, audience = Answers(database, self.hub, self.wakes), Audience(database, self.hub, self.wakes)
         self.reports, self.carried = Reports(actor_of(self.id)), {}
-        self.notices = Notices(database, audience, lambda: NOON, self.carried.get)
+        self.moment = NOON
+        self.notices = Notices(database, audience, lambda: self.moment, self.carried.get)
         self.sfu = FakeSfu(self.id, answers.deliver, self.reports.hear, self.notices.hear) if workers else None
         config = DeskConfig(**(waits or {}))
         self.media_desk = MediaDesk(database, self.hub, self.wakes, self.errands, answers, audience, self.sfu, config)

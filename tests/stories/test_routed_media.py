@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.fixtures.routed import SHADES, Attendee, connect, over, routed_call, routing
+from tests.fixtures.routed import SHADES, WITHIN_S, Attendee, connect, over, routed_call, routing
 from tests.fixtures.sockets import phone_at
 
 
@@ -70,6 +70,14 @@ async def test_who_speaks_and_how_well_it_goes_is_told_and_kept(routed):
         assert "hookswitch_media_rooms 1.0" in (await routed.http.get("/metrics")).text
         async with routed.as_user("eve") as http:
             assert (await http.get(f"/v1/calls/{call}/quality")).status_code == 404
+        await ann.do("call.hangup", call)
+        async with asyncio.timeout(WITHIN_S):
+            while len(items := (await routed.http.get(f"/v1/calls/{call}/quality")).json()["items"]) == 1:
+                pass
+        assert {(stream["user_id"], stream["to"]) for stream in items[-1]["streams"]} >= {
+            ("ann", "bob"),
+            ("bob", "ann"),
+        }
 
 
 async def test_what_is_not_wanted_does_not_come(routed):

@@ -51,16 +51,21 @@ class Line:
 
 
 class Desk:
-    """`welcome` is asked who the worker is; `changed` is told that a connection may have come up."""
+    """`welcome` is asked who the worker is; `last_words` lets a room tell what it knows before it is closed."""
 
     def __init__(
-        self, make_room: MakeRoom, line: Line, welcome: Callable[[tuple[said.RoomState, ...]], said.Welcome]
+        self,
+        make_room: MakeRoom,
+        line: Line,
+        welcome: Callable[[tuple[said.RoomState, ...]], said.Welcome],
+        last_words: Callable[[Room], None] | None = None,
     ) -> None:
         self.rooms: dict[str, Opened] = {}
         self.draining = False
         self._make_room = make_room
         self._line = line
         self._welcome = welcome
+        self._last_words = last_words
         self._greeted = False
         self._decoder = msgspec.json.Decoder(said.AnyRequest)
         self._log = logging.getLogger("hookswitch.media.worker")
@@ -108,7 +113,7 @@ class Desk:
         if isinstance(request, said.OpenRoom):
             self._open(request)
         elif isinstance(request, said.CloseRoom):
-            self._shut(request.room)
+            self._end(request.room)
         elif isinstance(request, said.Drain):
             self.draining = True
             self.close()
@@ -139,6 +144,12 @@ class Desk:
 
         opened = Opened(self._make_room(request, tell), request.epoch, request.app_id)
         self.rooms[request.room] = opened
+
+    def _end(self, name: str) -> None:
+        if self._last_words is not None and name in self.rooms:
+            with contextlib.suppress(Exception):  # it is closed all the same
+                self._last_words(self.rooms[name].room)
+        self._shut(name)
 
     def _shut(self, name: str) -> None:
         opened = self.rooms.pop(name, None)

@@ -41,7 +41,12 @@ class Worker:
         self._clock = time.monotonic
         self._over = asyncio.Event()
         self._channel: Channel | None = None
-        self._desk = Desk(self._make_room, Line(self._send, self._unsent), self._welcome)
+        self._desk = Desk(
+            self._make_room,
+            Line(self._send, self._unsent),
+            self._welcome,
+            lambda room: room.quality(self._clock()),
+        )
         self._unfit: str | None = None
         self._mux: Mux | None = None
         self._certificate = make_certificate()

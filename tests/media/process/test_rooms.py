@@ -55,6 +55,17 @@ async def test_the_worker_ends_with_its_call(studio):
     await ended(handle.pid)
 
 
+async def test_a_call_is_told_of_until_its_room_is_closed(studio):
+    call = studio.call()
+    await studio.media.follow(call)
+    await studio.media.follow(over(call))
+    told = [studio.notices.get_nowait() for _ in range(studio.notices.qsize())]
+    assert [(notice.kind, str(notice.call_id), notice.epoch) for notice in told[-2:]] == [
+        ("quality", call.id, 1),
+        ("closed", call.id, 1),
+    ]
+
+
 async def test_a_late_telling_opens_no_room_again(studio):
     call = studio.call(version=5)
     await studio.media.follow(call)
