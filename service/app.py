@@ -204,8 +204,8 @@ def doctor(settings: Settings) -> list[Finding]:
     except PortTakenError as error:
         findings.append(Finding(f"{error} (that is fine when the service itself runs there)", note=True))
     findings += asyncio.run(examine_turn(settings.ice(), time.time()))
-    workers = settings.media == "local" and Role.MEDIA in settings.roles
-    return findings + examine_media(settings.media_workers() if workers else None)
+    workers = settings.media_workers() if Role.MEDIA in settings.roles else None
+    return findings + examine_media(workers, off=settings.media == "off")
 
 
 def _data_folder(folder: Path) -> Finding:

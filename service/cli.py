@@ -112,7 +112,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. [default: 8080]")] = None,
     data_dir: DataDir = None,
-    roles: Annotated[str | None, typer.Option(help="What to do. [default: api,dispatch,timers]")] = None,
+    roles: Annotated[str | None, typer.Option(help="What to do. [default: api,dispatch,timers,media]")] = None,
 ) -> None:
     """Run the service until it is told to stop."""
     from service.config import refuse_unknown

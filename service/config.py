@@ -135,7 +135,7 @@ class Settings(BaseSettings):
         "`off`: clients carry the media of all calls themselves.",
     )
     media_host: str = Field(
-        "127.0.0.1", description="Address that media workers listen on; `0.0.0.0` is every one of this machine."
+        "127.0.0.1", description="IP address that media workers listen on; `0.0.0.0` is every one of this machine."
     )
     media_public_ip: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Addresses that clients reach the media workers at, comma-separated, when they are other ones."
@@ -204,6 +204,15 @@ class Settings(BaseSettings):
             return tuple(str(ip_address(address)) for address in value)
         except ValueError:
             message = "must be IP addresses"
+            raise ValueError(message) from None
+
+    @field_validator("media_host")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        try:
+            return str(ip_address(value))
+        except ValueError:
+            message = "must be an IP address of this machine, 0.0.0.0 or ::"
             raise ValueError(message) from None
 
     @field_validator("media_ports")

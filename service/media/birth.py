@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 import service
-from service.media.worker.messages import Fork, Forked, Setup
+from service.media.worker.messages import UNFIT, Fork, Forked, Setup
 from service.telemetry.logs import logger
 
 NURSERY = "service.media.worker.nursery"
@@ -151,7 +151,8 @@ class Birth:
         if word.ready:
             self.ready.set()
         elif word.status is not None:
-            self._log.info("a media worker has ended", worker=word.worker, pid=word.pid, status=word.status)
+            tell = self._log.debug if word.status == UNFIT else self._log.info
+            tell("a media worker has ended", worker=word.worker, pid=word.pid, status=word.status)
         else:
             answer = self._asked.get(word.worker)
             if answer is None or answer.done():

@@ -1,4 +1,4 @@
-"""What `doctor` wants to know of the media workers' surroundings: their ports, their buffer, their address."""
+"""What `doctor` wants to know of the media workers' surroundings: their ports, their buffer, their addresses."""
 
 import socket
 from ipaddress import ip_address
@@ -13,16 +13,31 @@ KERNEL_BUFFER = 4 * MEBIBYTE
 """What a worker asks for; `worker/mux.py` is not imported here, because it brings all of the media stack."""
 
 
-def examine_media(config: MediaConfig | None) -> list[Finding]:
-    """Look at what workers will find; `None` when media is switched off."""
-    if config is None:
+def examine_media(config: MediaConfig | None, *, off: bool = False) -> list[Finding]:
+    """Look at what workers will find; `None` when this process runs none, `off` when no process does."""
+    if off:
         return [Finding("media is off: calls are relayed between the clients, for up to four people", note=True)]
-    return [
-        Finding(f"media is on: routed calls, {config.warm_workers} workers wait for one"),
-        _ports(config),
-        _address(config),
-        _buffer(config.host),
-    ]
+    if config is None:
+        told = "no media workers here, which takes the role media: without a process that has it, routed calls fail"
+        return [Finding(told, note=True)]
+    warm = config.warm_workers
+    on = Finding(f"media is on: routed calls, {warm} {'worker waits' if warm == 1 else 'workers wait'} for one")
+    if fault := _refused(config.host):
+        return [
+            on,
+            Finding(f"media workers cannot listen on {config.host} (HOOKSWITCH_MEDIA_HOST): {fault}", fault=True),
+        ]
+    return [on, _ports(config), _address(config), _buffer(config.host)]
+
+
+def _refused(host: str) -> str | None:
+    """Why no UDP port can be had there, if so."""
+    try:
+        with _udp(host) as sock:
+            sock.bind((host, 0))
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
 
 
 def _ports(config: MediaConfig) -> Finding:

@@ -14,7 +14,8 @@ STEADY_S = 30.0
 class Supervisor:
     """Runs named tasks until `stop`.
 
-    `troubles` are exceptions that need no traceback (the database is away); `restarted` hears the name of a task that
+    `troubles` are exceptions that need no traceback (the database is away), and of which one that goes on is told once,
+    then at level debug; `restarted` hears the name of a task that
     is started again; `pause` waits that many seconds.
     """
 
@@ -52,18 +53,20 @@ class Supervisor:
 
     async def _keep(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         loop = asyncio.get_running_loop()
-        pause = FIRST_PAUSE_S
+        pause, told = FIRST_PAUSE_S, ""
         while True:
             began = loop.time()
             try:
                 await run()
                 return
             except self._troubles as trouble:
-                self._log.warning("task waits and starts again", task=name, error=str(trouble))
+                tell = self._log.debug if str(trouble) == told else self._log.warning
+                tell("task waits and starts again", task=name, error=str(trouble))
+                told = str(trouble)
             except Exception:  # noqa: BLE001 - whatever it was, the task must run
                 self._log.exception("task failed and starts again", task=name)
             if loop.time() - began > STEADY_S:
-                pause = FIRST_PAUSE_S
+                pause, told = FIRST_PAUSE_S, ""
             self._restarted(name)
             await self._pause(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)

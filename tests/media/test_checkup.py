@@ -15,10 +15,30 @@ def told(tmp_path, **options):
     return [(finding.mark, finding.text) for finding in examine_media(MediaConfig(tmp_path, **options))]
 
 
-def test_media_that_is_off_is_noted():
+def test_media_that_is_off_is_noted(tmp_path):
+    for config in (None, MediaConfig(tmp_path)):
+        [finding] = examine_media(config, off=True)
+        assert finding.mark == "note"
+        assert finding.text.startswith("media is off")
+
+
+def test_that_another_process_must_run_the_workers_is_noted():
     [finding] = examine_media(None)
     assert finding.mark == "note"
-    assert finding.text.startswith("media is off")
+    assert "role media" in finding.text
+    assert "off" not in finding.text
+
+
+@pytest.mark.parametrize(("warm", "part"), [(1, ", 1 worker waits for one"), (2, ", 2 workers wait for one")])
+def test_how_many_workers_wait(tmp_path, warm, part):
+    assert part in told(tmp_path, warm_workers=warm)[0][1]
+
+
+@pytest.mark.parametrize("options", [{}, {"low_port": 40_000, "high_port": 40_009}])
+def test_an_address_of_another_machine_is_a_fault(tmp_path, options):
+    _, (mark, text) = told(tmp_path, host="192.0.2.1", **options)
+    assert mark == "FAULT"
+    assert text.startswith("media workers cannot listen on 192.0.2.1 (HOOKSWITCH_MEDIA_HOST): ")
 
 
 def test_ports_that_are_taken_are_counted(tmp_path):

@@ -160,6 +160,7 @@ def test_a_wrong_option_is_told_in_plain_words(no_settings, given, sentence):
         ("ICE_SERVERS", "[", "must be a list in JSON"),
         ("ROLES", ",", "name at least one of api, dispatch, timers, media"),
         ("MEDIA", "maybe", "must be 'local' or 'off'"),
+        ("MEDIA_HOST", "kein.host", "must be an IP address of this machine, 0.0.0.0 or ::"),
         ("MEDIA_PUBLIC_IP", "sfu.example.com", "must be IP addresses"),
         ("MEDIA_PORTS", "40000", "must be two ports between 1 and 65535, the lower one first: 40000-40099"),
         ("MEDIA_PORTS", "40099-40000", "must be two ports between 1 and 65535, the lower one first: 40000-40099"),

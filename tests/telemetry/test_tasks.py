@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+import structlog
 
 from service.telemetry.tasks import LONGEST_PAUSE_S, Supervisor
 
@@ -33,6 +34,24 @@ async def test_a_failing_task_is_started_again_with_growing_pauses(pauses):
     await supervisor.stop()
     assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, LONGEST_PAUSE_S, LONGEST_PAUSE_S]
     assert restarted == ["work"] * 8
+
+
+async def test_a_trouble_that_goes_on_is_told_once(pauses):
+    done = asyncio.Event()
+    troubles = iter(["away", "away", "away", "full", "away"])
+
+    async def work():
+        for trouble in troubles:
+            raise ConnectionError(trouble)
+        done.set()
+
+    supervisor = Supervisor((ConnectionError,), pause=pauses)
+    with structlog.testing.capture_logs() as lines:
+        supervisor.start("work", work)
+        await done.wait()
+    await supervisor.stop()
+    assert [line["error"] for line in lines if line["log_level"] == "warning"] == ["away", "full", "away"]
+    assert len(lines) == 5
 
 
 async def test_stop_waits_until_every_task_has_cleaned_up(pauses):

@@ -22,7 +22,7 @@ import uvloop
 from service.media.worker.control import VERSION, Channel
 from service.media.worker.desk import Desk, FaultError, Line, Report
 from service.media.worker.dtls import make_certificate
-from service.media.worker.messages import Beat, FromWorker, OpenRoom, RoomState, Setup, Welcome
+from service.media.worker.messages import UNFIT, Beat, FromWorker, OpenRoom, RoomState, Setup, Welcome
 from service.media.worker.mux import Mux, open_socket
 from service.media.worker.room import Room
 from service.media.worker.waiting import Waiting
@@ -62,7 +62,10 @@ class Worker:
             self._mux = Mux(bind(self._setup), self._clock, self._loop, self._setup.packets)
             self._mux.start()
         except OSError as error:  # told to whoever says hello
-            self._unfit = f"no UDP port could be had on {self._setup.host}: {error.strerror or error}"
+            self._unfit = (
+                f"no UDP port can be had on {self._setup.host}: {error.strerror or error} "
+                "(HOOKSWITCH_MEDIA_HOST, HOOKSWITCH_MEDIA_PORTS)"
+            )
         await self._connect(channel)
         self._loop.call_later(self._setup.beat_s, self._beat, self._loop.time() + self._setup.beat_s)
         await self._over.wait()
@@ -74,7 +77,7 @@ class Worker:
         if self._channel is not None:
             self._channel.close()
         await asyncio.sleep(0)  # what was closed says so
-        return 0 if self._unfit is None else 1
+        return 0 if self._unfit is None else UNFIT
 
     async def _connect(self, channel: socket.socket) -> None:
         channel.setblocking(False)
