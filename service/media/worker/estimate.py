@@ -30,7 +30,9 @@ _REACT_S = 0.4  # between two decreases: the effect of one must be seen before t
 _LIGHT = 0.02  # loss that need not mean anything
 _HEAVY = 0.12  # loss that is no longer the radio's
 _SILENCE_S = 2.0
+_LESS = 0.85  # of what is sent: a client that knows nothing but what came says nearly as much
 _UNTRIED = 2.5  # times what is sent: as much as the next layer may be larger
+_SURE = 0.95  # of what arrived, where the path was full before
 _CAPPED_S = 5.0  # without another REMB: no picture goes out any more, so that the client can estimate nothing
 _HOLD_S = (3.0, 30.0)  # after a full path: the first and the longest wait
 
@@ -114,13 +116,14 @@ class Estimator:
         now = self._capped_at = self._sent_last
         self._measure(now)
         bps = max(FLOOR_BPS, bps)
-        if bps < self._sending_bps:
+        if bps < _LESS * self._sending_bps:
             self._cap_bps = bps
             self.bps = min(self.bps, bps)
             self._full(bps, now)
         else:
             self._cap_bps = max(bps, _UNTRIED * self._sending_bps, START_BPS)
-            self.bps = min(self.bps, self._cap_bps)
+            shown = min(bps, self._sending_bps) if self.loss_fraction < _LIGHT else 0.0
+            self.bps = min(max(self.bps, shown), self._cap_bps)
 
     def tick(self, now: float) -> None:
         """Nothing came back for a while although something was sent: the path is worse than it was."""
@@ -242,6 +245,7 @@ class Estimator:
             growth = min(growth, 0.5 if self.bps < self._full_bps * 0.7 else 0.08)
         limit = self._full_bps * 0.95 if now < self._hold_until else CEILING_BPS
         grown = self.bps * (1 + growth * passed)
-        if not self._full_bps:  # what arrives without a queue has been shown to fit
-            grown = max(grown, self.acknowledged_bps)
+        # What arrives without a queue has been shown to fit, even where less did not fit before.
+        shown = self.acknowledged_bps * (_SURE if self._full_bps else 1.0)
+        grown, limit = max(grown, shown), max(limit, shown)
         self.bps = max(min(grown, self._cap_bps, max(limit, FLOOR_BPS)), min(self.bps, self._cap_bps))

@@ -21,6 +21,7 @@ PADDING: Final = 224
 SEGMENTS: Final = 8
 AGAIN: Final = 0.025  # a packet is not sent again twice within this time
 OVERHEAD: Final = 60  # bytes of headers beside a payload, for budgets
+HEADERS_BPS: Final = 10_000.0  # of a voice: 50 packets a second
 ROOM: Final = 256  # what header, retransmission number and SRTP add at most
 
 _pack_header = HEADER.pack_into
@@ -138,6 +139,11 @@ class Slot:
             self._segments = deque([replace(self._segments[-1], first=self.last + 1)], maxlen=SEGMENTS)
         if self.encoding is not None:
             self.codec_changed(self.encoding)
+
+    @property
+    def gross_bps(self) -> float:
+        """What goes out now, with the headers where those weigh."""
+        return self.bitrate_bps + (HEADERS_BPS if self.kind is Kind.AUDIO and self.bitrate_bps else 0.0)
 
     def codec_for(self, codec: Codec) -> Codec | None:
         """The payload type here for what is sent so there."""

@@ -15,6 +15,15 @@ STEADY_S = 1.0
 KEPT = 0.7
 """A picture that is shown stays in its lowest layer while so much of it fits: a little too much is sent again or shows
 as delay, and less than its lowest layer nobody can send."""
+TINY_BPS = 50_000.0
+"""A picture of less is never withheld: it takes no more than a voice, and shows to no estimate what a path carries."""
+RETRY_S = 2.0
+"""So long a picture is withheld before it is tried again; twice as long each time that the path was too narrow."""
+TRIAL_S = 1.0
+"""So long it is shown then, unless the estimate falls before."""
+_RETRY_MOST_S = 8.0
+_FORGET_S = 10.0  # a trial so long ago says nothing of this path
+_FALLEN = 0.95  # of the estimate at the beginning of a trial
 _SHARE = 0.95  # of the estimate; the rest is for retransmissions
 _NAMES = MappingProxyType({"low": 0, "medium": 1, "high": 2})
 
@@ -43,7 +52,8 @@ class Held:
     """What a slot was given last, since when more would have fitted, and whether want of bandwidth emptied it.
 
     `wish` is what its viewer wanted then. `aim` is the layer that is waited for: meanwhile padding may show that the
-    path carries it.
+    path carries it. A picture is withheld since `withheld_at` and for `patience_s`; then comes a `trial`, which has an
+    end, and a beginning estimate in bit/s.
     """
 
     layer: int | None = None
@@ -51,6 +61,10 @@ class Held:
     dropped: bool = False
     aim: int | None = None
     wish: int | None = None
+    withheld_at: float | None = None
+    patience_s: float = RETRY_S
+    tried_at: float = float("-inf")
+    trial: tuple[float, float] | None = None
 
 
 def wished(want: Want) -> int | None:
@@ -83,10 +97,39 @@ def allot(
         budget = max(estimate_bps - audio_bps, 0.0) * _SHARE
         affordable = _fill(wants, wishes, budget, [1.0 if each.layer is None else KEPT for each in held])
         generous = _fill(wants, wishes, budget / UP, [1.0] * len(wants))
-    return [
-        _steady(each, fits, certain, wish, now)
-        for each, fits, certain, wish in zip(held, affordable, generous, wishes, strict=True)
-    ]
+    given: list[int | None] = []
+    for want, each, fits, certain, wish in zip(wants, held, affordable, generous, wishes, strict=True):
+        layer = _steady(each, fits, certain, wish, now)
+        if layer is None and each.dropped and estimate_bps is not None:
+            alone = not any(other.trial for other in held if other is not each)
+            layer = each.layer = _lowest(want) if _on_trial(each, estimate_bps, now, alone=alone) else None
+        else:
+            each.withheld_at = each.trial = None
+        given.append(layer)
+    return given
+
+
+def _on_trial(held: Held, estimate_bps: float, now: float, *, alone: bool) -> bool:
+    """Whether to show a withheld picture all the same: nothing else tells what its path carries by now."""
+    if held.trial is not None:
+        until, before_bps = held.trial
+        if now < until and estimate_bps >= _FALLEN * before_bps:
+            return True
+        held.trial, held.withheld_at = None, now
+        held.patience_s = min(2 * held.patience_s, _RETRY_MOST_S)
+    elif held.withheld_at is None:
+        held.withheld_at = now
+        if now - held.tried_at > _FORGET_S:
+            held.patience_s = RETRY_S
+    elif alone and now - held.withheld_at >= held.patience_s:
+        held.tried_at = now
+        held.trial = now + TRIAL_S, estimate_bps
+        return True
+    return False
+
+
+def _lowest(want: Want) -> int:
+    return next(place for place, encoding in enumerate(want.encodings) if encoding.active)
 
 
 def _steady(held: Held, fits: int | None, certain: int | None, wish: int | None, now: float) -> int | None:
@@ -119,9 +162,9 @@ def _fill(
     for place, (want, wish) in enumerate(zip(wants, wishes, strict=True)):
         if wish is None:
             continue
-        lowest = next(p for p, encoding in enumerate(want.encodings) if encoding.active)
+        lowest = _lowest(want)
         cost = want.encodings[lowest].bitrate_bps
-        if cost * least[place] <= budget:
+        if cost * least[place] <= budget or cost <= TINY_BPS:
             given[place], budget = lowest, max(budget - cost, 0.0)
     for place, (want, wish) in enumerate(zip(wants, wishes, strict=True)):
         now_given = given[place]

@@ -138,7 +138,7 @@ class Reports:
             told = rtcp.remb(body) if form == rtcp.APPLICATION else None
             if told is not None and self._estimator is not None:
                 # Some clients estimate each stream by itself; what goes beside it gets through, too.
-                beside = sum(slot.bitrate_bps for ssrc, slot in self.slots.items() if ssrc not in told[1])
+                beside = sum(slot.gross_bps for ssrc, slot in self.slots.items() if ssrc not in told[1])
                 self._estimator.remb(told[0] + beside)
             return
         for slot in (self.slots[ssrc] for ssrc in asked if ssrc in self.slots):

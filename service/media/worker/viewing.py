@@ -11,8 +11,6 @@ from service.media.worker.messages import SetSubscriptions, StreamWish
 from service.media.worker.sections import Kind
 from service.media.worker.slots import LAST, Rank, Source, beside, choose_audio, choose_video, place
 
-_HEADERS_BPS = 10_000.0  # of RTP, at 50 packets a second
-
 Key = str
 """A slot among all of a participant: label of the connection and mid."""
 
@@ -179,7 +177,7 @@ def _partners(connections: Iterable[Connection]) -> dict[Key, Key]:
 def _audio_bps(connection: Connection) -> float:
     """What the sounds in its slots take now."""
     sounds = (slot for slot in connection.port.slots.values() if slot.kind is Kind.AUDIO and slot.encoding is not None)
-    return sum(slot.bitrate_bps + _HEADERS_BPS for slot in sounds if slot.bitrate_bps)
+    return sum(slot.gross_bps for slot in sounds)
 
 
 def _turn(slot: Slot, publication: Publication, layer: int | None, now: float) -> None:

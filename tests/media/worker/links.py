@@ -39,14 +39,14 @@ class Link:
             self.tell()
         return self.estimator.bps
 
-    def send(self) -> None:
+    def send(self, size: int = PACKET) -> None:
         sequence, self.sequence = self.sequence & 0xFFFF, self.sequence + 1
-        self.estimator.sent(sequence, PACKET, self.now)
+        self.estimator.sent(sequence, size, self.now)
         start = max(self.free_at, self.now)
         if start - self.now > self.buffer_s or self.random.random() < self.loss:
             self.pending.append((sequence, None))
             return
-        self.free_at = start + PACKET * 8 / self.bps
+        self.free_at = start + size * 8 / self.bps
         self.longest_queue = max(self.longest_queue, start - self.now)
         self.pending.append((sequence, self.read(self.free_at + self.delay_s) + 5000.0))  # another clock
 

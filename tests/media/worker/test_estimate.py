@@ -135,6 +135,26 @@ def test_a_client_that_gets_little_cannot_know_that_there_is_more():
     assert estimator.bps >= START_BPS
 
 
+@pytest.mark.parametrize("share", [0.9, 1.0, 1.1])
+def test_a_client_that_knows_nothing_but_what_came_is_no_full_path(share):
+    estimator = Estimator(0.0)
+    now = 0.0
+    for _ in range(20):
+        now = sending(estimator, 160_000, now, 1.0)
+        estimator.remb(160_000 * share)
+        estimator.loss(0.0, now)
+    assert estimator.bps >= START_BPS
+
+
+def test_a_client_that_takes_more_without_complaint_shows_that_it_fits():
+    estimator = Estimator(0.0)
+    now = sending(estimator, 800_000, 0.0, 1.0)
+    estimator.remb(120_000)
+    now = sending(estimator, 300_000, now, 1.0)
+    estimator.remb(300_000)
+    assert estimator.bps == pytest.approx(300_000, rel=0.05)
+
+
 def test_a_client_that_has_nothing_to_estimate_any_more_is_tried_again():
     estimator = Estimator(0.0)
     now = sending(estimator, 800_000, 0.0, 1.0)

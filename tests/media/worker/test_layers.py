@@ -55,11 +55,18 @@ def test_the_front_ones_get_more_but_everybody_comes_first(estimate, given):
     assert allot(wants, [Held() for _ in wants], estimate, 0.0, AUDIO) == given
 
 
-def test_tiny_pictures_stay_as_long_as_they_fit():
-    tiny = Want((Encoding(40e3, 90), Encoding(400e3, 360)))
-    assert allot([tiny, tiny], [Held(), Held()], 100e3, 0.0) == [0, 0]
-    assert allot([tiny, tiny], [Held(), Held()], 100e3, 0.0, AUDIO) == [0, None]
-    assert allot([tiny, tiny], [Held(), Held()], 30e3, 0.0, AUDIO) == [None, None]
+def test_small_pictures_stay_as_long_as_they_fit():
+    small = Want((Encoding(60e3, 90), Encoding(400e3, 360)))
+    assert allot([small, small], [Held(), Held()], 140e3, 0.0) == [0, 0]
+    assert allot([small, small], [Held(), Held()], 140e3, 0.0, AUDIO) == [0, None]
+    assert allot([small, small], [Held(), Held()], 50e3, 0.0, AUDIO) == [None, None]
+
+
+def test_a_tiny_picture_is_never_withheld():
+    tiny = Want((Encoding(20e3, 120),))
+    held = [Held(), Held(layer=0)]
+    rows = [allot([tiny, tiny], held, bps, now, AUDIO) for now, bps in enumerate((1e6, 30e3, 0.0, 30e3))]
+    assert rows == [[0, 0]] * 4
 
 
 def test_a_picture_that_is_shown_stays_while_most_of_its_lowest_layer_fits():
@@ -100,7 +107,26 @@ def test_a_picture_that_was_dropped_comes_back_only_for_sure():
     held = Held()
     assert steps(held, 1e6, 100e3) == [1, None]
     assert steps(held, 220e3, 100e3, 220e3, 100e3, start=1) == [None] * 4
-    assert steps(held, *[1e6] * 5, start=3) == [None] * 4 + [1]
+    assert steps(held, *[1e6] * 5, start=2) == [None, 0, 0, 0, 1]
+
+
+def test_a_withheld_picture_is_tried_after_two_seconds_and_more_seldom_when_that_was_in_vain():
+    held = Held()
+    assert steps(held, 1e6, 100e3, step=1.0) == [1, None]
+    assert steps(held, *[100e3] * 28, start=1.25) == [None] * 7 + [0] * 4 + [None] * 16 + [0]
+
+
+def test_a_trial_ends_when_it_fills_the_path_and_stays_when_it_shows_that_there_is_more():
+    for after, stays in ((80e3, None), (220e3, 0)):
+        held = Held()
+        assert steps(held, 1e6, 100e3, 100e3, step=1.0) == [1, None, None]
+        assert steps(held, 100e3, after, after, start=3) == [0, stays, stays]
+
+
+def test_one_picture_is_tried_at_a_time():
+    held = [Held(), Held()]
+    rows = [allot([Want(THREE)] * 2, held, bps, now * 0.5) for now, bps in enumerate([1e6] + [90e3] * 9)]
+    assert [sum(layer is not None for layer in row) for row in rows] == [2, 0, 0, 0, 0, 1, 1, 1, 1, 0]
 
 
 def test_what_the_viewer_changed_is_done_at_once():

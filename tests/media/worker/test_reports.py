@@ -189,3 +189,11 @@ def test_what_a_client_estimates_of_one_stream_is_not_taken_for_the_whole_path()
         sub.port.rtcp(bytes(RtcpPsfbPacket(15, 1, 0, pack_remb_fci(200_000, listed))), sub.now)
     told = [bps for kind, bps in estimator.heard if kind == "remb"]
     assert told == [pytest.approx(bps, rel=1e-4) for bps in (500_000, 200_000, 600_000)]
+
+
+def test_a_voice_beside_counts_with_its_headers():
+    estimator = Ear(0.0)
+    _, sub = pair(estimator=estimator)
+    next(slot for slot in sub.port.slots.values() if slot.ssrc == AUDIO_SLOT).bitrate_bps = 40_000.0
+    sub.port.rtcp(bytes(RtcpPsfbPacket(15, 1, 0, pack_remb_fci(20_000, [SLOT]))), sub.now)
+    assert estimator.heard[-1] == ("remb", pytest.approx(70_000, rel=1e-4))
