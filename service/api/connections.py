@@ -48,6 +48,11 @@ def ws_url_of(deps: Deps, connection: HTTPConnection) -> str:
     return f"{scheme}://{connection.headers.get('host', 'localhost')}{WS_PATH}"
 
 
+def public_address(deps: Deps, path: str) -> str:
+    """Where a resource is reached: under the public URL; without one the path, which is of the host just asked."""
+    return f"{(deps.config.public_url or '').rstrip('/')}{path}"
+
+
 async def connection_of(asker: Asker, call: Call, user_id: str, device_id: str | None) -> dict[str, Any]:
     """Credentials for this user in this call, good for a few minutes. Raises as `AppBook`."""
     deps = asker.deps

@@ -1,7 +1,7 @@
 """Publishing into a call and playing it over plain HTTP: WHIP (RFC 9725) and WHEP, for encoders and players.
 
 Who is in the call already gets one more connection; anybody else comes in by it, with a device of that name, and leaves
-with it. Nothing is kept between requests: the session's URL says all (`wire/resources.py`), at every replica.
+with the last one. Nothing is kept between requests: the session's URL says all (`wire/resources.py`), at every replica.
 """
 
 import secrets
@@ -34,6 +34,9 @@ class Way(StrEnum):
     WHEP = "whep"
 
 
+DEVICES = frozenset(way.value for way in Way)
+
+
 @dataclass(slots=True, frozen=True)
 class Opened:
     """What the client gets: the answer, the last part of its session's URL, the entity tag, and whose it is."""
@@ -53,7 +56,7 @@ async def open_session(asker: Asker, way: Way, call_id: UUID, user_id: str | Non
     except FragmentError as error:
         raise RefusedError(Code.INVALID_REQUEST, f"body: {error}") from None
     leg, own = await _take_part(asker, way, call_id, user_id)
-    session = MediaSession(str(call_id), user_id, leg.device_id, f"{way}-{secrets.token_hex(4)}", own)
+    session = MediaSession(str(call_id), user_id, leg.device_id, f"{way}-{secrets.token_hex(4)}", own, leg.attempt)
     try:
         if way is Way.WHIP and not leg.publishes:
             raise RefusedError(Code.MEDIA_PERMISSION_DENIED, "a subscriber publishes nothing")
@@ -68,35 +71,57 @@ async def open_session(asker: Asker, way: Way, call_id: UUID, user_id: str | Non
     return Opened(sdp, name, etag_of(name, ufrag, key.secret), user_id)
 
 
-async def trickle(asker: Asker, way: Way, call_id: UUID, name: str, etag: str, told: Fragment) -> None:
+async def trickle(asker: Asker, way: Way, call_id: UUID, name: str, etags: frozenset[str], told: Fragment) -> None:
     """Take more candidates of the client. Raises `RefusedError` (`precondition_failed`: of another ICE session)."""
-    session, key = await _find(asker, way, call_id, name)
-    if etag != etag_of(name, told.ufrag, key.secret):
+    session, key = await _living(asker, way, call_id, name)
+    if etag_of(name, told.ufrag, key.secret) not in etags:
         raise RefusedError(Code.PRECONDITION_FAILED, "these are not the ICE credentials of that entity tag")
-    if told.candidates:
-        await _signal(asker, way, session, Candidates(SFU, told.candidates, session.pc))
+    await _trickle(asker, way, session, told)
 
 
 async def restart(asker: Asker, way: Way, call_id: UUID, name: str, told: Fragment) -> tuple[str, str]:
     """Begin ICE anew on the same connection: the fragment that answers, and the new entity tag."""
-    session, key = await _find(asker, way, call_id, name)
+    session, key = await _living(asker, way, call_id, name)
     answer = await _ask(asker, way, session, Restart(session.pc, told.ufrag, told.pwd))
     if told.candidates:
-        await _signal(asker, way, session, Candidates(SFU, told.candidates, session.pc))
+        await _trickle(asker, way, session, told)
     return write_fragment(answer), etag_of(name, told.ufrag, key.secret)
 
 
 async def close_session(asker: Asker, way: Way, call_id: UUID, name: str) -> None:
-    """End the connection, and the part in the call that began with it. Ending it twice is fine."""
+    """End the connection, and with the last one the part in the call. Ending it twice is fine.
+
+    An encoder that crashed and came back has two sessions; one participant may publish and play. So the worker is asked
+    what else there is, and nobody leaves whose other session lives.
+    """
     session, _ = await _find(asker, way, call_id, name)
     call = await calling.look(asker, call_id)
-    leg = call.leg(session.user_id)
-    if call.ended or leg is None or not leg.joined or leg.device_id != session.device_id:
+    if call.ended or not _goes_on(call, session):
         return
-    if session.own:
+    alone = session.own or session.device_id in DEVICES
+    left = await _close(asker, way, session, alone=alone)
+    if alone and not left:
         await calling.hang_up(asker, call_id, Act(user_id=session.user_id, device_id=session.device_id))
-    else:
-        await _signal(asker, way, session, Close(session.pc))
+
+
+async def _close(asker: Asker, way: Way, session: MediaSession, *, alone: bool) -> int:
+    """How many other sessions of that device live. `alone`: it is in the call by such sessions only."""
+    answer = await asker.deps.ask(_sender(asker, way, session), UUID(session.call_id), Close(session.pc, alone))
+    if not isinstance(answer, Refusal):
+        return int(answer["left"])
+    if alone and answer.code is Code.MEDIA_UNAVAILABLE:
+        return 0  # nobody carries anything of it
+    raise refused(answer)
+
+
+async def _trickle(asker: Asker, way: Way, session: MediaSession, told: Fragment) -> None:
+    refusal = await asker.deps.signal(
+        _sender(asker, way, session), UUID(session.call_id), Candidates(SFU, told.candidates, session.pc)
+    )
+    if refusal and refusal.code is Code.INVALID_REQUEST:  # a name that we gave ourselves: the connection is over
+        raise _over()
+    if refusal:
+        raise refused(refusal)
 
 
 def _granted(principal: Principal, way: Way) -> None:
@@ -152,16 +177,32 @@ async def _ask(asker: Asker, way: Way, session: MediaSession, message: Message) 
     return str(answer["description"]["sdp"])
 
 
-async def _signal(asker: Asker, way: Way, session: MediaSession, message: Message) -> None:
-    if refusal := await asker.deps.signal(_sender(asker, way, session), UUID(session.call_id), message):
-        raise refused(refusal)
-
-
 async def _signer(asker: Asker) -> SigningKey:
     key = await asker.deps.book.signer(asker.principal.app_id)
     if key is None:
         raise RefusedError(Code.NOT_AUTHORIZED, "the app has no signing key, so nobody can be let in")
     return key
+
+
+def _goes_on(call: Call, session: MediaSession) -> bool:
+    """Whether the participant is in the call as it was when the session began: same device, same attempt."""
+    leg = call.leg(session.user_id)
+    return leg is not None and leg.joined and (leg.device_id, leg.attempt) == (session.device_id, session.attempt)
+
+
+def _over() -> RefusedError:
+    return RefusedError(Code.NOT_FOUND, "this session is over; POST a new offer")
+
+
+async def _living(asker: Asker, way: Way, call_id: UUID, name: str) -> tuple[MediaSession, SigningKey]:
+    """As :func:`_find`, for what needs the participant in the call. Raises `call_ended`, too."""
+    session, key = await _find(asker, way, call_id, name)
+    call = await calling.look(asker, call_id)
+    if call.ended:
+        raise RefusedError(Code.CALL_ENDED, f"the call has ended: {call.end_reason}")
+    if not _goes_on(call, session):
+        raise _over()
+    return session, key
 
 
 async def _find(asker: Asker, way: Way, call_id: UUID, name: str) -> tuple[MediaSession, SigningKey]:

@@ -59,7 +59,7 @@ def request_for(call: Call, leg: Leg, sender: Sender, message: Message) -> Calla
     if isinstance(message, Restart):
         return lambda number: RestartPeer(number, *where, message.pc, message.ufrag, message.pwd)
     if isinstance(message, Close):
-        return lambda number: ClosePeer(number, *where, message.pc)
+        return lambda number: ClosePeer(number, *where, message.pc, message.unless_last)
     return partial(_subscriptions, where, message)
 
 
@@ -74,10 +74,23 @@ def answer_frame(call_id: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def refusal_of(fault: Fault) -> Refusal:
-    """The worker's "no" in the interface's words. What it does not know is not ready rather than not there."""
-    code = Code.MEDIA_UNAVAILABLE if fault.code == "not_found" else Code(fault.code)
-    return Refusal(code, fault.detail)
+def reply_frame(call_id: str, message: Message, answer: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What the sender hears of the worker's answer to this message; `None` for nothing."""
+    if isinstance(message, Description | Restart):
+        return answer_frame(call_id, answer)
+    return {"type": "closed", "left": answer["left"]} if isinstance(message, Close) else None
+
+
+def refusal_of(fault: Fault, message: Message) -> Refusal:
+    """The worker's "no" in the interface's words. A room that it does not know is not ready rather than not there.
+
+    A connection that is not there is the addressee of a restart, and a wrong word in candidates.
+    """
+    if fault.code == "not_found":
+        return Refusal(Code.MEDIA_UNAVAILABLE, fault.detail)
+    if fault.code == "no_connection":
+        return Refusal(Code.NOT_FOUND if isinstance(message, Restart) else Code.INVALID_REQUEST, fault.detail)
+    return Refusal(Code(fault.code), fault.detail)
 
 
 def _offer(where: tuple[str, str, str | None], number: int, **facts: Any) -> Request:

@@ -103,9 +103,14 @@ class Restart:
 
 @dataclass(slots=True, frozen=True)
 class Close:
-    """The end of one connection; the device stays in the call."""
+    """The end of one connection; the device stays in the call. Answered with how many such are left (`left`).
+
+    Such are the living connections that were made over HTTP (`whip-…`, `whep-…`). `unless_last`: when none is left
+    besides, this one goes on, and ends with its device's leaving.
+    """
 
     pc: str
+    unless_last: bool = False
     to: str = SFU
 
 

@@ -12,8 +12,8 @@ from uuid import UUID
 from service.core.calls import Call, Room
 from service.core.refusals import Code, Refusal
 from service.core.vocabulary import Topology
-from service.media.asking import admitted, answer_frame, refusal_of, request_for
-from service.media.backend import CLOSED, Address, Description, Message, Notice, Report, Restart, Sender
+from service.media.asking import admitted, refusal_of, reply_frame, request_for
+from service.media.backend import CLOSED, Address, Message, Notice, Report, Sender
 from service.media.birth import Birth, MediaUnavailableError, NurseryEndedError
 from service.media.config import MediaConfig
 from service.media.handle import Handle, Listener, WorkerLostError, WorkerRefusedError
@@ -117,11 +117,12 @@ class LocalMedia:
         try:
             answer = await hosted.handle.request(request_for(call, leg, sender, message))
         except WorkerRefusedError as error:
-            return refusal_of(error.fault)
+            return refusal_of(error.fault, message)
         except WorkerLostError:
             return Refusal(Code.MEDIA_UNAVAILABLE, "the media worker of this call does not answer")
-        if isinstance(message, Description | Restart) and sender.reply is not None:
-            await self._ears.answer(sender.reply, answer_frame(call.id, answer))
+        frame = reply_frame(call.id, message, answer)
+        if frame is not None and sender.reply is not None:
+            await self._ears.answer(sender.reply, frame)
         return None
 
     async def adopt(self) -> list[Adopted]:

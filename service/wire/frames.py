@@ -35,8 +35,13 @@ Pc = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 StreamId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 
 
+def too_long(sdp: str) -> bool:
+    """Whether an SDP has more than :data:`LONGEST_SDP` bytes, over a socket as over HTTP."""
+    return len(sdp.encode(errors="replace")) > LONGEST_SDP
+
+
 def _short_enough(sdp: str) -> str:
-    if len(sdp.encode()) > LONGEST_SDP:
+    if too_long(sdp):
         raise too_large(LONGEST_SDP, "bytes")
     return sdp
 

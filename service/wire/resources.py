@@ -19,13 +19,14 @@ ETAG_PURPOSE = b"hookswitch whip etag"
 
 @dataclass(slots=True, frozen=True)
 class MediaSession:
-    """One connection that was made over HTTP. `own`: the device came into the call by it, and leaves with it."""
+    """One connection that was made over HTTP, in that attempt of the leg. `own`: the device came in by it."""
 
     call_id: str
     user_id: str
     device_id: str | None
     pc: str
     own: bool
+    attempt: int
 
 
 def session_name(session: MediaSession, kid: str, secret: str) -> str:
@@ -60,8 +61,8 @@ def _read(name: str) -> tuple[str, MediaSession] | None:
     said = name.partition(".")[0]
     try:
         match orjson.loads(base64.urlsafe_b64decode(said + "=" * (-len(said) % 4))):
-            case [str(kid), str(call_id), str(user_id), str() | None as device_id, str(pc), bool(own)]:
-                return kid, MediaSession(call_id, user_id, device_id, pc, own)
+            case [str(kid), str(call_id), str(user_id), str() | None as device_id, str(pc), bool(own), int(attempt)]:
+                return kid, MediaSession(call_id, user_id, device_id, pc, own, attempt)
     except (binascii.Error, ValueError):
         return None
     return None

@@ -156,7 +156,7 @@ async def session(front, **headers):
     """A PATCH to a session that the service would know by its URL."""
     call = await front.call()
     key = front.key
-    name = session_name(MediaSession(call["id"], "ana", None, "whip-1", own=False), key.kid, key.secret)
+    name = session_name(MediaSession(call["id"], "ana", None, "whip-1", own=False, attempt=1), key.kid, key.secret)
     url = f"/v1/calls/{call['id']}/whip/{name}"
     return await front.http.patch(
         url, content=SDP, headers={"content-type": "application/trickle-ice-sdpfrag", **headers}

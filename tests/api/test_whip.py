@@ -41,9 +41,12 @@ class Worker:
     def __init__(self):
         self.asked = []
         self.says = {"type": "rtc.description", "description": {"type": "answer", "sdp": ANSWER}}
+        self.left = 0
 
     async def ask(self, sender, call_id, message):
         self.asked.append((sender, message))
+        if isinstance(message, Close) and not isinstance(self.says, Refusal):
+            return {"type": "closed", "left": self.left}
         return self.says
 
     async def signal(self, sender, call_id, message):
@@ -146,6 +149,82 @@ async def test_the_end_of_a_further_connection_is_not_the_end_of_the_part(front,
     assert leg_of(await now(front, call), "ana")["state"] not in {"left", "ended"}
 
 
+async def test_who_has_another_session_stays_until_the_last_one_ends(front, worker, call):
+    """An encoder crashed and came back: neither the first session's end nor the second's is the wrong one."""
+    cleo = front.user("cleo", call_id=call["id"])
+    first, second = [(await opened(cleo, url_of(call))).headers["location"] for _ in range(2)]
+    worker.left = 1
+    assert (await cleo.delete(first)).status_code == 200
+    assert isinstance(worker.last[1], Close)
+    assert worker.last[1].unless_last
+    assert leg_of(await now(front, call), "cleo")["state"] == "answered"
+    worker.left = 0
+    assert (await cleo.delete(second)).status_code == 200
+    assert leg_of(await now(front, call), "cleo")["state"] == "left"
+
+
+async def test_a_session_without_a_worker_is_ended_by_leaving(front, worker, call):
+    cleo = front.user("cleo", call_id=call["id"])
+    location = (await opened(cleo, url_of(call))).headers["location"]
+    worker.says = Refusal(Code.MEDIA_UNAVAILABLE, "no media worker carries this call now")
+    assert (await cleo.delete(location)).status_code == 200
+    assert leg_of(await now(front, call), "cleo")["state"] == "left"
+
+
+async def test_a_session_of_an_earlier_attempt_ends_and_changes_nothing(front, worker, call):
+    cleo = front.user("cleo", call_id=call["id"])
+    earlier = await opened(cleo, url_of(call))
+    await cleo.delete(earlier.headers["location"])
+    await opened(cleo, url_of(call))
+    count = len(worker.asked)
+    assert (await cleo.delete(earlier.headers["location"])).status_code == 200
+    for tag in (earlier.headers["etag"], "*"):
+        headers = {"content-type": FRAGMENT, "if-match": tag}
+        problem(await cleo.patch(earlier.headers["location"], content=TRICKLED, headers=headers), 404, "not_found")
+    assert len(worker.asked) == count
+    assert leg_of(await now(front, call), "cleo")["state"] == "answered"
+
+
+async def test_a_connection_that_the_worker_does_not_know_any_more_is_not_found(front, worker, call):
+    """So that the encoder POSTs again."""
+    ana = front.user("ana")
+    answer = await opened(ana, url_of(call))
+    headers = {"content-type": FRAGMENT, "if-match": answer.headers["etag"]}
+    worker.says = Refusal(Code.INVALID_REQUEST, "there is no such connection")
+    for fragment in (TRICKLED, TRICKLED.partition("a=candidate")[0]):
+        problem(await ana.patch(answer.headers["location"], content=fragment, headers=headers), 404, "not_found")
+    worker.says = Refusal(Code.NOT_FOUND, "there is no such connection")
+    headers["if-match"] = "*"
+    problem(await ana.patch(answer.headers["location"], content=TRICKLED, headers=headers), 404, "not_found")
+
+
+async def test_the_location_is_under_the_public_url(front, worker, call):
+    front.app = build_api(replace(front.deps, config=ApiConfig(public_url="https://calls.example.org/voice/")))
+    location = (await opened(front.user("ana"), url_of(call))).headers["location"]
+    assert location.startswith(f"https://calls.example.org/voice{url_of(call)}/whip/")
+
+
+async def test_whom_the_call_rings_answers_it_so(front, worker):
+    """The encoder is one more device of theirs: the phone stops ringing."""
+    await front.online("eve")
+    ringing = await front.call("dora", "eve", topology="routed")
+    await opened(front.user("eve"), url_of(ringing))
+    leg = leg_of(await now(front, ringing), "eve")
+    assert (leg["state"], leg["device_id"]) == ("answered", "whip")
+    _, phone = await front.ring(ringing["id"], "eve")
+    kinds = [event["type"] for event in await front.events(ringing["id"])]
+    assert "call.answered" in kinds
+    await phone.aclose()
+
+
+async def test_every_post_makes_a_session_whatever_key_it_has(front, worker, call):
+    ana, url = front.user("ana"), f"{url_of(call)}/whip"
+    told = [await post(ana, url, **{"idempotency-key": "one"}) for _ in range(2)]
+    assert len({answer.headers["location"] for answer in told}) == 2
+    said = (await front.http.get("/openapi.json")).json()["paths"]["/v1/calls/{call_id}/whip"]["post"]
+    assert "Idempotency-Key" in said["description"]
+
+
 async def test_candidates_are_taken_with_the_entity_tag(front, worker, call):
     ana = front.user("ana")
     answer = await opened(ana, url_of(call))
@@ -155,6 +234,10 @@ async def test_candidates_are_taken_with_the_entity_tag(front, worker, call):
     assert (taken.status_code, taken.content) == (204, b"")
     candidate = "candidate:1 1 udp 2122260223 192.0.2.1 61764 typ host"
     assert worker.last[1] == Candidates("sfu", ({"candidate": candidate, "sdpMid": "0", "sdpMLineIndex": 0},), pc)
+    listed = {**headers, "if-match": f'"other", {answer.headers["etag"]}'}
+    assert (await ana.patch(answer.headers["location"], content=TRICKLED, headers=listed)).status_code == 204
+    weak = {**headers, "if-match": f'"other",W/{answer.headers["etag"]}'}
+    problem(await ana.patch(answer.headers["location"], content=TRICKLED, headers=weak), 412, "precondition_failed")
     stale = await ana.patch(answer.headers["location"], content=TRICKLED.replace("EsAw", "Othr"), headers=headers)
     problem(stale, 412, "precondition_failed")
     without = await ana.patch(answer.headers["location"], content=TRICKLED, headers={"content-type": FRAGMENT})
@@ -278,6 +361,7 @@ async def test_bodies_and_answers_of_another_kind(front, call):
         problem(await post(ana, url, sdp), 422, "invalid_request")
     problem(await post(ana, url, b"\xff"), 422, "invalid_request")
     problem(await post(ana, url, OFFER + "a" * 130_000), 413, "payload_too_large")
+    problem(await post(ana, url, OFFER + "é" * 62_000), 413, "payload_too_large")
     problem(await post(ana, url, accept="application/json"), 406, "not_acceptable")
     problem(await post(ana, url, accept="application/sdp;q=0"), 406, "not_acceptable")
     for accept in ("application/sdp", "*/*", "application/*", "text/html, application/sdp;q=0.1"):

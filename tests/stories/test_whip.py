@@ -84,6 +84,36 @@ async def test_a_participant_of_a_call_adds_a_camera_and_takes_it_away(reached):
             assert states((await reached.http.get(url)).json())["ann"] != "left"
 
 
+async def test_an_encoder_that_crashed_and_came_back_stays_in_the_call(reached):
+    """OBS posts again; then the first session is deleted, and only with the second one the part ends."""
+    async with routed_call(reached, "ann", "ben") as (call, (ann, _)):
+        url = f"/v1/calls/{call}"
+        async with (
+            reached.as_user("obs", call_id=call) as encoder,
+            over_http(encoder, f"{url}/whip") as first,
+            over_http(encoder, f"{url}/whip") as second,
+            over_http(encoder, f"{url}/whep") as player,
+        ):
+            await first.publish(SHADE).connect()
+            await second.publish(SHADE).connect()
+            await player.play().connect()
+            for over in (first, player):
+                await over.end()
+                assert states((await reached.http.get(url)).json())["obs"] == "connected"
+                assert (await over.patch(f"{used(over)}a=end-of-candidates\r\n", over.etag)).status_code == 404
+            assert (await first.patch(RESTARTED, "*")).status_code == 404
+            assert (await second.patch(used(second), "*")).status_code == 422, "a restart needs new credentials"
+            assert (await second.patch(used(second), f'"x", {second.etag}')).status_code == 204
+            await second.end()
+            await ann.hears("participant.left", "obs")
+
+
+def used(session):
+    """A fragment with the credentials of the session's offer."""
+    lines = [line for line in session.offer.splitlines() if line.startswith(("a=ice-ufrag", "a=ice-pwd"))]
+    return "".join(f"{line}\r\n" for line in lines[:2])
+
+
 async def test_ice_is_restarted_and_the_media_goes_on(reached):
     async with routed_call(reached, "ann", "ben") as (call, _):
         url = f"/v1/calls/{call}"

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from service.api import whip
 from service.api.bodies import header
+from service.api.connections import public_address
 from service.api.declared import refusals
 from service.api.door import Ask, Door
 from service.api.errors import RefusedError
@@ -16,7 +17,7 @@ from service.api.replies import Reply
 from service.api.whip import Opened, Way
 from service.core.refusals import Code
 from service.wire.fragments import FragmentError, read_fragment
-from service.wire.frames import LONGEST_SDP
+from service.wire.frames import LONGEST_SDP, too_long
 from service.wire.ice import IceServer
 from service.wire.requests import ForUser
 
@@ -90,7 +91,9 @@ def _restarted() -> dict[str, Any]:
 async def publish_to_call(ask: Ask, call_id: UUID, query: Annotated[ForUser, Query()], offer: Offer) -> Response:
     """RFC 9725. For a user's token, or an API key with `user_id`. The call must be a routed one.
 
-    Who is in the call gets one more connection; anybody else joins with the device `whip` and leaves with the session.
+    Who is in the call gets one more connection; anybody else joins with the device `whip` and leaves with the last
+    session. Whom the call rings answers it so: the other devices stop ringing. There is no `Idempotency-Key`: every
+    POST makes a session, and one that nobody uses ends by itself.
     """
     return await _open(ask, Way.WHIP, call_id, query.user_id, offer)
 
@@ -118,7 +121,10 @@ async def play_call(ask: Ask, call_id: UUID, query: Annotated[ForUser, Query()],
     responses={200: _restarted(), **NOT_PATCHED},
 )
 async def patch_whip(ask: Ask, call_id: UUID, name: Name, fragment: Fragment, if_match: IfMatch = None) -> Response:
-    """204 with the entity tag in `If-Match`; with `If-Match: "*"` and new credentials ICE is restarted."""
+    """204 with the entity tag in `If-Match`; with `If-Match: "*"` and new credentials ICE is restarted.
+
+    404 when the connection is over: POST a new offer then.
+    """
     return await _patch(ask, Way.WHIP, call_id, name, fragment, if_match)
 
 
@@ -141,7 +147,7 @@ async def patch_whep(ask: Ask, call_id: UUID, name: Name, fragment: Fragment, if
     responses={200: {"description": "It is over."}, **NOT_CLOSED},
 )
 async def delete_whip(ask: Ask, call_id: UUID, name: Name) -> Response:
-    """Who came into the call by it leaves the call."""
+    """The last session of somebody whose device is `whip` or `whep`, or who came in by it, ends their part, too."""
     return await _delete(ask, Way.WHIP, call_id, name)
 
 
@@ -174,8 +180,8 @@ async def whip_session_options(request: Request, call_id: UUID, name: Name) -> R
 
 async def _open(ask: Ask, way: Way, call_id: UUID, user_id: str | None, offer: str) -> Response:
     accepts(ask, SDP)
-    if len(offer) > LONGEST_SDP:
-        raise RefusedError(Code.PAYLOAD_TOO_LARGE, f"an SDP may have at most {LONGEST_SDP} characters")
+    if too_long(offer):
+        raise RefusedError(Code.PAYLOAD_TOO_LARGE, f"an SDP may have at most {LONGEST_SDP} bytes")
     opened = await whip.open_session(ask.asker, way, call_id, user_id, offer)
     return Reply(opened.sdp.encode(), 201, headers=_headers(ask, way, call_id, opened), content_type=SDP.encode())
 
@@ -183,7 +189,7 @@ async def _open(ask: Ask, way: Way, call_id: UUID, user_id: str | None, offer: s
 def _headers(ask: Ask, way: Way, call_id: UUID, opened: Opened) -> tuple[tuple[bytes, bytes], ...]:
     servers = ask.deps.ice.servers_for(opened.user_id, ask.deps.clock())
     return (
-        (b"location", f"/v1/calls/{call_id}/{way}/{opened.name}".encode()),
+        (b"location", public_address(ask.deps, f"/v1/calls/{call_id}/{way}/{opened.name}").encode()),
         (b"etag", opened.etag.encode()),
         (b"accept-patch", FRAGMENT.encode()),
         *((b"link", link.encode()) for server in servers for link in links(server)),
@@ -198,10 +204,15 @@ async def _patch(ask: Ask, way: Way, call_id: UUID, name: str, fragment: str, if
     except FragmentError as error:
         raise RefusedError(Code.INVALID_REQUEST, f"body: {error}") from None
     if if_match.strip() not in RESTART:
-        await whip.trickle(ask.asker, way, call_id, name, if_match.strip(), told)
+        await whip.trickle(ask.asker, way, call_id, name, _tags(if_match), told)
         return _empty(204)
     answer, etag = await whip.restart(ask.asker, way, call_id, name, told)
     return Reply(answer.encode(), headers=((b"etag", etag.encode()),), content_type=FRAGMENT.encode())
+
+
+def _tags(if_match: str) -> frozenset[str]:
+    """The entity tags of a list (RFC 9110 section 13.1.1). A weak one is never that of a session."""
+    return frozenset(tag.strip() for tag in if_match.split(","))
 
 
 async def _delete(ask: Ask, way: Way, call_id: UUID, name: str) -> Response:

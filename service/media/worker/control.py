@@ -11,7 +11,7 @@ from typing import cast
 
 import msgspec
 
-VERSION = 1
+VERSION = 2
 """Of this protocol; service and worker of different versions do not talk (a worker may outlive its service)."""
 LONGEST_FRAME = 1024 * 1024
 MOST_UNSENT = 8 * 1024 * 1024

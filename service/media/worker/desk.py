@@ -11,6 +11,7 @@ import msgspec
 
 from service.media.worker import messages as said
 from service.media.worker.control import VERSION
+from service.media.worker.joining import NoConnectionError, connection_of, over_http
 from service.media.worker.room import Room
 from service.media.worker.sdp import OfferError
 
@@ -110,6 +111,8 @@ class Desk:
             raise FaultError("invalid_request", detail)
         if isinstance(request, said.Offer | said.RestartPeer):
             return self._answer(request)
+        if isinstance(request, said.ClosePeer):
+            return _close(self._opened(request).room, request)
         if isinstance(request, said.OpenRoom):
             self._open(request)
         elif isinstance(request, said.CloseRoom):
@@ -169,8 +172,10 @@ class Desk:
             room.set_members(request.members)
         elif isinstance(request, said.SetSubscriptions):
             room.subscribe(request)
-        elif isinstance(request, said.ClosePeer):
-            room.close_peer(request.user_id, request.device_id, request.pc)
+        elif isinstance(request, said.AddCandidates):
+            participant = room.participant(request.user_id, request.device_id)
+            if request.pc is not None:
+                connection_of(participant, request.pc)
         elif isinstance(request, said.Repeat):
             for row in opened.tail:
                 if row.number > request.after:
@@ -178,7 +183,9 @@ class Desk:
 
     def _answer(self, request: said.Offer | said.RestartPeer) -> said.Answered:
         if isinstance(request, said.RestartPeer):
-            return said.Answered(self._opened(request).room.restart(request), request.pc)
+            room = self._opened(request).room
+            connection_of(room.participant(request.user_id, request.device_id), request.pc)
+            return said.Answered(room.restart(request), request.pc)
         pc = request.pc or label(request.sdp)
         return said.Answered(self._opened(request).room.offer(request, pc), pc)
 
@@ -214,10 +221,23 @@ class Desk:
             return said.Fault("media_permission_denied" if error.denied else "invalid_request", error.detail)
         if isinstance(error, msgspec.DecodeError):
             return said.Fault("invalid_request", str(error))
+        if isinstance(error, NoConnectionError):
+            return said.Fault("no_connection", str(error))
         if type(error) is LookupError:  # a room's own word; a KeyError is a fault of ours
             return said.Fault("not_found", str(error))
         self._log.error("a request failed", exc_info=error)
         return said.Fault("media_unavailable", "the media worker failed at this request")
+
+
+def _close(room: Room, request: said.ClosePeer) -> said.Closed:
+    try:
+        participant = room.participant(request.user_id, request.device_id)
+    except LookupError:
+        return said.Closed(0)
+    left = over_http(participant, request.pc)
+    if left or not request.unless_last:
+        room.close_peer(request.user_id, request.device_id, request.pc)
+    return said.Closed(left)
 
 
 def label(sdp: str) -> str:

@@ -24,6 +24,10 @@ MOST_SLOTS = 64
 """Of one participant, unless the room's limits say otherwise."""
 
 
+class NoConnectionError(LookupError):
+    """The member is there; its connection of that name is not, and will not be."""
+
+
 @dataclass(slots=True, frozen=True)
 class Door:
     """Where connections come in. `addresses` are told to the clients.
@@ -47,6 +51,9 @@ class Door:
             OfferError: the offer cannot be answered, or is one too many. Nothing has changed then.
         """
         offer = negotiate.read(request.sdp)
+        mids = {offer.description.first(each, "mid") for each in offer.description.media}
+        if any(each.mid not in mids for each in request.streams):
+            raise OfferError("streams: a mid is that of no section")
         before = participant.connections.get(pc)
         living = before if before is not None and _goes_on(before, offer) else None
         if before is None and len(participant.connections) >= self.limits.get("connections", MOST_CONNECTIONS):
@@ -112,15 +119,32 @@ class Door:
         return Local(*credentials, fingerprint(self.certificate), candidates)
 
 
+def connection_of(participant: Participant, pc: str) -> Connection:
+    """The participant's connection of that name. Raises :class:`NoConnectionError`."""
+    connection = participant.connections.get(pc)
+    if connection is None or _over(connection):
+        raise NoConnectionError("there is no such connection")
+    return connection
+
+
+def over_http(participant: Participant, besides: str) -> int:
+    """How many living connections were made over HTTP, besides that one."""
+    living = (c.pc for c in participant.connections.values() if c.session.state not in {"lost", "closed"})
+    return sum(pc.startswith(("whip-", "whep-")) for pc in living if pc != besides)
+
+
 def restarted(connection: Connection, ufrag: str, pwd: str) -> Offer:
     """The connection's last offer with these ICE credentials instead.
 
     Raises:
-        LookupError: the connection is over, so that nothing can be begun anew on it.
+        NoConnectionError: the connection is over, so that nothing can be begun anew on it.
+        OfferError: these are the credentials in use, or half of them (RFC 8445 section 9: both are new).
     """
-    offer = connection.offered
-    if offer is None or connection.session.state == "closed":
-        raise LookupError("this connection is over")
+    offer, known = connection.offered, connection.session.remote
+    if offer is None or _over(connection):
+        raise NoConnectionError("this connection is over")
+    if ufrag == known.ufrag or pwd == known.pwd:
+        raise OfferError("a restart of ICE needs a new ufrag and a new password")
     sdp = CREDENTIALS.sub(lambda line: f"{line[1]}{ufrag if line[1].endswith('ufrag:') else pwd}", offer.sdp)
     again: Offer = msgspec.structs.replace(offer, sdp=sdp)
     return again
@@ -151,17 +175,22 @@ def _goes_on(connection: Connection, offer: negotiate.Offer) -> bool:
     A certificate alone may outlive its connection, because pages can keep one. New ICE credentials are those of a
     restart only with the same tls-id or, without any, the same session (aiortc names its session anew in each offer).
     """
+    if _over(connection):
+        return False
     session = connection.session
-    if session.state == "closed" or (session.state == "lost" and session.reason != "silence"):
-        return False
-    if session.state == "lost" and not connection.was_connected:
-        return False
     now, then = offer.remote, session.remote
     if set(now.fingerprints) != set(then.fingerprints):
         return False
     if now.tls_id is not None and then.tls_id is not None:
         return now.tls_id == then.tls_id
     return (now.ufrag, now.pwd) == (then.ufrag, then.pwd) or now.origin == then.origin
+
+
+def _over(connection: Connection) -> bool:
+    """Whether nothing can bring it back: only what was connected and fell silent may go on."""
+    session = connection.session
+    final = session.reason != "silence" or not connection.was_connected
+    return session.state == "closed" or (session.state == "lost" and final)
 
 
 def _replaced(before: Connection | None) -> Connection | None:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 Name = str
-FaultCode = Literal["invalid_request", "media_permission_denied", "not_found", "media_unavailable"]
+FaultCode = Literal["invalid_request", "media_permission_denied", "not_found", "no_connection", "media_unavailable"]
 
 UNFIT = 3
 """The exit status of a worker that has told whoever greeted it why it cannot work."""
@@ -141,9 +141,13 @@ class AddCandidates(PeerRequest, frozen=True, tag="peer.candidates"):
 
 
 class ClosePeer(PeerRequest, frozen=True, tag="peer.close"):
-    """Ends one connection of a member."""
+    """Ends one connection of a member; no such one is fine. Answered with :class:`Closed`.
+
+    `unless_last`: it goes on when no other living one was made over HTTP.
+    """
 
     pc: str
+    unless_last: bool = False
 
 
 class StreamWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -213,6 +217,12 @@ class Answered(msgspec.Struct, frozen=True):
 
     sdp: str
     pc: str
+
+
+class Closed(msgspec.Struct, frozen=True):
+    """How many living connections of that member that were made over HTTP are left, besides the one named."""
+
+    left: int
 
 
 class Beat(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from service.core.vocabulary import CallType, LegState
-from service.media.backend import Candidates, Close, Description, Restart, Subscribe, Wish
+from service.media.backend import Candidates, Close, Description, Named, Restart, Subscribe, Wish
 from service.media.worker.control import VERSION
 from service.media.worker.messages import Hello
 from tests.media.process.studio import Studio, ended, newer, offer, over, sender, within
@@ -130,8 +131,48 @@ async def test_a_connection_gets_new_credentials_and_is_closed_at_last(studio):
     assert second["pc"] == "sub"
     assert second["description"]["sdp"] != first["description"]["sdp"]
     assert await studio.media.signal(call, sender(), Close("sub")) is None
-    refusal = await studio.media.signal(call, sender(), Restart("sub", "efgh", "0123456789012345678901"))
-    assert refusal.code == "media_unavailable"
+    _, frame = await studio.answer()
+    assert frame == {"type": "closed", "left": 0}
+    refusal = await studio.media.signal(call, sender(), Restart("sub", "efgh", "0123456789012345678902"))
+    assert refusal.code == "not_found"
+
+
+async def test_candidates_of_no_connection_are_refused(studio):
+    call = studio.call()
+    assert await studio.media.signal(call, sender(), await offer()) is None
+    assert await studio.media.signal(call, sender(), Candidates("sfu", (), "sub")) is None
+    refusal = await studio.media.signal(call, sender(), Candidates("sfu", (), "zzz"))
+    assert refusal.code == "invalid_request"
+
+
+async def test_a_stream_that_is_in_no_section_is_refused(studio):
+    said = replace(await offer("pub", "sendonly"), streams=(Named("77", "camera"),))
+    refusal = await studio.media.signal(studio.call(), sender(), said)
+    assert refusal.code == "invalid_request"
+    assert "mid" in refusal.detail
+
+
+@pytest.mark.parametrize("part", ["ufrag", "pwd"])
+async def test_a_restart_with_what_is_in_use_is_none(studio, part):
+    call, said = studio.call(), await offer()
+    assert await studio.media.signal(call, sender(), said) is None
+    used = {name: re.search(rf"a=ice-{name}:(\S+)", said.sdp)[1] for name in ("ufrag", "pwd")}
+    anew = {"ufrag": "abcd", "pwd": "0123456789012345678901"}
+    refusal = await studio.media.signal(call, sender(), Restart("sub", **{**anew, part: used[part]}))
+    assert refusal.code == "invalid_request"
+
+
+async def test_the_last_connection_by_http_waits_for_the_leaving(studio):
+    call = studio.call()
+    for pc in ("whip-1", "whep-1", "sub"):
+        assert await studio.media.signal(call, sender(), await offer(pc)) is None
+        await studio.answer()
+    for pc, left in (("whip-1", 1), ("whip-1", 1), ("whep-1", 0)):
+        assert await studio.media.signal(call, sender(), Close(pc, unless_last=True)) is None
+        assert (await studio.answer())[1] == {"type": "closed", "left": left}
+    gone, stays = (Candidates("sfu", (), pc) for pc in ("whip-1", "whep-1"))
+    assert (await studio.media.signal(call, sender(), gone)).code == "invalid_request"
+    assert await studio.media.signal(call, sender(), stays) is None
 
 
 async def test_a_broken_offer_is_the_senders_fault(studio):
