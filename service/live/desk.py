@@ -199,7 +199,7 @@ def admitted(call: Call, sender: Sender) -> Leg | Refusal:
     if leg is None or not leg.joined or leg.device_id not in {None, sender.device_id}:
         return Refusal(Code.NOT_PARTICIPANT, "this device is not in the call")
     if call.topology is not Topology.ROUTED:
-        return Refusal(Code.MEDIA_UNAVAILABLE, "this call has no media worker; send to the participants")
+        return Refusal(Code.INVALID_REQUEST, "this call has no media worker; send to the participants")
     return leg
 
 

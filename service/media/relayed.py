@@ -8,6 +8,7 @@ from typing import Any
 
 from service.core.calls import Call, Leg
 from service.core.refusals import Code, Refusal
+from service.core.vocabulary import Topology
 from service.media.backend import SFU, Candidates, Deliver, Description, Message, Sender
 
 
@@ -22,7 +23,7 @@ class RelayedMedia:
 
     async def signal(self, call: Call, sender: Sender, message: Message) -> Refusal | None:
         if not isinstance(message, Description | Candidates):
-            return Refusal(Code.MEDIA_UNAVAILABLE, "this call has no media worker")
+            return Refusal(Code.INVALID_REQUEST, "this call has no media worker")
         target = relayed_target(call, sender.user_id, sender.device_id, message.to)
         if isinstance(target, Refusal):
             return target
@@ -35,9 +36,13 @@ class RelayedMedia:
 
 
 def relayed_target(call: Call, user_id: str, device_id: str | None, to: str) -> Leg | Refusal:
-    """The leg to send to: both sides are in the call, and the sender is the device that is in it."""
+    """The leg to send to: both sides are in the call, and the sender is the device that is in it.
+
+    In a routed call nothing goes from device to device, but while the call moves to the worker: until both have come
+    there, what they have between them carries on.
+    """
     if to == SFU:
-        return Refusal(Code.MEDIA_UNAVAILABLE, "this call has no media worker; send to the participants")
+        return Refusal(Code.INVALID_REQUEST, "this call has no media worker; send to the participants")
     if call.ended:
         return Refusal(Code.CALL_ENDED, "the call has ended")
     mine, target = call.leg(user_id), call.leg(to)
@@ -45,6 +50,8 @@ def relayed_target(call: Call, user_id: str, device_id: str | None, to: str) -> 
         return Refusal(Code.NOT_PARTICIPANT, "this device is not in the call")
     if target is None or not target.joined or target is mine:
         return Refusal(Code.NOT_PARTICIPANT, "the addressee is not in the call, or has not answered yet", (to,))
+    if call.topology is Topology.ROUTED and not (mine and mine.moved_at) and not target.moved_at:
+        return Refusal(Code.INVALID_REQUEST, f"this call has a media worker; offer to {SFU}", (to,))
     return target
 
 

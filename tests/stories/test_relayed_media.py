@@ -124,8 +124,11 @@ async def test_only_legs_that_are_in_the_call_may_send_or_get(crowd):
     assert await send(bob, "ann") == "not_participant"
     assert await send(carl, "ann") == "not_participant"
     assert await send(ann, "ann") == "not_participant"
-    assert await send(ann, "sfu") == "media_unavailable"
+    assert await send(ann, "sfu") == "invalid_request"
     await bob.do("call.answer", call)
+    assert await send(ann, "sfu") == "invalid_request"
+    assert await ann.refused("media.subscribe", call_id=call) == "invalid_request"
+    assert await ann.refused("media.watch", call_id=call, quality=True) == "invalid_request"
     assert await send(tablet, "bob") == "not_participant"  # another device of the caller is in the call
     assert await send(carl, "bob") == "not_participant"
     await bob.say("rtc.candidates", call_id=call, to="ann", candidates=[CANDIDATE])

@@ -120,6 +120,21 @@ async def test_a_hostile_offer_is_refused(routed, sdp):
         assert await ann.refused("rtc.description", call_id=call, to="sfu", description=answer) == "invalid_request"
 
 
+async def test_what_a_frame_names_must_be_there(routed):
+    async with routed_call((routed, "ann"), (routed, "bob")) as (call, people):
+        await connect(people)
+        ann, pub = people["ann"].phone, people["ann"].pub.localDescription.sdp
+        named = {"to": "sfu", "pc": "pub", "description": {"type": "offer", "sdp": pub}}
+        camera = [{"mid": "77", "source": "camera"}]
+        end = {"to": "sfu", "candidates": [{"candidate": ""}]}
+        assert await ann.refused("rtc.description", call_id=call, streams=camera, **named) == "invalid_request"
+        assert await ann.refused("rtc.candidates", call_id=call, pc="zzz", **end) == "invalid_request"
+        assert (await ann.ask("rtc.candidates", call_id=call, pc="pub", **end))["type"] == "result"
+        # From device to device nothing goes in a routed call.
+        other = {"to": "bob", "description": {"type": "offer", "sdp": "v=0\r\n"}}
+        assert await ann.refused("rtc.description", call_id=call, **other) == "invalid_request"
+
+
 async def test_a_token_without_the_right_may_not_publish(routed):
     async with routed_call((routed, "ann"), (routed, "bob")) as (call, _):
         token = routed.token("carl", call_id=call, grants={"publish": False})
