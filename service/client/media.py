@@ -11,7 +11,8 @@ SFU = "sfu"
 class Slot(Shape, frozen=True):
     """What one section of a receiving connection shows now; nobody when `stream_id` is None.
 
-    `paused`: nothing comes, because the device wants nothing of it or its connection does not carry it.
+    `paused`: nothing comes, because the device wants nothing of it or its connection does not carry it. `muted`:
+    nothing comes, because its user may not send it now.
     """
 
     mid: str
@@ -21,6 +22,7 @@ class Slot(Shape, frozen=True):
     source: str | None = None
     layer: str | None = None
     paused: bool = False
+    muted: bool = False
 
 
 class MediaSlots(Shape, frozen=True):

@@ -119,7 +119,7 @@ class SlotView(Shape):
     """What one section of a receiving connection shows now; nothing when `stream_id` is null.
 
     `layer` is the simulcast layer that is forwarded. `paused`: nothing comes, because the device wants nothing of it
-    or its connection does not carry it.
+    or its connection does not carry it. `muted`: nothing comes, because its user may not send it now.
     """
 
     mid: str
@@ -129,6 +129,7 @@ class SlotView(Shape):
     source: str | None = None
     layer: str | None = None
     paused: bool = False
+    muted: bool = False
 
 
 class MediaSlots(Shape):

@@ -26,21 +26,26 @@ class Source:
     recent: int = LAST
     wished: bool = False
     """Asked for by a size, a layer or by name: those come before the rest."""
+    muted: bool = False
+    """Nothing of it is forwarded now, so that it has a slot only as long as nobody else needs that."""
 
 
 def choose_audio(sources: Sequence[Source], count: int, shown: Collection[str]) -> list[str]:
     """All streams when there is room for them, else those that spoke last; who is heard stays ahead of equals."""
     if len(sources) <= count:
         return [source.stream_id for source in sources]
-    ordered = sorted(sources, key=lambda source: (source.recent, source.stream_id not in shown, source.stream_id))
+    ordered = sorted(
+        sources, key=lambda source: (source.muted, source.recent, source.stream_id not in shown, source.stream_id)
+    )
     return [source.stream_id for source in ordered[:count]]
 
 
 def choose_video(sources: Sequence[Source], count: int, shown: Collection[str]) -> list[str]:
-    """Last-N, the most important first: what was wished for, screens, who spoke last, who is shown already."""
+    """Last-N, the most important first: not muted, wished for, screens, who spoke last, who is shown already."""
     ordered = sorted(
         sources,
         key=lambda source: (
+            source.muted,
             not source.wished,
             not source.screen,
             source.recent,

@@ -136,7 +136,7 @@ def rows(view: View, connection: Connection, publications: Mapping[str, Publicat
         row: dict[str, Any] = {"mid": mid, "kind": slot.kind.value}
         publication = publications.get(view.placed.get(f"{connection.pc} {mid}", ""))
         if publication is None:
-            row |= {"user_id": None, "stream_id": None, "source": None, "layer": None, "paused": False}
+            row |= {"user_id": None, "stream_id": None, "source": None, "layer": None, "paused": False, "muted": False}
         else:
             encoding = slot.wanted or slot.encoding
             row |= {
@@ -145,6 +145,7 @@ def rows(view: View, connection: Connection, publications: Mapping[str, Publicat
                 "source": publication.naming.source,
                 "layer": encoding.rid if encoding is not None else None,
                 "paused": encoding is None,
+                "muted": publication.track.muted,
             }
         told.append(row)
     return told
@@ -212,6 +213,7 @@ def _sources(kind: Kind, viewer: Participant, publications: Iterable[Publication
             screen=publication.naming.source == SCREEN,
             recent=recent,
             wished=wish is not None and not wish.paused,
+            muted=participant.muted(kind),
         )
 
 

@@ -44,6 +44,7 @@ export class Tiles {
       source: slot.source,
       stream: slot.stream_id ?? null,
       paused: slot.paused ?? false,
+      muted: slot.muted ?? false,
       width: media.videoWidth ?? 0,
       height: media.videoHeight ?? 0,
       playing: !media.paused && media.readyState >= 2,
@@ -73,6 +74,7 @@ export class Tiles {
     entry.slot = slot;
     entry.caption.textContent = slot.source === "camera" ? slot.user_id : `${slot.user_id}: ${slot.source}`;
     entry.box.classList.toggle("paused", Boolean(slot.paused));
+    entry.box.classList.toggle("muted", Boolean(slot.muted));
   }
 
   #drop(mid) {

@@ -22,6 +22,9 @@ def test_else_those_who_spoke_last():
     assert choose_audio(many, 2, ()) == ["c", "b"]
     assert choose_audio(many, 3, ("d",)) == ["c", "b", "d"]
     assert choose_audio(many, 3, ("a",)) == ["c", "b", "a"]
+    many = sources("a b c d", c={"recent": 0, "muted": True}, b={"recent": 1})
+    assert choose_audio(many, 2, ("c",)) == ["b", "a"]
+    assert choose_audio(many, 4, ()) == ["a", "b", "c", "d"]
 
 
 @pytest.mark.parametrize(
@@ -32,6 +35,8 @@ def test_else_those_who_spoke_last():
         ({"d": {"recent": 0}}, ("a", "b"), ["d", "a"]),
         ({"c": {"screen": True}, "d": {"recent": 0}}, ("a", "b"), ["c", "d"]),
         ({"b": {"wished": True}, "c": {"screen": True}}, (), ["b", "c"]),
+        ({"a": {"muted": True}, "b": {"muted": True, "wished": True}}, ("a", "b"), ["c", "d"]),
+        ({"a": {"muted": True, "recent": 0}, "b": {"muted": True}, "c": {"muted": True}}, ("b",), ["d", "a"]),
     ],
 )
 def test_last_n(of, shown, chosen):

@@ -55,6 +55,26 @@ async def test_a_viewer_chooses(scene):
     await viewer.screen("2").more()
 
 
+async def test_who_is_muted_loses_the_slot_to_who_is_not(scene):
+    viewer, anna, bert = scene.join("viewer"), scene.join("anna"), scene.join("bert")
+    await viewer.watch(audio=0, video=1)
+    await anna.publish(Picture(200))
+    shown = await stream(scene, "anna")
+    await scene.shown("viewer", shown)
+    await bert.publish(Picture(60))
+    other = await stream(scene, "bert")
+    assert scene.slots("viewer")["0"]["muted"] is False
+    scene.join("anna", muted_video=True)
+    await scene.shown("viewer", other)
+    await viewer.screen("0").see(60)
+    scene.join("bert", muted_video=True)
+    await scene.until(lambda: scene.slots("viewer")["0"]["muted"])
+    scene.join("anna")
+    await scene.shown("viewer", shown)
+    await viewer.screen("0").see(200)
+    assert scene.slots("viewer")["0"]["muted"] is False
+
+
 async def test_two_players_of_one_member_show_each_their_own(scene):
     viewer, anna = scene.join("viewer"), scene.join("anna")
     await viewer.watch(audio=0)
