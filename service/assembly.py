@@ -119,8 +119,15 @@ class MediaParts:
     """The media room of a process: the desk in every one, workers in those with the role."""
 
     def __init__(
-        self, settings: Settings, replica_id: UUID, database: Database, clock: DatabaseClock, hub: Hub, wakes: Wakes
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        database: Database,
+        clock: DatabaseClock,
+        hub: Hub,
+        wakes: Wakes,
     ) -> None:
+        replica_id = wakes.replica_id
         carried: dict[UUID, Call] = {}
         answers, audience = Answers(database, hub, wakes), Audience(database, hub, wakes)
         self.errands = Errands()
@@ -129,7 +136,9 @@ class MediaParts:
         self.local: LocalMedia | None = None
         if settings.media == "local" and Role.MEDIA in settings.roles:
             ears = Ears(self.reports.hear, self.notices.hear, answers.deliver)
-            self.local = LocalMedia(replica_id, settings.media_workers(), ears)
+            self.local = local = LocalMedia(replica_id, settings.media_workers(), ears, metrics=metrics)
+            metrics.media_workers.set_function(lambda: len(local.pool.workers))
+            metrics.media_rooms.set_function(lambda: len(local.rooms))
         self.desk = Desk(database, hub, wakes, self.errands, answers, audience, self.local)
         self.control = MediaControl(database, self.desk, wakes, self.errands, carried, self.local)
 
@@ -171,7 +180,7 @@ class Service:
         )
         self.hub = Hub(self.clock.utc, self._ring_token)
         self.wakes = Wakes(self.replica_id)
-        self.media = MediaParts(settings, self.replica_id, self.database, self.clock, self.hub, self.wakes)
+        self.media = MediaParts(settings, self.metrics, self.database, self.clock, self.hub, self.wakes)
         self.relay = Relay(self.database, self.hub, self.wakes, self.media.desk)
         self.bus = Bus(self.database, self.hub, self.relay, self.wakes, BusConfig(), self.media.errands.look)
         self.presence = PresenceTeller(self.database, self.book, heard=self._presence_told)
@@ -186,9 +195,6 @@ class Service:
         self.webhooks = self._webhook_sender()
         self.robots = Robots(self.database, self.book)
         self.bell = Bell()
-        if local := self.media.local:
-            self.metrics.media_workers.set_function(lambda: len(local.pool.workers))
-            self.metrics.media_rooms.set_function(lambda: len(local.rooms))
         self.metrics.sockets.set_function(lambda: len(self.hub.sessions()))
         self.server = FrontServer(self._server_config())
         self._listeners = (

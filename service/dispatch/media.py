@@ -128,12 +128,13 @@ class MediaControl:
         for room in await backend.adopt() if backend else ():
             command = OpenRoom(self._actor, str(self._wakes.replica_id), room.epoch, adopts=True)
             outcome = await switchboard.do(room.app_id, room.call_id, command)
+            about = {"app_id": room.app_id, "call_id": str(room.call_id), "epoch": room.epoch}
             if outcome.call is None or outcome.refusal:
-                self._log.info("a worker's call needs it no more", call_id=str(room.call_id), epoch=room.epoch)
+                self._log.info("a worker's call needs it no more", **about)
                 if backend:
                     await backend.drop(str(room.call_id))
             else:
-                self._log.info("a worker was taken over", call_id=str(room.call_id), epoch=room.epoch)
+                self._log.info("a worker was taken over", **about)
                 self._errands.read(room.call_id)
 
     async def _compare(self, backend: LocalMedia) -> None:

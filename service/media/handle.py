@@ -13,7 +13,7 @@ import msgspec
 
 from service.media.birth import MediaUnavailableError, Newborn
 from service.media.config import MediaConfig
-from service.media.worker.control import VERSION, Channel, ChannelError
+from service.media.worker.control import GONE, VERSION, Channel, ChannelError
 from service.media.worker.messages import (
     Beat,
     Drain,
@@ -52,11 +52,15 @@ class Listener:
 
 
 class Handle:
-    """A worker that runs. `rooms` names the calls it was given."""
+    """A worker that runs. `rooms` names the calls it was given.
+
+    `death` says in one word how it was lost: `ended`, `silent`, `memory`, `stalled` (its rooms stood still), `channel`.
+    """
 
     def __init__(self, born: Newborn, config: MediaConfig, listener: Listener) -> None:
         self.name, self.pid = born.name, born.pid
         self.rooms: set[str] = set()
+        self.death = "ended"
         self.beat: Beat | None = None
         self.welcome: Welcome | None = None
         self.ended = asyncio.Event()
@@ -67,7 +71,7 @@ class Handle:
         self._loop = asyncio.get_running_loop()
         self._ids = count(1)
         self._waiting: dict[int, asyncio.Future[Mapping[str, Any]]] = {}
-        self._channel = Channel(self._take, self._lose)
+        self._channel = Channel(self._take, self._cut)
         self._decoder = msgspec.json.Decoder(FromWorker)
         self._heard = self._due = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
@@ -191,9 +195,9 @@ class Handle:
     def _weigh(self, beat: Beat) -> None:
         self.beat = beat
         if beat.rss_kb > self._config.memory_mb * 1024:
-            self._lose(f"it uses {beat.rss_kb // 1024} MB, more than {self._config.memory_mb}")
+            self._lose(f"it uses {beat.rss_kb // 1024} MB, more than {self._config.memory_mb}", "memory")
         elif beat.tick_age_ms > self._config.heartbeat_s * 1000:
-            self._lose(f"its rooms stand still for {beat.tick_age_ms / 1000:.1f} s")
+            self._lose(f"its rooms stand still for {beat.tick_age_ms / 1000:.1f} s", "stalled")
 
     def _check(self) -> None:
         """Whether it was heard lately. Looks again when the next silence would be too long."""
@@ -202,15 +206,19 @@ class Handle:
             self._heard = now  # what it said meanwhile may be unread yet
         self._due = self._heard + self._config.heartbeat_s
         if now >= self._due:
-            self._lose(f"silent for {now - self._heard:.1f} s")
+            self._lose(f"silent for {now - self._heard:.1f} s", "silent")
         elif self._listener is not None:
             self._timer = self._loop.call_at(self._due, self._check)
 
-    def _lose(self, why: str) -> None:
+    def _cut(self, why: str) -> None:
+        self._lose(why, "ended" if why.startswith(GONE) else "channel")
+
+    def _lose(self, why: str, death: str) -> None:
         listener = self._listener
         self.kill()
         if listener is not None:
-            self._log.warning("a media worker is lost", reason=why, rooms=len(self.rooms))
+            self.death = death
+            self._log.warning("a media worker is lost", reason=why, death=death, rooms=len(self.rooms))
             listener.lost(self, why)
 
     def _let_go(self) -> None:
@@ -223,7 +231,7 @@ class Handle:
 
     def _exited(self) -> None:
         self._forget_process()
-        self._lose("it ended")
+        self._lose("it ended", "ended")
 
     def _forget_process(self) -> None:
         if self._watch >= 0:

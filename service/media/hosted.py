@@ -27,6 +27,12 @@ class Hosted:
     end: str | None = None
     adopted: bool = False
 
+    @property
+    def about(self) -> dict[str, str | int]:
+        """What every log line of it says."""
+        named: dict[str, str | int] = {"worker": self.handle.name, "pid": self.handle.pid} if self.handle else {}
+        return {"app_id": self.app_id, "call_id": self.call_id, "epoch": self.epoch, **named}
+
 
 @dataclass(slots=True, frozen=True)
 class Adopted:

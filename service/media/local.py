@@ -21,6 +21,7 @@ from service.media.hosted import Adopted, Hosted, Pending, members_of
 from service.media.pool import Pool
 from service.media.worker.messages import CloseRoom, OpenRoom, Repeat, ReportRow, Request, SetMembers
 from service.telemetry.logs import logger
+from service.telemetry.metrics import Metrics
 from service.telemetry.tasks import Supervisor
 
 REMEMBERED = 4096
@@ -45,14 +46,20 @@ class LocalMedia:
     """A :class:`~service.media.backend.MediaBackend` with workers of its own. `limits` are handed to every room."""
 
     def __init__(
-        self, replica_id: UUID, config: MediaConfig, ears: Ears, limits: Mapping[str, float] | None = None
+        self,
+        replica_id: UUID,
+        config: MediaConfig,
+        ears: Ears,
+        limits: Mapping[str, float] | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or Metrics()
         self._replica = str(replica_id)
         self._config = config
         self._ears = ears
         self._limits = limits or {}
         self._birth = Birth()
-        self._pool = Pool(self._birth, config, Listener(self._reported, self._noticed, self._lost))
+        self._pool = Pool(self._birth, config, Listener(self._reported, self._noticed, self._lost), self._metrics)
         self._supervisor = Supervisor((MediaUnavailableError, NurseryEndedError))
         self._rooms: dict[str, Hosted] = {}
         self._closing: dict[str, Hosted] = {}
@@ -184,6 +191,7 @@ class LocalMedia:
             return
         if hosted.adopted and hosted.handle is not None:
             hosted.adopted = False
+            self._log.info("a call's media goes on with its worker", **hosted.about)
             await self._ask(hosted, lambda number: Repeat(number, call.id, room.seen))
         members = members_of(call)
         if members != hosted.members and await self._ask(hosted, lambda number: SetMembers(number, call.id, members)):
@@ -194,8 +202,11 @@ class LocalMedia:
         try:
             hosted.handle = await self._give(call, room)
         except MediaUnavailableError as error:
-            self._log.error("no media worker for a call", call_id=call.id, app_id=call.app_id, error=str(error))
+            self._log.error("a call gets no media worker", **hosted.about, error=str(error))
+            self._metrics.media_rooms_ended.labels("failed").inc()
             hosted.end = "room.failed"
+        else:
+            self._log.info("a media worker carries a call", **hosted.about)
         self._rooms[call.id] = hosted
         return hosted
 
@@ -223,7 +234,7 @@ class LocalMedia:
         try:
             await hosted.handle.request(request)
         except (WorkerLostError, WorkerRefusedError) as error:
-            self._log.warning("a media worker did not follow", call_id=hosted.call_id, error=str(error))
+            self._log.warning("a media worker did not follow", **hosted.about, error=str(error))
             return False
         return True
 
@@ -239,6 +250,8 @@ class LocalMedia:
             if self._closing.get(hosted.call_id) is hosted:
                 del self._closing[hosted.call_id]
         self._pool.release(handle, hosted.call_id)
+        self._log.info("a media worker has let a call go", **hosted.about)
+        self._metrics.media_rooms_ended.labels("closed").inc()
         self._say_closed(hosted)
 
     def _current(self, handle: Handle, call_id: str, epoch: int) -> Hosted | None:
@@ -253,6 +266,7 @@ class LocalMedia:
         hosted.number = max(hosted.number, row.number)
         facts = {name: value for name, value in (("stream", row.stream), ("reason", row.reason)) if value is not None}
         if row.kind == "room.lost":  # the worker lives, the room does not
+            self._count_loss(hosted, row.reason)
             hosted.end, hosted.handle = row.kind, None
             self._pool.release(handle, row.room)
             self._say_closed(hosted)
@@ -278,13 +292,18 @@ class LocalMedia:
                 self._ears.notice(Notice(hosted.app_id, UUID(call_id), epoch, kind, facts))
 
     def _lost(self, handle: Handle, why: str) -> None:
-        del why  # the handle has logged it
+        self._metrics.media_worker_deaths.labels(handle.death).inc()
         for hosted in self._rooms.values():
             if hosted.handle is handle:
+                self._count_loss(hosted, why)
                 hosted.end, hosted.handle = "room.lost", None
                 hosted.number += 1
                 self._say_closed(hosted)
                 self._tell_end(hosted)
+
+    def _count_loss(self, hosted: Hosted, why: str | None) -> None:
+        self._log.warning("a call has lost its media worker", **hosted.about, reason=why)
+        self._metrics.media_rooms_ended.labels("lost").inc()
 
     def _say_closed(self, hosted: Hosted) -> None:
         self._ears.notice(Notice(hosted.app_id, UUID(hosted.call_id), hosted.epoch, CLOSED))

@@ -10,12 +10,14 @@ from service.media.birth import Birth, MediaUnavailableError
 from service.media.config import MediaConfig
 from service.media.handle import Handle, Listener
 from service.media.worker.messages import ReportRow, Setup
+from service.telemetry.metrics import Metrics
 
 
 class Pool:
     """Places rooms on workers. Workers that end by themselves are told to `listener.lost`."""
 
-    def __init__(self, birth: Birth, config: MediaConfig, listener: Listener) -> None:
+    def __init__(self, birth: Birth, config: MediaConfig, listener: Listener, metrics: Metrics) -> None:
+        self._metrics = metrics
         self._birth = birth
         self._config = config
         self._outside = listener
@@ -102,6 +104,8 @@ class Pool:
             high=config.high_port,
             grace_s=config.grace_s,
         )
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
             async with asyncio.timeout(config.start_s):
                 born = await self._birth.start(setup)
@@ -110,6 +114,7 @@ class Pool:
         except TimeoutError:
             message = f"no worker was ready within {config.start_s:g} s"
             raise MediaUnavailableError(message) from None
+        self._metrics.media_worker_start.observe(loop.time() - began)
         return worker
 
     def _report(self, worker: Handle, row: ReportRow) -> None:

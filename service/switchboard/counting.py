@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from service.core.vocabulary import EventType
+from service.switchboard.chronicle import moved_in
 from service.telemetry.metrics import Metrics
 from service.wire.feed import Told
 
@@ -27,6 +28,8 @@ class Counting:
                 self._metrics.calls_ended.labels(told.call.end_reason or "").inc()
             if RINGING in types:
                 self._ringing(told)
+            if moved_in(told):
+                self._metrics.calls_moved.inc()
 
     def _ringing(self, told: Told) -> None:
         for leg in told.call.legs:

@@ -7,7 +7,10 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 RING_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30)
 LATE_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5, 60, 3600)
+START_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 HTTP_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30)
+DEATHS = ("ended", "silent", "memory", "stalled", "channel")
+ROOM_OUTCOMES = ("closed", "lost", "failed")
 
 
 class Metrics:
@@ -41,10 +44,7 @@ class Metrics:
             "hookswitch_webhook_deliveries", "Attempts to deliver to webhooks", ["outcome"], registry=registry
         )
         self.sockets = Gauge("hookswitch_sockets_open", "Sockets connected to this process", registry=registry)
-        self.media_workers = Gauge("hookswitch_media_workers", "Media workers of this process", registry=registry)
-        self.media_rooms = Gauge(
-            "hookswitch_media_rooms", "Calls that media workers of this process carry", registry=registry
-        )
+        self._of_media(registry)
         self.database_connections = Gauge(
             "hookswitch_database_connections", "Connections of this process, by use", ["state"], registry=registry
         )
@@ -60,6 +60,34 @@ class Metrics:
             "Background tasks that failed and were started again",
             ["task"],
             registry=registry,
+        )
+
+    def _of_media(self, registry: CollectorRegistry) -> None:
+        self.media_workers = Gauge("hookswitch_media_workers", "Media workers of this process", registry=registry)
+        self.media_rooms = Gauge(
+            "hookswitch_media_rooms", "Calls that media workers of this process carry", registry=registry
+        )
+        self.media_worker_start = Histogram(
+            "hookswitch_media_worker_start_seconds",
+            "From the wish for a media worker until it can take a call",
+            buckets=START_BUCKETS,
+            registry=registry,
+        )
+        self.media_worker_deaths = Counter(
+            "hookswitch_media_worker_deaths", "Media workers lost, by how", ["death"], registry=registry
+        )
+        for death in DEATHS:
+            self.media_worker_deaths.labels(death)
+        self.media_rooms_ended = Counter(
+            "hookswitch_media_rooms_ended",
+            "Calls that media workers let go in order (closed), lost, or could not be had for (failed)",
+            ["outcome"],
+            registry=registry,
+        )
+        for outcome in ROOM_OUTCOMES:
+            self.media_rooms_ended.labels(outcome)
+        self.calls_moved = Counter(
+            "hookswitch_calls_moved", "Calls that grew and moved to a media worker", registry=registry
         )
 
     def watch_pool(self, read: Callable[[], tuple[int, int]]) -> None:

@@ -17,6 +17,7 @@ LONGEST_FRAME = 1024 * 1024
 MOST_UNSENT = 8 * 1024 * 1024
 """Bytes that wait for a peer which does not read; beyond, the channel ends."""
 HEADER = 4
+GONE = "the other end is gone"
 
 
 class ChannelError(Exception):
@@ -99,7 +100,7 @@ class Channel(StreamProtocol):
             self._end(str(error))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._tell(str(exc) if exc else "the other end is gone")
+        self._tell(f"{GONE}: {exc}" if exc else GONE)
 
     def _end(self, why: str) -> None:
         if self._transport is not None:

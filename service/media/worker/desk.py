@@ -79,7 +79,7 @@ class Desk:
             number = request.id
             answer = self._serve(request)
         except Exception as error:  # noqa: BLE001 - one request that fails must not end the calls of the worker
-            self._line.send(said.FromWorker(number or _id_in(body), error=self._fault(error)))
+            self._line.send(said.FromWorker(number or _asked(body).id, error=self._fault(error, body)))
         else:
             self._line.send(said.FromWorker(number, ok=msgspec.to_builtins(answer)))
 
@@ -93,7 +93,7 @@ class Desk:
             try:
                 act(opened.room, now)
             except Exception:  # noqa: BLE001 - whatever it was, the other rooms go on
-                self._log.exception("a room failed")
+                self._log.exception("a room failed", extra=_about(name, opened))
                 with contextlib.suppress(Exception):  # it is beyond order
                     self._shut(name)
                 self._report(name, opened, {"kind": "room.lost", "reason": "the room failed"})
@@ -214,7 +214,7 @@ class Desk:
         opened.tail.append(row)
         self._line.send(said.FromWorker(report=row))
 
-    def _fault(self, error: Exception) -> said.Fault:
+    def _fault(self, error: Exception, body: bytes) -> said.Fault:
         if isinstance(error, FaultError):
             return error.fault
         if isinstance(error, OfferError):
@@ -225,7 +225,9 @@ class Desk:
             return said.Fault("no_connection", str(error))
         if type(error) is LookupError:  # a room's own word; a KeyError is a fault of ours
             return said.Fault("not_found", str(error))
-        self._log.error("a request failed", exc_info=error)
+        about = _asked(body)
+        extra = _about(about.room, self.rooms.get(about.room)) | {"op": about.op}
+        self._log.error("a request failed", exc_info=error, extra=extra)
         return said.Fault("media_unavailable", "the media worker failed at this request")
 
 
@@ -240,6 +242,11 @@ def _close(room: Room, request: said.ClosePeer) -> said.Closed:
     return said.Closed(left)
 
 
+def _about(room: str, opened: Opened | None) -> dict[str, Any]:
+    """What a log line of a room says; a room is named by its call."""
+    return {"call_id": room} | ({"app_id": opened.app_id, "epoch": opened.epoch} if opened else {})
+
+
 def label(sdp: str) -> str:
     """What a connection is called when its client does not say: `sub` when it only receives, else `pub`."""
     lines = sdp.splitlines()
@@ -251,13 +258,15 @@ def label(sdp: str) -> str:
     return "sub" if receives and not sends else "pub"
 
 
-def _id_in(body: bytes) -> int:
-    """The id of a request that is wrong otherwise; 0 when even that cannot be read."""
+def _asked(body: bytes) -> "_Numbered":
+    """What can be read of a request that is wrong otherwise."""
     try:
-        return msgspec.json.decode(body, type=_Numbered).id
-    except msgspec.DecodeError:
-        return 0
+        return msgspec.json.decode(body, type=_Numbered)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return _Numbered()
 
 
 class _Numbered(msgspec.Struct):
     id: int = 0
+    op: str = ""
+    room: str = ""

@@ -22,6 +22,7 @@ import uvloop
 from service.media.worker.control import VERSION, Channel
 from service.media.worker.desk import Desk, FaultError, Line, Report
 from service.media.worker.dtls import make_certificate
+from service.media.worker.journal import Journal
 from service.media.worker.messages import UNFIT, Beat, FromWorker, OpenRoom, RoomState, Setup, Welcome
 from service.media.worker.mux import Mux, open_socket
 from service.media.worker.room import Room
@@ -202,14 +203,20 @@ def addresses(setup: Setup) -> tuple[str, ...]:
 def run(setup: Setup, channel: socket.socket) -> int:
     """Be a worker until its end; the exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    journal = logging.StreamHandler(sys.stderr)
+    journal.setFormatter(Journal(setup.worker))
+    logging.basicConfig(level=logging.WARNING, handlers=[journal])
     gc.freeze()
 
     async def live() -> int:
         return await Worker(setup).live(channel)
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(live())
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(live())
+    except Exception:  # whatever ends it, the log has it in one line
+        logging.getLogger("hookswitch.media.worker").exception("the worker failed")
+        return 1
 
 
 def main() -> int:

@@ -13,6 +13,7 @@ from service.core.vocabulary import CallState, Topology
 from service.media.backend import Address, Description, Sender
 from service.media.config import MediaConfig
 from service.media.local import Ears, LocalMedia
+from service.telemetry.metrics import Metrics
 from tests.core.story import NOON, talking
 
 PATIENCE_S = 20
@@ -27,7 +28,8 @@ class Studio:
         self.reports, self.notices, self.answers = asyncio.Queue(), asyncio.Queue(), asyncio.Queue()
         self.config = MediaConfig(**{"folder": folder, "warm_workers": 1, "grace_s": 0.0, **config})
         ears = Ears(self.reports.put_nowait, self.notices.put_nowait, self._answered)
-        self.media = LocalMedia(self.replica_id, self.config, ears)
+        self.metrics = Metrics()
+        self.media = LocalMedia(self.replica_id, self.config, ears, metrics=self.metrics)
 
     async def __aenter__(self):
         await self.media.start()
@@ -50,6 +52,10 @@ class Studio:
         host = str(self.replica_id) if host == "" else host
         room = Room(since=NOON, epoch=epoch, host=host, seen=seen)
         return replace(story.call, id=call_id or str(uuid4()), version=version, room=room)
+
+    def counted(self, name, **labels):
+        """What that metric says."""
+        return self.metrics.registry.get_sample_value(f"hookswitch_media_{name}", labels or None)
 
     def worker(self, call):
         """The handle of the worker that has the room."""

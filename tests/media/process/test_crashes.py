@@ -5,6 +5,8 @@ import os
 import signal
 import socket
 
+import structlog
+
 from service.media.backend import Description
 from tests.media.process.studio import Studio, ended, newer, offer, over, sender, within
 
@@ -29,6 +31,27 @@ async def test_a_killed_worker_is_told_at_once_and_the_next_epoch_gets_another_o
         await studio.media.follow(again)
         assert studio.worker(again).alive
         assert await studio.media.signal(again, sender(), await offer()) is None
+
+
+async def test_the_log_and_the_metrics_tell_which_worker_carried_and_lost_which_call(tmp_path):
+    with structlog.testing.capture_logs() as lines:
+        async with Studio(tmp_path / "media", warm_workers=0) as studio:
+            lost, worker = await room_of(studio)
+            os.kill(worker.pid, signal.SIGKILL)
+            await studio.report()
+            kept, other = await room_of(studio)
+            await studio.media.follow(over(kept))
+    told = [(line["event"], line["call_id"], line["worker"]) for line in lines if "call_id" in line]
+    assert told == [
+        ("a media worker carries a call", lost.id, worker.name),
+        ("a call has lost its media worker", lost.id, worker.name),
+        ("a media worker carries a call", kept.id, other.name),
+        ("a media worker has let a call go", kept.id, other.name),
+    ]
+    assert all((line["app_id"], line["epoch"]) == ("app", 1) for line in lines if "call_id" in line)
+    assert studio.counted("worker_deaths_total", death="ended") == 1
+    assert [studio.counted("rooms_ended_total", outcome=one) for one in ("closed", "lost", "failed")] == [1, 1, 0]
+    assert studio.counted("worker_start_seconds_count") == 2
 
 
 async def test_all_rooms_of_a_killed_worker_are_lost(tmp_path):
@@ -57,6 +80,7 @@ async def test_a_frozen_worker_is_noticed_within_five_seconds_and_ended(tmp_path
         async with within(5):
             assert is_loss_of(await studio.report(), call)
         await ended(worker.pid)
+        assert studio.counted("worker_deaths_total", death="silent") == 1
 
 
 async def test_a_request_to_a_frozen_worker_is_given_up(tmp_path):
@@ -74,6 +98,7 @@ async def test_a_worker_that_grows_too_large_is_ended(tmp_path):
         call, worker = await room_of(studio)
         assert is_loss_of(await studio.report(), call)
         await ended(worker.pid)
+        assert studio.counted("worker_deaths_total", death="memory") >= 1
 
 
 async def test_a_frozen_worker_is_killed_when_it_shall_end(tmp_path):
@@ -97,6 +122,7 @@ async def test_a_worker_without_a_port_fails_the_room(tmp_path):
             assert (report.kind, str(report.call_id), report.epoch) == ("room.failed", call.id, 1)
             refusal = await studio.media.signal(call, sender(), Description("sfu", "offer", "v=0"))
             assert refusal.code == "media_unavailable"
+            assert studio.counted("rooms_ended_total", outcome="failed") == 1
 
 
 async def test_a_worker_that_is_not_ready_in_time_fails_the_room(tmp_path):

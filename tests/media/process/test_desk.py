@@ -84,7 +84,7 @@ def test_who_comes_anew_hears_of_the_rooms_and_their_numbers(counter):
     ]
 
 
-def test_a_room_that_fails_is_told_as_lost_and_the_other_goes_on(counter):
+def test_a_room_that_fails_is_told_as_lost_and_the_other_goes_on(counter, caplog):
     def act(room, now):
         if room is counter.made["one"]:
             raise RuntimeError("broken")
@@ -102,11 +102,15 @@ def test_a_room_that_fails_is_told_as_lost_and_the_other_goes_on(counter):
     }
     assert counter.made["one"].closed
     assert set(counter.desk.rooms) == {"two"}
+    (line,) = caplog.records
+    assert (line.call_id, line.app_id, line.epoch, line.getMessage()) == ("one", "app", 1, "a room failed")
 
 
-def test_a_mistake_of_ours_is_not_the_askers(counter):
+def test_a_mistake_of_ours_is_not_the_askers(counter, caplog):
     (answer,) = counter.say("room.members", room="one", members=[])
     assert answer["error"]["code"] == "media_unavailable"
+    (line,) = caplog.records
+    assert (line.call_id, line.app_id, line.op, line.getMessage()) == ("one", "app", "room.members", "a request failed")
 
 
 def test_a_room_that_closes_tells_nothing_any_more(counter):

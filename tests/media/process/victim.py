@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+from service.telemetry.logs import LogConfig, set_up_logs
 from tests.media.process.studio import Studio
 
 
@@ -28,4 +29,5 @@ async def live(folder):
 
 
 if __name__ == "__main__":
+    set_up_logs(LogConfig())  # away from stdout
     asyncio.run(live(Path(sys.argv[1])))
