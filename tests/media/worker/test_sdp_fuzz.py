@@ -4,63 +4,10 @@ import sys
 from aiortc.sdp import SessionDescription
 
 from service.media.worker.negotiate import OfferError
+from tests.fixtures.mutations import mutated
 from tests.media.worker.recorded import NAMES, answered, offer
 
 COUNT = 10_000
-PIECES = [
-    "0",
-    "-1",
-    "4294967296",
-    "9" * 12,
-    "*",
-    ":",
-    "a=",
-    "m=",
-    " ",
-    ";",
-    "=",
-    "\r\n",
-    "\x00",
-    "\u2028",
-    "é",
-    "a=mid:",
-]
-PIECES += [
-    "a=simulcast:send ;;;,,~ send",
-    "a=rid: send",
-    "a=ssrc-group:FID 1",
-    "a=extmap:1/",
-    "a=rtpmap:1",
-    "²",
-    "a" * 300,
-]
-
-
-def mutated(text: str, chance: random.Random) -> str:
-    for _ in range(chance.randint(1, 6)):
-        at = chance.randrange(len(text) + 1)
-        to = min(len(text), at + chance.choice((1, 1, 2, 5, 40, 1000)))
-        match chance.randrange(7):
-            case 0:
-                text = text[:at] + text[to:]
-            case 1:
-                text = text[:at] + chance.choice(PIECES) + text[at:]
-            case 2:
-                text = text[:at] + chr(chance.randrange(0x250)) + text[at + 1 :]
-            case 3:
-                text = text[:at] + text[at:to] * chance.choice((2, 3, 30)) + text[to:]
-            case 4:
-                lines = text.split("\r\n")
-                chance.shuffle(lines)
-                text = "v=0\r\n" + "\r\n".join(lines)
-            case 5:
-                lines = text.split("\r\n")
-                lines[chance.randrange(len(lines))] = lines[chance.randrange(len(lines))]
-                text = "\r\n".join(lines)
-            case _:
-                text = text[:at]
-        text = text or "v=0"
-    return text
 
 
 def test_ten_thousand_broken_offers_are_refused_or_answered():
