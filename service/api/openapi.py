@@ -14,7 +14,7 @@ from service.api.errors import STATUS
 from service.api.examples import REQUEST_EXAMPLES, answer_examples
 from service.core.refusals import Code
 from service.core.rights import Credential
-from service.wire.event_types import EVENT_TYPES, PASSING_TYPES
+from service.wire.event_types import KEPT_TYPES
 from service.wire.problems import CONTENT_TYPE, TITLES
 from service.wire.views import CallEvent, Event, Problem
 
@@ -195,7 +195,7 @@ def webhooks() -> dict[str, Any]:
         {"name": name, "in": "header", "required": True, "description": about, "schema": {"type": "string"}}
         for name, about in WEBHOOK_HEADERS
     ]
-    return {name: {"post": _webhook(name, parameters)} for name in EVENT_TYPES if name not in PASSING_TYPES}
+    return {name: {"post": _webhook(name, parameters)} for name in KEPT_TYPES}
 
 
 def _webhook(name: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:

@@ -21,17 +21,24 @@ OTHER_TYPES = (
     "webhook.test",
     "webhook.disabled",
 )
-EVENT_TYPES = (*(member.value for member in EventType), *OTHER_TYPES, *PASSING_TYPES)
-"""Every name in the vocabulary; those that a later part of the service tells can be subscribed to already."""
-GROUPS = frozenset(name.partition(".")[0] for name in EVENT_TYPES)
+KEPT_TYPES = (*(member.value for member in EventType), *OTHER_TYPES)
+"""What webhooks and the feed get; what a later part of the service tells can be subscribed to already."""
+EVENT_TYPES = (*KEPT_TYPES, *PASSING_TYPES)
+"""Every name in the vocabulary."""
+GROUPS = frozenset(name.partition(".")[0] for name in KEPT_TYPES)
 ALL = "*"
 
 
 def check_pattern(pattern: str) -> str:
-    """A type pattern: an event's exact name, a group (`call.*`) or `*`. Raises `ValueError` for anything else."""
+    """A type pattern: an event's exact name, a group (`call.*`) or `*`.
+
+    Raises `ValueError` for anything else, and for what chooses passing events alone: nothing would ever come.
+    """
     group, _, rest = pattern.partition(".")
-    if pattern == ALL or pattern in EVENT_TYPES or (rest == ALL and group in GROUPS):
+    if pattern == ALL or pattern in KEPT_TYPES or (rest == ALL and group in GROUPS):
         return pattern
+    if group in {name.partition(".")[0] for name in PASSING_TYPES}:
+        raise ValueError(f"{' and '.join(PASSING_TYPES)} are told to sockets only")
     raise ValueError("a type is the exact name of an event, a group such as call.*, or *")
 
 

@@ -51,6 +51,7 @@ async def test_a_change_leaves_the_rest(front):
     assert (await front.http.patch(path, json={})).json() == changed
     for body in (
         {"types": []},
+        {"types": ["quality.reported"]},
         {"types": None},
         {"enabled": None},
         {"url": "http://127.0.0.1/"},
@@ -89,6 +90,8 @@ BAD = (
     {"url": URL, "types": ["calls.*"]},
     {"url": URL, "types": ["call.exploded"]},
     {"url": URL, "types": ["call.ended"] * 51},
+    {"url": URL, "types": ["call.*", "speaker.changed"]},
+    {"url": URL, "types": ["quality.*"]},
     {"url": URL, "description": "x" * 501},
     {"url": URL, "secret": "whsec_x"},
     {"url": URL, "enabled": True},

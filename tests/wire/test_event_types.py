@@ -46,6 +46,12 @@ def test_patterns_that_can_never_match_are_refused(pattern):
         check_pattern(pattern)
 
 
+@pytest.mark.parametrize("pattern", "speaker.changed quality.reported speaker.* quality.*".split())
+def test_what_only_sockets_are_told_cannot_be_subscribed_to(pattern):
+    with pytest.raises(ValueError, match="told to sockets only"):
+        check_pattern(pattern)
+
+
 @pytest.mark.parametrize(
     ("pattern", "matched"),
     [
