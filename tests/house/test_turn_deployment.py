@@ -85,21 +85,27 @@ def test_the_compose_file_watches_it_and_gives_it_nothing(turn):
 @pytest.mark.parametrize(
     ("environment", "told"),
     [
-        ({"TURN_SECRETS": "one"}, ["--static-auth-secret=one"]),
+        ({"TURN_SECRETS": "one"}, ["static-auth-secret=one"]),
         (
             {"TURN_SECRETS": "new,o*d", "TURN_EXTERNAL_IP": "198.51.100.1/10.0.0.5"},
-            ["--static-auth-secret=new", "--static-auth-secret=o*d", "--external-ip=198.51.100.1/10.0.0.5"],
+            ["static-auth-secret=new", "static-auth-secret=o*d", "external-ip=198.51.100.1/10.0.0.5"],
         ),
     ],
 )
 def test_the_compose_file_starts_it_with_every_secret(turn, tmp_path, environment, told):
     shell, flag, script, name = turn["entrypoint"]
-    script = script.replace("$$", "$").replace("exec turnserver", "printf '%s\\n'")
+    settings = DEPLOY / "turnserver.conf"
+    script = script.replace("$$", "$").replace("exec turnserver", "env; printf '%s\\n'")
+    script = script.replace("/etc/coturn/hookswitch.conf", str(settings))
     ran = subprocess.run(
-        [shell, flag, script, name], env={"PATH": "/usr/bin:/bin", **environment}, cwd=tmp_path,
+        [shell, flag, script, name], env={"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path), **environment},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert ran.stdout.splitlines()[-len(told) :] == told
+    written = tmp_path / "turnserver.conf"
+    assert written.stat().st_mode & 0o777 == 0o600
+    assert written.read_text(encoding="utf-8") == settings.read_text(encoding="utf-8") + "\n".join([*told, ""])
+    assert str(written) in ran.stdout
+    assert not [secret for secret in environment["TURN_SECRETS"].split(",") if secret in ran.stdout]
 
 
 def test_the_compose_file_does_not_start_it_without_a_secret(turn):
