@@ -3,7 +3,7 @@
 import { Relayed } from "./relayed.js";
 import { Routed } from "./routed.js";
 import { LiveSocket } from "./socket.js";
-import { camera, noise, sheet } from "./sources.js";
+import { camera, noise, sheet, tone } from "./sources.js";
 import { counted, rate_above } from "./stats.js";
 import { Tiles } from "./tiles.js";
 
@@ -23,7 +23,7 @@ class Client {
   });
 
   /**
-   * Connect the socket. `picture`: {kind: "camera" | "noise", width, height, fps}; `slots`: {audio, video};
+   * Connect the socket. `picture`: {kind: "camera" | "noise", width, height, fps, tone}; `slots`: {audio, video};
    * `relay`: "udp" or "tcp" to go by TURN alone, and in this way.
    */
   async start({ url, token, user, device, picture = {}, slots, relay }) {
@@ -165,6 +165,11 @@ class Client {
   }
 
   async #own() {
+    const own = await this.#shown();
+    return this.picture.tone ? new MediaStream([...own.getVideoTracks(), ...tone().getTracks()]) : own;
+  }
+
+  async #shown() {
     const { kind = "camera", width = 640, height = 360, fps = 15, ...rest } = this.picture;
     if (kind === "camera") return camera({ video: { width, height, frameRate: fps }, ...rest });
     const sound = await camera({ video: false });

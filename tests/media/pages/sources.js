@@ -5,6 +5,17 @@ export function camera({ audio = true, video = { width: 640, height: 360, frameR
   return navigator.mediaDevices.getUserMedia({ audio, video });
 }
 
+/** A sound that never pauses; the fake microphone's beeps are too short for a speaker. */
+export function tone({ hertz = 440, gain = 0.3 } = {}) {
+  const context = new AudioContext();
+  const volume = new GainNode(context, { gain });
+  const source = new OscillatorNode(context, { frequency: hertz });
+  const out = context.createMediaStreamDestination();
+  source.connect(volume).connect(out);
+  source.start();
+  return out.stream;
+}
+
 /** A picture that is hard to compress, so that the encoder takes all the bitrate it is given. */
 export function noise({ width = 640, height = 360, fps = 15, grain = 4 } = {}) {
   const small = Object.assign(document.createElement("canvas"), { width: width / grain, height: height / grain });

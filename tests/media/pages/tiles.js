@@ -74,7 +74,7 @@ export class Tiles {
     entry.slot = slot;
     entry.caption.textContent = slot.source === "camera" ? slot.user_id : `${slot.user_id}: ${slot.source}`;
     entry.box.classList.toggle("paused", Boolean(slot.paused));
-    entry.box.classList.toggle("muted", Boolean(slot.muted));
+    entry.box.classList.toggle("silenced", Boolean(slot.muted));
   }
 
   #drop(mid) {
