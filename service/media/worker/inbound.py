@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from service.media.worker.codecs import KEYS, SIZES, always
 from service.media.worker.history import SIZE, History
-from service.media.worker.keyframes import KeyFrames
+from service.media.worker.keyframes import Course, KeyFrames
 from service.media.worker.losses import Losses
 from service.media.worker.reception import Reception, SenderClock
 from service.media.worker.rewrite import picture_of
@@ -66,7 +66,7 @@ class Encoding:
         self.rid = rid
         self.ssrc: int | None = None
         self.rtx_ssrc: int | None = None
-        self.keyframes = KeyFrames()
+        self.keyframes = KeyFrames(track.course)
         self.losses = Losses()
         self.history = History() if track.kind is Kind.VIDEO else None
         self.showing: tuple[Slot, ...] = ()
@@ -253,7 +253,19 @@ class Encoding:
 class Track:
     """One section that a client sends on."""
 
-    __slots__ = ("_ask", "_muted", "clock", "codec", "encodings", "kind", "mid", "section", "slots", "started")
+    __slots__ = (
+        "_ask",
+        "_muted",
+        "clock",
+        "codec",
+        "course",
+        "encodings",
+        "kind",
+        "mid",
+        "section",
+        "slots",
+        "started",
+    )
 
     def __init__(self, section: Section, clock: SenderClock, ask: Callable[["Encoding", float], None]) -> None:
         self.clock = clock
@@ -264,6 +276,7 @@ class Track:
         self.codec = section.codecs[0]
         self.slots: set[Slot] = set()
         self.started = False
+        self.course = Course()
         self._muted = False
         self.encodings = [Encoding(self, index, rid) for index, rid in enumerate(_layers(section))]
         for encoding, ssrc in zip(self.encodings, primary(section), strict=False):
@@ -304,7 +317,7 @@ class Track:
         return next((codec for codec in self.section.codecs if codec.payload_type == payload_type), None)
 
     def ask_keyframe(self, encoding: int, now: float) -> None:
-        """Asks for a key frame of that encoding, at most twice a second, until it came or nobody waits any more."""
+        """Asks for a key frame of that encoding, at most thrice a second, until it came or nobody waits any more."""
         if self.kind is Kind.VIDEO and 0 <= encoding < len(self.encodings):
             self.encodings[encoding].keyframes.want()
             self._ask(self.encodings[encoding], now)
