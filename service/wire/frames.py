@@ -209,9 +209,11 @@ class NamedStream(Body):
 class RtcDescription(OfCall):
     """Relayed to the device with which the user `to` is in the call; `to: "sfu"` means the media worker.
 
+    In a routed call devices send to each other only while it moves to its worker; else that is refused.
+
     A worker is always offered to and answers. `pc` names one of this device's connections to it; left out it is `sub`
-    when the offer only receives, else `pub`. `streams` say what is sent; sections not named are a microphone and a
-    camera.
+    when the offer only receives, else `pub`. `streams` say what is sent, each in a section of the description;
+    sections not named are a microphone and a camera.
     """
 
     type: Literal["rtc.description"]
@@ -222,7 +224,10 @@ class RtcDescription(OfCall):
 
 
 class RtcCandidates(OfCall):
-    """Relayed as descriptions are; several candidates at once. A worker has no need of them."""
+    """Relayed as descriptions are; several candidates at once.
+
+    A worker has no need of them, and refuses those of a `pc` that it does not have.
+    """
 
     type: Literal["rtc.candidates"]
     to: UserId

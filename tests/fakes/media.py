@@ -2,8 +2,8 @@
 
 from service.core.refusals import Refusal
 from service.core.vocabulary import Topology
-from service.media.asking import admitted, answer_frame
-from service.media.backend import Description, Restart
+from service.media.asking import admitted, reply_frame
+from service.media.backend import Description
 
 ANSWER = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
 
@@ -37,8 +37,10 @@ class FakeMedia:
             return Refusal("invalid_request", "this is no session description")
         await self.follow(call)
         self.signals.append((call.id, sender, message))
-        if isinstance(message, Description | Restart) and sender.reply is not None:
-            await self._answer(sender.reply, answer_frame(call.id, {"pc": message.pc or "pub", "sdp": ANSWER}))
+        said = {"pc": getattr(message, "pc", None) or "pub", "sdp": ANSWER, "left": 0}
+        frame = reply_frame(call.id, message, said)
+        if frame is not None and sender.reply is not None:
+            await self._answer(sender.reply, frame)
         return None
 
     async def close(self):
