@@ -139,6 +139,7 @@ class MediaParts:
             self.local = local = LocalMedia(replica_id, settings.media_workers(), ears, metrics=metrics)
             metrics.media_workers.set_function(lambda: len(local.pool.workers))
             metrics.media_rooms.set_function(lambda: len(local.rooms))
+            metrics.media_withheld.set_function(lambda: local.pool.withheld)
         self.desk = Desk(database, hub, wakes, self.errands, answers, audience, self.local)
         self.control = MediaControl(database, self.desk, wakes, self.errands, carried, self.local)
 

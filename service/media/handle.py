@@ -44,11 +44,15 @@ class WorkerRefusedError(Exception):
 
 @dataclass(slots=True, frozen=True)
 class Listener:
-    """Who hears what a worker tells unasked; `lost` comes once, with the reason, and last."""
+    """Who hears what a worker tells unasked; `lost` comes once, with the reason, and last.
+
+    `beat` comes before the worker's :attr:`Handle.beat` is the new one.
+    """
 
     report: Callable[["Handle", ReportRow], None]
     notice: Callable[["Handle", Mapping[str, Any]], None]
     lost: Callable[["Handle", str], None]
+    beat: Callable[["Handle", Beat], None] = lambda _worker, _beat: None
 
 
 class Handle:
@@ -181,6 +185,7 @@ class Handle:
         elif message.notice is not None:
             listener.notice(self, message.notice)
         elif message.beat is not None:
+            listener.beat(self, message.beat)
             self._weigh(message.beat)
 
     def _settle(self, number: int, message: FromWorker) -> None:

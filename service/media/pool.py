@@ -9,7 +9,7 @@ from service.media.adoption import Orphans
 from service.media.birth import Birth, MediaUnavailableError
 from service.media.config import MediaConfig
 from service.media.handle import Handle, Listener
-from service.media.worker.messages import ReportRow, Setup
+from service.media.worker.messages import Beat, ReportRow, Setup
 from service.telemetry.metrics import Metrics
 
 
@@ -21,7 +21,7 @@ class Pool:
         self._birth = birth
         self._config = config
         self._outside = listener
-        self._listener = Listener(self._report, self._notice, self._lost)
+        self._listener = Listener(self._report, self._notice, self._lost, self._beat)
         self._orphans = Orphans(config, self._listener)
         self._workers: list[Handle] = []
         self._closing: set[asyncio.Task[None]] = set()
@@ -33,6 +33,11 @@ class Pool:
     def workers(self) -> tuple[Handle, ...]:
         """All that run."""
         return tuple(self._workers)
+
+    @property
+    def withheld(self) -> int:
+        """Pictures that viewers do not get now, for want of bandwidth."""
+        return sum(worker.beat.withheld for worker in self._workers if worker.beat is not None)
 
     async def run(self) -> None:
         """Keep workers warm. Raises :class:`MediaUnavailableError`; whoever supervises this runs it again."""
@@ -122,6 +127,10 @@ class Pool:
 
     def _notice(self, worker: Handle, notice: Mapping[str, Any]) -> None:
         self._outside.notice(worker, notice)
+
+    def _beat(self, worker: Handle, beat: Beat) -> None:
+        if worker.beat is not None:  # what an adopted one did before is not of this process
+            self._metrics.media_resent.inc(max(0, beat.resent - worker.beat.resent))
 
     def _lost(self, worker: Handle, why: str) -> None:
         if worker in self._workers:

@@ -86,6 +86,16 @@ class Metrics:
         )
         for outcome in ROOM_OUTCOMES:
             self.media_rooms_ended.labels(outcome)
+        self.media_withheld = Gauge(
+            "hookswitch_media_withheld",
+            "Pictures that viewers do not get now, for want of bandwidth",
+            registry=registry,
+        )
+        self.media_resent = Counter(
+            "hookswitch_media_resent",
+            "Packets that media workers sent again: lost ones, and old ones to find out what a path carries",
+            registry=registry,
+        )
         self.calls_moved = Counter(
             "hookswitch_calls_moved", "Calls that grew and moved to a media worker", registry=registry
         )

@@ -53,6 +53,8 @@ class Worker:
         self._certificate = make_certificate()
         self._ticking = False
         self._quality_due = self._ticked = 0.0
+        self._resent_by: dict[int, int] = {}
+        self._resent = 0
         self._waiting: Waiting | None = None
         self._grace: asyncio.TimerHandle | None = None
 
@@ -156,6 +158,14 @@ class Worker:
             following = max(due + TICK_S, self._loop.time())
             self._loop.call_at(following, self._tick, following)
 
+    def _count_resent(self) -> int:
+        """Goes on over slots that come and go; what one did in its last second is not missed."""
+        before, self._resent_by = self._resent_by, {}
+        for opened in self._desk.rooms.values():
+            self._resent_by |= opened.room.resent()
+        self._resent += sum(max(0, many - before.get(ssrc, 0)) for ssrc, many in self._resent_by.items())
+        return self._resent
+
     def _beat(self, due: float) -> None:
         now = self._loop.time()
         mux = self._mux
@@ -170,6 +180,8 @@ class Worker:
                     sessions=len(mux.sessions) if mux else 0,
                     forwarded=mux.sent if mux else 0,
                     tick_age_ms=round(age * 1000, 1),
+                    withheld=sum(opened.room.withheld() for opened in self._desk.rooms.values()),
+                    resent=self._count_resent(),
                 )
             )
         )

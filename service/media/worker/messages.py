@@ -228,7 +228,8 @@ class Closed(msgspec.Struct, frozen=True):
 class Beat(msgspec.Struct, frozen=True):
     """Every second: how late the loop is, resident memory, what is going on.
 
-    `tick_age_ms`: since its rooms and connections last had their turn, 0 without any.
+    `tick_age_ms`: since its rooms and connections last had their turn, 0 without any. `withheld`: pictures that viewers
+    do not get now, for want of bandwidth; `resent`: packets that went out again, since the worker began.
     """
 
     lag_ms: float
@@ -236,6 +237,8 @@ class Beat(msgspec.Struct, frozen=True):
     sessions: int
     forwarded: int
     tick_age_ms: float = 0.0
+    withheld: int = 0
+    resent: int = 0
 
 
 class ReportRow(msgspec.Struct, frozen=True):

@@ -176,6 +176,15 @@ class Room:
             "voices": len(self._speakers.sources),
         }
 
+    def withheld(self) -> int:
+        """How many pictures viewers do not get, because the path to them does not carry more."""
+        everything = (held for view in self._views.values() for held in view.held.values())
+        return sum(held.dropped and held.layer is None for held in everything)
+
+    def resent(self) -> dict[int, int]:
+        """Packets that went out again, by SSRC of the stream to a client."""
+        return {slot.ssrc: slot.resent for _, c in self._everything() for slot in c.port.slots.values()}
+
     # What ports tell
 
     def _track_started(self, port: Port, track: Track) -> None:

@@ -69,3 +69,30 @@ async def test_a_worker_whose_rooms_stand_still_is_taken_for_frozen(tmp_path):
         report = await studio.report()
         assert (report.kind, str(report.call_id)) == ("room.lost", call.id)
         await ended(worker.pid)
+
+
+async def test_what_was_sent_again_goes_on_over_slots_that_come_and_go(tmp_path):
+    async with working(tmp_path) as (worker, beats):
+        await beats.get()
+        told = iter([{1: 5}, {1: 7, 2: 1}, {2: 4}, {3: 2}])
+        room = worker._desk.rooms["call"].room  # noqa: SLF001 - a room with slots takes clients
+        room.resent, room.withheld = lambda: next(told, {}), lambda: 2
+        counted = []
+        while not counted or counted[-1].resent < 13:
+            counted.append(await beats.get())
+        assert [beat.resent for beat in counted if beat.resent] == [5, 8, 11, 13]
+        assert counted[-1].withheld == 2
+
+
+async def test_what_workers_tell_of_bad_paths_is_counted(tmp_path):
+    async with Studio(tmp_path / "media", warm_workers=0) as studio:
+        call = studio.call()
+        await studio.media.follow(call)
+        counted = []
+        for resent in (100, 130, 130, 131):
+            beat = Beat(0.1, 1000, 1, 1, withheld=3, resent=resent)
+            body = msgspec.json.encode(FromWorker(beat=beat))
+            studio.worker(call)._take(body)  # noqa: SLF001 - as above
+            counted.append(studio.counted("resent_total"))
+        assert counted[-1] - counted[0] == 31
+        assert studio.media.pool.withheld == 3

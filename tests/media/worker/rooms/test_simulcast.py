@@ -55,10 +55,13 @@ async def test_less_is_shown_while_the_path_carries_less(scene, pair):
     anna, viewer = pair
     await viewer.see(anna, "f", *ALL)
     port = scene.port("viewer", "sub")
+    assert scene.room.withheld() == 0
     port.estimator.known, port.estimator.bps = True, 1_000
     while not (row := scene.slots("viewer")["2"])["paused"]:
         await anna.send(*ALL)
         await scene.ticks(1)
     assert row["stream_id"] is not None
+    assert scene.room.withheld() == 1
+    assert scene.room.resent() == {slot.ssrc: slot.resent for slot in port.slots.values()}
     port.estimator.bps = 5_000_000
     await viewer.see(anna, "f", *ALL)
