@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 import service
-from service.media.worker.messages import UNFIT, Fork, Forked, Setup
+from service.media.worker.messages import Fork, Forked, Setup
 from service.telemetry.logs import logger
 
 NURSERY = "service.media.worker.nursery"
@@ -60,6 +60,7 @@ class Birth:
         self._nursery: socket.socket | None = None
         self._pid, self._watch = 0, -1
         self._asked: dict[str, asyncio.Future[tuple[int, int]]] = {}
+        self._given_up: set[str] = set()
         self._ended = asyncio.Event()
         self._log = logger("media")
         self.ready = asyncio.Event()
@@ -93,6 +94,11 @@ class Birth:
             raise
         return Newborn(setup.worker, pid, watch, ours)
 
+    def give_up(self, worker: str) -> None:
+        """Whoever started this worker says why it is not wanted; its end needs no line of its own."""
+        if self._nursery is not None:
+            self._given_up.add(worker)
+
     async def run(self) -> None:
         """Start a nursery and listen to it until it ends; then raises :class:`NurseryEndedError`."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -107,6 +113,7 @@ class Birth:
             await self._ended.wait()
         finally:
             self._nursery = None
+            self._given_up.clear()
             self.ready.clear()
             loop.remove_reader(ours.fileno())
             ours.close()
@@ -151,7 +158,8 @@ class Birth:
         if word.ready:
             self.ready.set()
         elif word.status is not None:
-            tell = self._log.debug if word.status == UNFIT else self._log.info
+            tell = self._log.debug if word.worker in self._given_up else self._log.info
+            self._given_up.discard(word.worker)
             tell("a media worker has ended", worker=word.worker, pid=word.pid, status=word.status)
         else:
             answer = self._asked.get(word.worker)

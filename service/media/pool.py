@@ -116,6 +116,9 @@ class Pool:
                 born = await self._birth.start(setup)
                 worker = Handle(born, config, self._listener)
                 await worker.meet(born)
+        except MediaUnavailableError:
+            self._birth.give_up(setup.worker)
+            raise
         except TimeoutError:
             message = f"no worker was ready within {config.start_s:g} s"
             raise MediaUnavailableError(message) from None

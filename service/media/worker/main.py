@@ -23,7 +23,7 @@ from service.media.worker.control import VERSION, Channel
 from service.media.worker.desk import Desk, FaultError, Line, Report
 from service.media.worker.dtls import make_certificate
 from service.media.worker.journal import Journal
-from service.media.worker.messages import UNFIT, Beat, FromWorker, OpenRoom, RoomState, Setup, Welcome
+from service.media.worker.messages import Beat, FromWorker, OpenRoom, RoomState, Setup, Welcome
 from service.media.worker.mux import Mux, open_socket
 from service.media.worker.room import Room
 from service.media.worker.waiting import Waiting
@@ -80,7 +80,7 @@ class Worker:
         if self._channel is not None:
             self._channel.close()
         await asyncio.sleep(0)  # what was closed says so
-        return 0 if self._unfit is None else UNFIT
+        return 0 if self._unfit is None else 1
 
     async def _connect(self, channel: socket.socket) -> None:
         channel.setblocking(False)

@@ -8,9 +8,6 @@ import msgspec
 Name = str
 FaultCode = Literal["invalid_request", "media_permission_denied", "not_found", "no_connection", "media_unavailable"]
 
-UNFIT = 3
-"""The exit status of a worker that has told whoever greeted it why it cannot work."""
-
 
 class Setup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a worker is started with. Ports from `low` to `high`; 0 and 0 take a free one. Seconds.

@@ -111,6 +111,23 @@ async def test_a_frozen_worker_is_killed_when_it_shall_end(tmp_path):
         assert studio.reports.empty()  # it was meant to end
 
 
+async def test_what_keeps_all_workers_from_starting_is_told_once(tmp_path):
+    news = asyncio.Event()
+
+    def heard(_logger, _name, line):
+        news.set()
+        return line
+
+    with structlog.testing.capture_logs(processors=[heard]) as lines:
+        async with Studio(tmp_path / "media", host="192.0.2.1"), within(20):
+            while sum("has ended" in line["event"] for line in lines) < 3:
+                news.clear()
+                await news.wait()
+    (told,) = [line for line in lines if line["log_level"] != "debug"]
+    assert "192.0.2.1" in told["error"]
+    assert "HOOKSWITCH_MEDIA_HOST" in told["error"]
+
+
 async def test_a_worker_without_a_port_fails_the_room(tmp_path):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
