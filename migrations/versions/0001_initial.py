@@ -115,11 +115,6 @@ def upgrade() -> None:
         sa.Column("deadline_at", sa.DateTime(timezone=True), comment="when the sweep must touch this call next"),
         sa.Column("ended_at", sa.DateTime(timezone=True)),
         sa.Column("body", sa.Text(), nullable=False, comment="the whole aggregate as JSON"),
-        sa.Column(
-            "media_host",
-            sa.Text(),
-            comment="the replica whose worker carries the call; empty: wanted, null: no worker",
-        ),
         sa.ForeignKeyConstraint(["app_id"], ["apps.id"], name="fk_calls_app_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name="pk_calls"),
     )
@@ -128,9 +123,6 @@ def upgrade() -> None:
         "ix_calls_deadline_at", "calls", ["deadline_at"], postgresql_where=sa.text("deadline_at IS NOT NULL")
     )
     op.create_index("ix_calls_live", "calls", ["app_id", "id"], postgresql_where=sa.text("ended_at IS NULL"))
-    op.create_index(
-        "ix_calls_media_host", "calls", ["media_host", "id"], postgresql_where=sa.text("media_host IS NOT NULL")
-    )
     op.create_table(
         "connections",
         sa.Column("id", sa.UUID(), nullable=False),
@@ -275,15 +267,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("app_id", "user_id", "call_id", name="pk_call_users"),
     )
     op.create_table(
-        "quality_samples",
-        sa.Column("call_id", sa.UUID(), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("text", sa.Text(), nullable=False, comment="the sample as JSON"),
-        sa.ForeignKeyConstraint(["call_id"], ["calls.id"], name="fk_quality_samples_call_id", ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("call_id", "at", name="pk_quality_samples"),
-    )
-    op.create_index("ix_quality_samples_at", "quality_samples", ["at"])
-    op.create_table(
         "deliveries",
         sa.Column("id", sa.BigInteger(), autoincrement=True, nullable=False),
         sa.Column("webhook_id", sa.UUID(), nullable=False),
@@ -319,15 +302,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'pending'"),
     )
 
-    # What every turn writes is kept in its row and uncompressed (service/store/tables.py says why).
-    for table, column in (("events", "text"), ("calls", "body")):
-        op.execute(f"ALTER TABLE {table} ALTER COLUMN {column} SET STORAGE EXTERNAL")
-        op.execute(f"ALTER TABLE {table} SET (toast_tuple_target = 8160)")
-
 
 def downgrade() -> None:
     op.drop_table("deliveries")
-    op.drop_table("quality_samples")
     op.drop_table("call_users")
     op.drop_table("webhooks")
     op.drop_table("users")
