@@ -81,7 +81,7 @@ lock: ## Resolve the dependencies again (ARGS=--upgrade for newer ones)
 	@$(COMPILE) --extra dev --group build $(ARGS) --output-file requirements-dev.lock
 	@$(COMPILE) --constraint requirements-dev.lock --output-file requirements.lock
 	@$(COMPILE:pyproject.toml=) --group build --constraint requirements-dev.lock --output-file requirements-build.lock
-	@sed -i -E "s/ (;|and) python_full_version < '3.15' and sys_platform == 'linux'//; s/ and sys_platform == 'linux'//" requirements*.lock
+	@sed -i -E "s/ and platform_python_implementation == 'CPython'//; s/ (;|and) python_full_version < '3.15' and sys_platform == 'linux'//; s/ (;|and) python_full_version < '3.15'( \\\\)?$$/\2/; s/ and sys_platform == 'linux'//" requirements*.lock
 	@grep -c '==' requirements*.lock
 
 .PHONY: clean
