@@ -1,6 +1,6 @@
 """While it rings: acknowledge, silence, answer, decline."""
 
-from service.core.calls import Actor, Leg
+from service.core.calls import Actor, Leg, Ring
 from service.core.commands import Ack, Answer, Decline, Silence, Slot, UserCommand
 from service.core.ending import conclude
 from service.core.refusals import Code, Refusal
@@ -21,22 +21,35 @@ from service.core.vocabulary import (
 
 
 def acknowledge(turn: Turn, command: Ack, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
-    """A device alerts: the only thing that makes a leg and a call `ringing`.
+    """A device alerts: the only thing that makes a leg and a call `ringing`. One that but heard is not pushed again.
 
     A device that nobody had rung has found the call by itself: from now on it is one that rings (invariant 5).
     """
     ring = leg.ring_of(command.device_id)
     if ring and ring.state in UNPROVEN_RING:
-        ring.state, ring.alerting_at = RingState.ALERTING, turn.at
-        ring.sent_at = ring.sent_at or turn.at
+        _prove(turn, command, leg, ring)
     elif ring and not ring.open:
         return refuse(Code.NOT_RINGING, "this device's ring has already stopped", leg.user_id)
     elif ring is None and command.device_id is not None and not turn.call.policy.notify_only:
         turn.record_ring(leg, command.device_id)
-    if leg.state is LegState.INVITED:
+    if leg.state is LegState.INVITED and command.alerting:
         leg.state, leg.ringing_at = LegState.RINGING, turn.at
         turn.tell(EventType.RINGING, leg.user_id, device_id=command.device_id)
     return None
+
+
+def _prove(turn: Turn, command: Ack, leg: Leg, ring: Ring) -> None:
+    """The device has heard of its ring. For one that a push woke, that is news of its own."""
+    first = ring.delivered_at is None
+    ring.delivered_at = ring.delivered_at or turn.at
+    ring.sent_at = ring.sent_at or turn.at
+    if command.alerting:
+        ring.state, ring.alerting_at = RingState.ALERTING, turn.at
+    else:
+        ring.state = RingState.DELIVERED
+    if first and ring.pushed_at:
+        notification = {"device_id": ring.device_id, "ring_id": ring.id, "channel": ring.provider}
+        turn.tell(EventType.NOTIFICATION_DELIVERED, leg.user_id, notification=notification)
 
 
 def silence(_turn: Turn, _command: Silence, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:

@@ -10,12 +10,16 @@ from service.core.vocabulary import (
     LIVE_LEG,
     OPEN_RING,
     PENDING_LEG,
+    PROVEN_RING,
     ActorType,
     CallState,
     CallType,
+    Channel,
     DeclineReason,
     EndReason,
     LegState,
+    Platform,
+    Provider,
     RingState,
     Role,
     StopReason,
@@ -35,11 +39,19 @@ SERVER = Actor(ActorType.SERVER, "hookswitch")
 
 
 @dataclass(slots=True, frozen=True)
+class Rung:
+    """One rung of the fallback ladder: a way to tell the person, `after_s` seconds into an unacknowledged ring."""
+
+    channel: Channel
+    after_s: int
+
+
+@dataclass(slots=True, frozen=True)
 class Policy:
     """The settings a call was dialled under, fixed for its life. Seconds unless said otherwise.
 
     `may_route`: a relayed call moves to a media worker when a third one is in. `media_start_s` is how long it may take
-    until a worker carries the call.
+    until a worker carries the call. `realert_s` are the moments of the pushes, counted from the invitation (T-06).
     """
 
     ring_timeout_s: int = 60
@@ -55,6 +67,9 @@ class Policy:
     call_waiting: bool = False
     may_route: bool = False
     media_start_s: int = 15
+    realert_s: tuple[int, ...] = (0, 10, 20)
+    fallback: tuple[Rung, ...] = ()
+    missed_push: bool = True
 
 
 @dataclass(slots=True)
@@ -101,7 +116,11 @@ class Room:
 
 @dataclass(slots=True)
 class Ring:
-    """One device's alert within one leg attempt; the evidence is in its times."""
+    """One device's alert within one leg attempt; the evidence is in its times.
+
+    `provider` wakes the device, if anybody does; `pushed_at` is when it first took a push for it, `failure` its last
+    word against that. Devices with the same `hardware_id` are one thing in somebody's hand.
+    """
 
     id: str
     device_id: str
@@ -113,11 +132,22 @@ class Ring:
     sent_at: datetime | None = None
     alerting_at: datetime | None = None
     ended_at: datetime | None = None
+    provider: Provider | None = None
+    platform: Platform | None = None
+    hardware_id: str | None = None
+    pushed_at: datetime | None = None
+    delivered_at: datetime | None = None
+    failure: str | None = None
 
     @property
     def open(self) -> bool:
         """Whether this alert still needs its one stop or answer."""
         return self.state in OPEN_RING
+
+    @property
+    def proven(self) -> bool:
+        """Whether the device has acknowledged it, and it is not over."""
+        return self.state in PROVEN_RING
 
 
 @dataclass(slots=True)
@@ -125,7 +155,8 @@ class Leg:
     """One participant of a call. `attempt` counts invitations and rejoins, from 1.
 
     Tokens for this call that were issued before `tokens_from` are revoked (scenario 38). `moved_at`: the call moved to
-    a media worker then, which has not heard of this participant yet.
+    a media worker then, which has not heard of this participant yet. `fallback_at`: an e-mail or a message about the
+    ring was taken then.
     """
 
     user_id: str
@@ -155,6 +186,7 @@ class Leg:
     media_lost: bool = False
     tokens_from: datetime | None = None
     moved_at: datetime | None = None
+    fallback_at: datetime | None = None
     peers: list[str] = field(default_factory=list)
     streams: list[Stream] = field(default_factory=list)
     rings: list[Ring] = field(default_factory=list)

@@ -4,16 +4,27 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from service.core.calls import Actor, Policy, Stream
-from service.core.vocabulary import CallType, DeclineReason, EndReason, Role, Topology
+from service.core.vocabulary import (
+    CallType,
+    Channel,
+    DeclineReason,
+    EndReason,
+    Platform,
+    Provider,
+    Role,
+    Topology,
+)
 
 
 @dataclass(slots=True, frozen=True)
 class Device:
-    """A device that could be alerted: on a live socket now, or by push, or both."""
+    """A device that could be alerted: on a live socket now, or by its push provider, or both."""
 
     id: str
     connected: bool = False
-    push: bool = False
+    provider: Provider | None = None
+    platform: Platform | None = None
+    hardware_id: str | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -75,7 +86,9 @@ class UserCommand(Command):
 
 @dataclass(slots=True, frozen=True)
 class Ack(UserCommand):
-    """The device alerts its user (SIP 180)."""
+    """The device alerts its user (SIP 180); or, not `alerting` yet, it has heard of the ring."""
+
+    alerting: bool = True
 
 
 @dataclass(slots=True, frozen=True)
@@ -159,6 +172,32 @@ class MediaLost(UserCommand):
     """This device's media with `peer`, or with everybody, broke (relayed topology)."""
 
     peer: str | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Pushed(UserCommand):
+    """What a push provider said of a ring's alert: taken, or failed for good, for `reason` (in its own words).
+
+    `number` counts the pushes of this ring that were taken, from 1; `provider_id` is the provider's name for this one.
+    """
+
+    ring_id: str = ""
+    channel: Channel = Channel.FCM
+    accepted: bool = True
+    number: int = 1
+    provider_id: str | None = None
+    reason: str | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class FellBack(UserCommand):
+    """A ring that nobody acknowledged was told by e-mail or message; or could not be, for `reason`."""
+
+    attempt: int = 1
+    channel: Channel = Channel.EMAIL
+    accepted: bool = True
+    provider_id: str | None = None
+    reason: str | None = None
 
 
 @dataclass(slots=True, frozen=True)

@@ -46,6 +46,7 @@ def miss(turn: Turn, leg: Leg) -> None:
     accepted = (
         turn.call.policy.notify_only
         or leg.ringing_at is not None
+        or leg.fallback_at is not None
         or any(ring.sent_at for ring in leg.rings if ring.attempt == leg.attempt)
     )
     state, reason = (

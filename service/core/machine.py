@@ -8,6 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
+from service.core.alerting import fell_back, pushed, pushed_late
 from service.core.answering import accept, acknowledge, answer_again, decline, declined_late, silence
 from service.core.calls import Call, Leg
 from service.core.commands import (
@@ -21,6 +22,7 @@ from service.core.commands import (
     DeviceRemoved,
     End,
     FailRoom,
+    FellBack,
     HangUp,
     Hold,
     Invite,
@@ -33,6 +35,7 @@ from service.core.commands import (
     MediaUp,
     Mute,
     OpenRoom,
+    Pushed,
     Remove,
     Settle,
     Signal,
@@ -175,6 +178,10 @@ TABLE: Mapping[type[UserCommand], Mapping[LegState, Rule]] = MappingProxyType({
     StreamChanged:      row(pending=nothing, joined=stream_changed, refused=nothing, busy=nothing,
                             late=nothing, canceled=nothing, gone=nothing, removed=nothing),
     StreamDestroyed:    row(pending=nothing, joined=stream_destroyed, refused=nothing, busy=nothing,
+                            late=nothing, canceled=nothing, gone=nothing, removed=nothing),
+    Pushed:             row(pending=pushed, joined=pushed_late, refused=pushed_late, busy=pushed_late,
+                            late=pushed_late, canceled=pushed_late, gone=pushed_late, removed=pushed_late),
+    FellBack:           row(pending=fell_back, joined=nothing, refused=nothing, busy=nothing,
                             late=nothing, canceled=nothing, gone=nothing, removed=nothing),
     DeviceConnected:    row(pending=device_connected, joined=device_connected, refused=nothing, busy=nothing,
                             late=nothing, canceled=nothing, gone=nothing, removed=nothing),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from service.core.calls import Policy
+from service.core.calls import Policy, Rung
 from service.core.vocabulary import Topology
 
 
@@ -22,6 +22,9 @@ class AppSettings:
     max_duration_s: int | None = None
     call_waiting: bool = False
     glare: Literal["merge", "busy"] = "merge"
+    realert_s: tuple[int, ...] = (0, 10, 20)
+    fallback: tuple[Rung, ...] = ()
+    missed_push: bool = True
     busy_while_ringing: bool = False
     auto_create_users: bool = True
     sandbox: bool = False
@@ -55,4 +58,7 @@ def policy_of(
         notify_only=notify_only,
         call_waiting=settings.call_waiting,
         may_route=may_route,
+        realert_s=settings.realert_s,
+        fallback=settings.fallback,
+        missed_push=settings.missed_push,
     )

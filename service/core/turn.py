@@ -109,6 +109,7 @@ class Turn:
             ring = leg.ring_of(device.id)
             if ring is None:
                 ring = self._new_ring(leg, device.id)
+                ring.provider, ring.platform, ring.hardware_id = device.provider, device.platform, device.hardware_id
             if device.connected and ring.state in UNTOLD_RING:
                 ring.state, ring.via, ring.sent_at = RingState.SENT, "socket", self.at
 

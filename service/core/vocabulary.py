@@ -142,6 +142,35 @@ class Platform(StrEnum):
     DESK_PHONE = "desk_phone"
 
 
+class Provider(StrEnum):
+    """Who wakes a device."""
+
+    APNS = "apns"
+    FCM = "fcm"
+    WEBPUSH = "webpush"
+
+
+class Channel(StrEnum):
+    """The ways in which something is told outside the sockets: three that wake devices, two that reach people."""
+
+    APNS = "apns"
+    FCM = "fcm"
+    WEBPUSH = "webpush"
+    EMAIL = "email"
+    MESSAGE = "message"
+
+
+class AlertKind(StrEnum):
+    """What an alert is for. `fallback` is a ring by e-mail or message, `rule` what a rule of the app tells."""
+
+    RING = "ring"
+    STOP = "stop"
+    MISSED = "missed"
+    NOTIFY = "notify"
+    FALLBACK = "fallback"
+    RULE = "rule"
+
+
 class EventType(StrEnum):
     """What a call tells; presence and service events are named where they are made."""
 
@@ -167,6 +196,10 @@ class EventType(StrEnum):
     MEDIA_CHANGED = "participant.media_changed"
     UPGRADE_REQUESTED = "participant.upgrade_requested"
     UPGRADED = "participant.upgraded"
+    NOTIFICATION_SENT = "notification.sent"
+    NOTIFICATION_DELIVERED = "notification.delivered"
+    NOTIFICATION_FAILED = "notification.failed"
+    NOTIFICATION_FALLBACK = "notification.fallback"
     SIGNAL_SENT = "signal.sent"
     STREAM_CREATED = "stream.created"
     STREAM_CHANGED = "stream.changed"
@@ -184,10 +217,12 @@ UNTOLD_RING = frozenset({RingState.QUEUED, RingState.FAILED})
 """Alerts that have not reached the device on any way."""
 TAKEN_RING = OPEN_RING - UNTOLD_RING
 """Open alerts that the socket or the push provider took, at least."""
+PROVEN_RING = frozenset({RingState.DELIVERED, RingState.ALERTING, RingState.SILENCED})
+"""Open alerts that the device has acknowledged: it is not woken again."""
 SOUNDING_RING = TAKEN_RING - {RingState.SILENCED}
 """Alerts that a device on a socket is told of."""
 UNACKNOWLEDGED_RING = frozenset({RingState.QUEUED, RingState.SENT, RingState.DELIVERED})
-"""Open alerts of which the device has said nothing yet."""
+"""Open alerts whose screen does not show the call yet, as far as is known."""
 UNPROVEN_RING = UNACKNOWLEDGED_RING | UNTOLD_RING
 """No acknowledgement yet. One that comes in spite of a provider's error proves the error wrong."""
 

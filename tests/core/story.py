@@ -8,7 +8,7 @@ from service.core.deadlines import deadline
 from service.core.dialing import dial
 from service.core.machine import decide
 from service.core.refusals import Refusal
-from service.core.vocabulary import ActorType, CallType, Topology
+from service.core.vocabulary import ActorType, CallType, Provider, Topology
 
 NOON = datetime(2026, 11, 5, 12, tzinfo=UTC)
 API = Actor(ActorType.API, "backend")
@@ -25,7 +25,7 @@ def phone(user):
 
 
 def person(user, *devices, **facts):
-    rung = devices or (Device(phone(user), connected=True, push=True),)
+    rung = devices or (Device(phone(user), connected=True, provider=Provider.FCM),)
     return Person(user, devices=rung, name=user.title(), **facts)
 
 
@@ -34,7 +34,7 @@ def nobody_home(user, **facts):
 
 
 def two_devices(user):
-    return person(user, Device(f"{user}-phone", connected=True), Device(f"{user}-tablet", push=True))
+    return person(user, Device(f"{user}-phone", connected=True), Device(f"{user}-tablet", provider=Provider.FCM))
 
 
 def dialing(*callees, caller="ann", device="ann-phone", **fields):

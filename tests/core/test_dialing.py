@@ -6,7 +6,7 @@ from service.core.calls import Policy, engaged_slots
 from service.core.commands import Ack, Answer, Decline, Device, DeviceDisconnected, Hold, MediaConnected, Person, Slot
 from service.core.dialing import common_type, dial, merges_into, replaces
 from service.core.refusals import Code, Refusal
-from service.core.vocabulary import CallType, Role
+from service.core.vocabulary import CallType, Provider, Role
 from tests.core.story import (
     CALL_ID,
     NOON,
@@ -394,7 +394,7 @@ def test_17_a_callee_without_any_device_is_dialled_until_the_deadline():
 
 
 def test_17_an_alert_that_nobody_took_is_unreachable_one_that_was_taken_is_no_answer():
-    pushed = Story(person("ben", Device("ben-phone", push=True)))
+    pushed = Story(person("ben", Device("ben-phone", provider=Provider.FCM)))
     assert pushed.rings("ben") == {"ben-phone": "queued"}
     pushed.settle(60)
     assert pushed.ends == ("ended", "unreachable")

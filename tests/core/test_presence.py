@@ -16,7 +16,7 @@ from service.core.presence import (
     differs,
     presence,
 )
-from service.core.vocabulary import Platform
+from service.core.vocabulary import Platform, Provider
 from tests.core.story import CALL_ID, Story, at, nobody_home, person, phone, talking, two_devices
 
 NOW = at(100)
@@ -118,7 +118,8 @@ def test_whose_device_rings_is_not_busy_unless_the_app_says_so():
 
 
 def test_ringing_begins_when_an_alert_was_taken():
-    on_socket, by_push, nowhere = Story("ben"), Story(person("ben", Device("ben-phone", push=True))), Story("ben")
+    on_socket, nowhere = Story("ben"), Story("ben")
+    by_push = Story(person("ben", Device("ben-phone", provider=Provider.FCM)))
     assert looks(of("ben", on_socket.call)) == ("online", "ringing")
     assert of("ben", on_socket.call).since == at(0)
     told = of("ben", by_push.call)
@@ -155,7 +156,7 @@ def test_who_is_connected_was_seen_when_it_came_at_least():
 
 
 def test_a_phone_that_rings_by_push_rings_since_it_said_so():
-    story = Story(person("ben", Device("ben-phone", push=True)))
+    story = Story(person("ben", Device("ben-phone", provider=Provider.FCM)))
     story.do(Ack, "ben", 4)
     told = of("ben", story.call, online=None, last_seen_at=at(2))
     assert (looks(told), told.since) == (("offline", "ringing"), at(4))

@@ -21,7 +21,7 @@ from service.core.commands import (
     Silence,
 )
 from service.core.refusals import Code, Refusal
-from service.core.vocabulary import ActorType, DeclineReason, EndReason, RingState
+from service.core.vocabulary import ActorType, DeclineReason, EndReason, Provider, RingState
 from tests.core.story import API, NOON, Story, at, nobody_home, person, talking, two_devices
 
 
@@ -263,7 +263,7 @@ def test_18_a_device_that_comes_online_rings_with_the_remaining_time():
 
 @pytest.mark.parametrize("state", [RingState.QUEUED, RingState.FAILED])
 def test_18_a_pushed_device_that_comes_online_is_told_over_its_socket(state):
-    story = Story(person("ben", Device("ben-phone", push=True)))
+    story = Story(person("ben", Device("ben-phone", provider=Provider.FCM)))
     story.leg("ben").rings[0].state = state
     story.do(DeviceConnected, "ben", 20)
     ring = story.leg("ben").rings[0]

@@ -22,6 +22,7 @@ from service.core.commands import (
     DeviceRemoved,
     End,
     FailRoom,
+    FellBack,
     HangUp,
     Hold,
     Invite,
@@ -34,6 +35,7 @@ from service.core.commands import (
     MediaUp,
     Mute,
     OpenRoom,
+    Pushed,
     Remove,
     Settle,
     Signal,
@@ -88,6 +90,8 @@ media_down      .             .             .         .            .
 stream_created  .             .             .         .            .
 stream_changed  .             .             .         .            .
 stream_gone     .             .             .         .            .
+pushed          *             *             *         *            *
+fell_back       *             *             .         .            .
 device_back     .             .             .         .            connected
 device_gone     .             .             *         reconnecting .
 device_removed  *             *             .         .            .
@@ -119,6 +123,8 @@ media_down      .         .        .        .           .         .        .    
 stream_created  .         .        .        .           .         .        .         .        .             .
 stream_changed  .         .        .        .           .         .        .         .        .             .
 stream_gone     .         .        .        .           .         .        .         .        .             .
+pushed          *         *        *        .           *         *        *         *        *             *
+fell_back       .         .        .        .           .         .        .         .        .             .
 device_back     .         .        .        .           .         .        .         .        .             .
 device_gone     .         .        .        .           .         .        .         .        .             .
 device_removed  .         .        .        .           .         .        .         .        .             .
@@ -150,6 +156,8 @@ media_down      .         .        .        .           .        .       .      
 stream_created  .         .        .        .           .        .       .         .       .             .
 stream_changed  .         .        .        .           .        .       .         .       .             .
 stream_gone     .         .        .        .           .        .       .         .       .             .
+pushed          *         *        *        .           *        *       *         *       *             *
+fell_back       .         .        .        .           .        .       .         .       .             .
 device_back     .         .        .        .           .        .       .         .       .             .
 device_gone     .         .        .        .           .        .       .         .       .             .
 device_removed  .         .        .        .           .        .       .         .       .             .
@@ -189,6 +197,7 @@ settle .       .       .          .      .
 """
 
 
+RING = Story("ben").leg("ben").rings[0].id
 FROM_THE_WORKER = {"epoch": 1, "number": 1}
 
 
@@ -226,6 +235,8 @@ def command_of(name):
         "stream_created": (StreamCreated, FROM_THE_WORKER),
         "stream_changed": (StreamChanged, FROM_THE_WORKER),
         "stream_gone": (StreamDestroyed, FROM_THE_WORKER),
+        "pushed": (Pushed, {"ring_id": RING}),
+        "fell_back": (FellBack, {}),
         "device_back": (DeviceConnected, {}),
         "device_gone": (DeviceDisconnected, {}),
         "device_removed": (DeviceRemoved, {}),

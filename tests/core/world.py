@@ -30,7 +30,7 @@ from service.core.deadlines import deadline
 from service.core.dialing import common_type, dial, merges_into, replaces
 from service.core.machine import decide
 from service.core.refusals import Refusal
-from service.core.vocabulary import ActorType, CallType, EndReason, Topology
+from service.core.vocabulary import ActorType, CallType, EndReason, Provider, Topology
 from tests.core.invariants import Replay, check_call, check_turn, nothing_overdue, soon
 from tests.core.story import NOON
 
@@ -112,7 +112,7 @@ class World:
 
     def person(self, user):
         devices = tuple(
-            Device(device, connected=(user, device) in self.online, push=push)
+            Device(device, connected=(user, device) in self.online, provider=Provider.FCM if push else None)
             for device, push in self.devices.get(user, {}).items()
         )
         facts = self.disturb.get(user, {})

@@ -1,0 +1,71 @@
+"""What a person reads where a device, a mail or a message shows a notice by itself: short, in the person's language."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from service.core.calls import Call
+from service.core.vocabulary import AlertKind, CallType
+
+Words = Mapping[str, str]
+ENGLISH = "en"
+
+WORDS: Mapping[str, Words] = MappingProxyType(
+    {
+        "en": {
+            "ring": "{caller} is calling",
+            "ring_video": "{caller} is calling with video",
+            "group": "{caller} is calling you and {others} more",
+            "stop": "The call from {caller} has ended",
+            "missed": "Missed call from {caller}",
+            "notify": "{caller} invites you to a call",
+        },
+        "de": {
+            "ring": "{caller} ruft an",
+            "ring_video": "{caller} ruft mit Video an",
+            "group": "{caller} ruft Sie und {others} weitere an",
+            "stop": "Der Anruf von {caller} ist beendet",
+            "missed": "Verpasster Anruf von {caller}",
+            "notify": "{caller} lädt Sie zu einem Gespräch ein",
+        },
+        "es": {
+            "ring": "{caller} está llamando",
+            "ring_video": "{caller} está llamando con vídeo",
+            "group": "{caller} le llama a usted y a {others} más",
+            "stop": "La llamada de {caller} ha terminado",
+            "missed": "Llamada perdida de {caller}",
+            "notify": "{caller} le invita a una llamada",
+        },
+        "fr": {
+            "ring": "{caller} vous appelle",
+            "ring_video": "{caller} vous appelle en vidéo",
+            "group": "{caller} vous appelle, avec {others} autres",
+            "stop": "L'appel de {caller} est terminé",
+            "missed": "Appel manqué de {caller}",
+            "notify": "{caller} vous invite à un appel",
+        },
+        "it": {
+            "ring": "{caller} sta chiamando",
+            "ring_video": "{caller} sta videochiamando",
+            "group": "{caller} chiama lei e altri {others}",
+            "stop": "La chiamata di {caller} è terminata",
+            "missed": "Chiamata persa da {caller}",
+            "notify": "{caller} la invita a una chiamata",
+        },
+    }
+)
+"""By language; a locale that is not here reads English."""
+
+
+def words(call: Call, kind: AlertKind, locale: str | None) -> str:
+    """One sentence about a call for one of its participants."""
+    language = (locale or ENGLISH).replace("_", "-").partition("-")[0].lower()
+    texts = WORDS.get(language, WORDS[ENGLISH])
+    return texts[_key(call, kind)].format(caller=call.caller.name or call.initiator, others=max(1, len(call.legs) - 2))
+
+
+def _key(call: Call, kind: AlertKind) -> str:
+    if kind in {AlertKind.STOP, AlertKind.MISSED, AlertKind.NOTIFY}:
+        return kind.value
+    if len(call.legs) > 2:
+        return "group"
+    return "ring_video" if call.call_type is CallType.AUDIO_VIDEO else "ring"
