@@ -56,6 +56,7 @@ from service.switchboard.board import Outcome
 from service.switchboard.people import DialRequest, Wanted
 from service.switchboard.waiting import make_room, take_back
 from service.wire.requests import (
+    AckCall,
     Act,
     AnswerCall,
     CreateCall,
@@ -257,10 +258,11 @@ async def decline(asker: Asker, call_id: UUID, body: DeclineCall) -> Answered:
     return {"call": call_snapshot(await do(asker, call_id, command))}
 
 
-async def ack(asker: Asker, call_id: UUID, body: Act) -> Answered:
-    """The device shows the call to its user."""
+async def ack(asker: Asker, call_id: UUID, body: AckCall) -> Answered:
+    """The device shows the call to its user, or is about to."""
     user_id, device_id = _who(asker, body)
-    return {"call": call_snapshot(await do(asker, call_id, Ack(asker.principal.actor, user_id, device_id)))}
+    command = Ack(asker.principal.actor, user_id, device_id, alerting=body.alerting)
+    return {"call": call_snapshot(await do(asker, call_id, command))}
 
 
 async def silence(asker: Asker, call_id: UUID, body: Act) -> Answered:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import asyncpg
+import msgspec
 import orjson
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -136,7 +137,7 @@ async def suspend_app(connection: AsyncConnection, app_id: str, *, suspended: bo
 
 def settings_of(stored: dict[str, Any]) -> AppSettings:
     """Settings as stored; names that another version wrote are passed over."""
-    return AppSettings(**_known(stored))
+    return msgspec.convert(_known(stored), AppSettings)
 
 
 def settings_to_tell(settings: AppSettings) -> dict[str, Any]:

@@ -4,16 +4,19 @@ A turn is one statement in autocommit that carries its own guard (`version`): it
 tells the events and queues their deliveries, or does nothing at all. No lock is held while the machine thinks.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 import msgspec
+import orjson
 
 from service.core.calls import Call, engaged_slots
 from service.core.deadlines import deadline
+from service.core.ringing import Alert
 from service.store.database import ConflictError, Driver, faults
+from service.store.lanes import PROVIDER, RULE_LANE, lane_of
 from service.store.tables import FEED_PLACE
 from service.wire.feed import Envelope
 
@@ -31,11 +34,12 @@ class Loaded:
 
 @dataclass(slots=True, frozen=True)
 class Change:
-    """One call's turn, ready to be written. `before` is `None` for a new call."""
+    """One call's turn, ready to be written. `before` is `None` for a new call; `alerts` are put on the way with it."""
 
     call: Call
     before: Call | None
     envelopes: list[Envelope]
+    alerts: list[Alert] = field(default_factory=list)
 
 
 @dataclass(slots=True, frozen=True)
@@ -49,11 +53,12 @@ class Idempotency:
 
 @dataclass(slots=True, frozen=True)
 class Written:
-    """A committed turn: `tx` is its place in the feed, `webhooks` have deliveries of this statement waiting."""
+    """A committed turn: `tx` is its place in the feed; `webhooks` and `lanes` of alerts have something waiting."""
 
     call_id: UUID
     tx: int
     webhooks: tuple[UUID, ...] = ()
+    lanes: tuple[str, ...] = ()
 
 
 # statement_timestamp() and not clock_timestamp(): only what is stable within a statement can bound an index scan.
@@ -75,8 +80,8 @@ LOAD_MANY = "SELECT id, body, version, clock_timestamp() AS now FROM calls WHERE
 
 POSTPONE = "UPDATE calls SET deadline_at = clock_timestamp() + make_interval(secs => $2) WHERE id = $1"
 
-# Parameters 1 to 23; the tail is shared by both statements. `saved` is the guard: every other part joins it.
-TAIL = """
+# Parameters 1 to 24; the tail is shared by both statements. `saved` is the guard: every other part joins it.
+TAIL = f"""
 , fresh AS (
   INSERT INTO idempotency_keys (app_id, principal, key, fingerprint, call_id)
   SELECT s.app_id, $20::text, $21::text, $22::bytea, s.id FROM saved s WHERE $21::text IS NOT NULL
@@ -93,6 +98,36 @@ TAIL = """
   FROM told t JOIN webhooks w ON w.app_id = t.app_id AND w.enabled AND t.type LIKE ANY (w.patterns)
   ORDER BY t.stream, t.seq
   RETURNING webhook_id
+), wished AS (
+  SELECT a.*, s.app_id FROM json_to_recordset($24::json) AS a(
+    id uuid, call_id uuid, kind text, user_id text, attempt int, ring_id uuid, device_id text, channel text,
+    due_at timestamptz, until timestamptz)
+  JOIN saved s ON s.id = a.call_id
+), alerted AS (
+  INSERT INTO alerts (id, app_id, call_id, kind, user_id, attempt, ring_id, device_id, channel, lane, next_attempt_at,
+                      until)
+  SELECT w.id, w.app_id, w.call_id, w.kind, w.user_id, w.attempt, w.ring_id, w.device_id, w.channel,
+         {lane_of("w.channel", "w.app_id", "d.push")}, w.due_at, w.until
+  FROM wished w
+  LEFT JOIN devices d ON d.app_id = w.app_id AND d.user_id = w.user_id AND d.id = w.device_id
+  WHERE w.channel IS NOT NULL
+  UNION ALL
+  SELECT md5(w.id::text || d.id)::uuid, w.app_id, w.call_id, w.kind, w.user_id, w.attempt, w.ring_id, d.id,
+         d.push->>'provider', {lane_of(PROVIDER, "w.app_id", "d.push")}, w.due_at, w.until
+  FROM wished w CROSS JOIN LATERAL (
+    SELECT DISTINCT ON (coalesce(x.hardware_id, x.id)) x.id, x.push FROM devices x
+    WHERE x.app_id = w.app_id AND x.user_id = w.user_id AND x.push IS NOT NULL
+    ORDER BY coalesce(x.hardware_id, x.id), x.updated_at DESC
+  ) d WHERE w.channel IS NULL
+  ON CONFLICT (id) DO UPDATE SET next_attempt_at = least(alerts.next_attempt_at, excluded.next_attempt_at)
+  WHERE alerts.state = 'pending' AND alerts.claimed_until IS NULL
+  RETURNING lane, next_attempt_at
+), ruled AS (
+  INSERT INTO alerts (id, app_id, call_id, kind, user_id, channel, lane, rule_id, stream, seq, next_attempt_at, until)
+  SELECT gen_random_uuid(), t.app_id, t.stream, 'rule', '', 'rule', {RULE_LANE} || t.app_id, r.id, t.stream, t.seq,
+         statement_timestamp(), statement_timestamp() + interval '1 day'
+  FROM told t JOIN rules r ON r.app_id = t.app_id AND r.enabled AND t.type LIKE ANY (r.patterns)
+  RETURNING lane
 ), freed AS (
   DELETE FROM engagements g
   USING unnest($13::uuid[], $14::text[]) AS f(call_id, user_id)
@@ -111,7 +146,12 @@ TAIL = """
   JOIN saved s ON s.id = j.call_id
   ON CONFLICT DO NOTHING
 )
-"""
+"""  # noqa: S608 - only constants of the store
+
+LANES = """(
+  SELECT array_agg(lane) FROM (
+    SELECT lane FROM alerted WHERE next_attempt_at <= statement_timestamp() UNION SELECT lane FROM ruled
+  ) AS due)"""
 
 UPDATE = f"""
 WITH changed AS (
@@ -124,19 +164,19 @@ WITH changed AS (
   RETURNING calls.id, calls.app_id
 ){TAIL}
 SELECT id, ({FEED_PLACE})::text AS tx,
-       (SELECT array_agg(DISTINCT webhook_id) FROM queued) AS webhooks FROM saved
+       (SELECT array_agg(DISTINCT webhook_id) FROM queued) AS webhooks, {LANES} AS lanes FROM saved
 """  # noqa: S608 - both parts are constants of this module
 
 INSERT = f"""
 WITH saved AS (
   INSERT INTO calls (id, app_id, version, state, deadline_at, ended_at, body, media_host)
-  SELECT c.id, $24::text, c.version + 1, c.state, c.deadline_at, c.ended_at, c.body, c.media_host
+  SELECT c.id, $25::text, c.version + 1, c.state, c.deadline_at, c.ended_at, c.body, c.media_host
   FROM unnest($1::uuid[], $2::int[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[], $23::text[])
     AS c(id, version, state, deadline_at, ended_at, body, media_host)
   RETURNING id, app_id
 ){TAIL}
 SELECT id, ({FEED_PLACE})::text AS tx,
-       (SELECT array_agg(DISTINCT webhook_id) FROM queued) AS webhooks FROM saved
+       (SELECT array_agg(DISTINCT webhook_id) FROM queued) AS webhooks, {LANES} AS lanes FROM saved
 """  # noqa: S608 - both parts are constants of this module
 
 
@@ -185,14 +225,15 @@ async def save(driver: Driver, changes: list[Change], idempotency: Idempotency |
     Raises :class:`ConflictError` when a slot or the key was taken meanwhile: then nothing of the batch is written.
     """
     with faults():
-        rows = await driver.fetch(UPDATE, *_columns(changes), *_key(idempotency), _hosts(changes))
+        rows = await driver.fetch(UPDATE, *_columns(changes), *_key(idempotency), _hosts(changes), _alerts(changes))
     return [_written(row) for row in rows]
 
 
 async def insert(driver: Driver, change: Change, idempotency: Idempotency | None) -> Written:
     """Write a new call. Raises :class:`ConflictError` when a slot or the idempotency key was taken meanwhile."""
     with faults():
-        rows = await driver.fetch(INSERT, *_columns([change]), *_key(idempotency), _hosts([change]), change.call.app_id)
+        rest = (_hosts([change]), _alerts([change]), change.call.app_id)
+        rows = await driver.fetch(INSERT, *_columns([change]), *_key(idempotency), *rest)
     if not rows:
         message = "the call was not written"
         raise ConflictError(message)
@@ -226,7 +267,7 @@ def encode(call: Call) -> str:
 
 
 def _written(row: asyncpg.Record) -> Written:
-    return Written(row["id"], int(row["tx"]), tuple(row["webhooks"] or ()))
+    return Written(row["id"], int(row["tx"]), tuple(row["webhooks"] or ()), tuple(row["lanes"] or ()))
 
 
 def _key(idempotency: Idempotency | None) -> tuple[str | None, str | None, bytes | None]:
@@ -237,6 +278,12 @@ def _key(idempotency: Idempotency | None) -> tuple[str | None, str | None, bytes
 def _hosts(changes: list[Change]) -> list[str | None]:
     """`$23`: whose media worker carries each call; empty where one is wanted that nobody has yet."""
     return [change.call.room.host or "" if change.call.room and not change.call.ended else None for change in changes]
+
+
+def _alerts(changes: list[Change]) -> str | None:
+    """`$24`: what is put on the way, as JSON; nothing for most turns."""
+    found = [{**asdict(alert), "call_id": change.call.id} for change in changes for alert in change.alerts]
+    return orjson.dumps(found).decode() if found else None
 
 
 def _columns(changes: list[Change]) -> tuple[list[object], ...]:

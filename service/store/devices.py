@@ -1,11 +1,13 @@
 """Registered devices and what wakes them. Push credentials go in here and are not told again."""
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.store.alerts import Registration
 from service.store.tables import devices, users
 from service.wire.devices import DeviceBody, DeviceView, push_view
 
@@ -83,6 +85,24 @@ async def remove_device(connection: AsyncConnection, app_id: str, user_id: str, 
     """Forget a registration; answers it as it was, `None` when there was none."""
     done = await connection.execute(
         delete(devices).where(_of(app_id, user_id), devices.c.id == device_id).returning(*TOLD),
+    )
+    row = done.one_or_none()
+    return None if row is None else _view(row)
+
+
+async def remove_gone(
+    connection: AsyncConnection, app_id: str, user_id: str, device_id: str, found: Registration, since: datetime | None
+) -> DeviceView | None:
+    """Forget a registration that its provider calls gone, unless it was made anew: `None` then.
+
+    `since` is when the provider saw it go, where it says so; a registration newer than that stays (scenario 15).
+    """
+    if since is not None and found.updated_at > since:
+        return None
+    done = await connection.execute(
+        delete(devices)
+        .where(_of(app_id, user_id), devices.c.id == device_id, devices.c.updated_at == found.updated_at)
+        .returning(*TOLD),
     )
     row = done.one_or_none()
     return None if row is None else _view(row)

@@ -1,6 +1,6 @@
 """Who is who at the moment of dialling: people, their devices, what they are engaged in. One round trip."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,6 +8,7 @@ from uuid import UUID
 import orjson
 
 from service.core.commands import Device, Slot
+from service.core.vocabulary import Platform, Provider
 from service.store.database import Driver
 
 
@@ -41,9 +42,11 @@ SELECT clock_timestamp() AS now,
   (SELECT json_agg(json_build_array(g.user_id, g.call_id, g.slot, k.deadline_at <= clock_timestamp()))::text
      FROM engagements g JOIN calls k ON k.id = g.call_id
      WHERE g.app_id = $1 AND g.user_id = ANY ($2)) AS slots,
-  (SELECT json_agg(json_build_array(user_id, id))::text
-     FROM devices WHERE app_id = $1 AND user_id = ANY ($2) AND push IS NOT NULL) AS devices,
-  (SELECT json_agg(json_build_array(c.user_id, c.device_id))::text
+  (SELECT json_agg(json_build_array(user_id, id, push->>'provider', platform, hardware_id)
+                   ORDER BY updated_at DESC)::text
+     FROM devices WHERE app_id = $1 AND user_id = ANY ($2)
+       AND (push IS NOT NULL OR hardware_id IS NOT NULL)) AS devices,
+  (SELECT json_agg(json_build_array(c.user_id, c.device_id, c.platform))::text
      FROM connections c JOIN replicas r ON r.id = c.replica_id AND r.lease_until > clock_timestamp()
      WHERE c.app_id = $1 AND c.user_id = ANY ($2)) AS online,
   (SELECT json_build_array(encode(fingerprint, 'hex'), call_id)::text
@@ -82,11 +85,18 @@ async def look_up(
         people[user_id].slots.append(Slot(call_id, slot))
         if overdue:
             people[user_id].overdue.append(UUID(call_id))
-    for user_id, device_id in _rows(row["devices"]):
-        people[user_id].devices[device_id] = Device(device_id, push=True)
-    for user_id, device_id in _rows(row["online"]):
-        push = device_id in people[user_id].devices
-        people[user_id].devices[device_id] = Device(device_id, connected=True, push=push)
+    registered = {
+        (user_id, device_id): Device(
+            device_id, provider=provider and Provider(provider), platform=Platform(platform), hardware_id=hardware_id
+        )
+        for user_id, device_id, provider, platform, hardware_id in _rows(row["devices"])
+    }
+    for user_id, device_id, platform in _rows(row["online"]):
+        device = registered.pop((user_id, device_id), None) or Device(device_id, platform=Platform(platform))
+        people[user_id].devices[device_id] = replace(device, connected=True)
+    for (user_id, device_id), device in registered.items():
+        if device.provider:
+            people[user_id].devices[device_id] = device
     before = orjson.loads(row["before"]) if row["before"] else None
     return Directory(row["now"], people, (bytes.fromhex(before[0]), UUID(before[1])) if before else None)
 

@@ -291,6 +291,66 @@ def _store_plain(table: Table, connection: Connection, **_: object) -> None:
 for wide in (calls, events):
     event.listen(wide, "after_create", _store_plain)
 
+alerts = Table(
+    "alerts",
+    METADATA,
+    Column("id", UUID, primary_key=True),
+    _app(),
+    Column("call_id", UUID, ForeignKey("calls.id", ondelete="CASCADE")),
+    Column("user_id", Text, nullable=False),
+    Column("attempt", SmallInteger, nullable=False, server_default=text("1")),
+    Column("device_id", Text),
+    Column("ring_id", UUID),
+    Column("kind", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("lane", Text, nullable=False, comment="what waits together when a provider hangs"),
+    Column("rule_id", UUID, ForeignKey("rules.id", ondelete="CASCADE")),
+    Column("stream", UUID, comment="the event that a rule tells of"),
+    Column("seq", Integer),
+    Column("facts", JSONB(none_as_null=True), comment="what a rule tells, and to which address"),
+    Column("state", Text, nullable=False, server_default=text("'pending'")),
+    Column("reason", Text, comment="why it failed or was dropped"),
+    Column("taken", SmallInteger, nullable=False, server_default=text("0"), comment="tries that the provider took"),
+    Column("failures", SmallInteger, nullable=False, server_default=text("0"), comment="failed tries in a row"),
+    Column("next_attempt_at", Timestamp, nullable=False),
+    Column("until", Timestamp, nullable=False),
+    Column("claimed_until", Timestamp),
+    Column("tries", JSONB, nullable=False, server_default=text("'[]'::jsonb"), comment="what providers answered, when"),
+    Column("done_at", Timestamp),
+    _created(),
+    Index("ix_alerts_due", "lane", "next_attempt_at", postgresql_where=text("state = 'pending'")),
+    Index(None, "call_id"),
+    Index(None, "created_at"),
+)
+
+rules = Table(
+    "rules",
+    METADATA,
+    Column("id", UUID, primary_key=True),
+    _app(),
+    Column("name", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("patterns", ARRAY(Text), nullable=False, comment="the event types as LIKE patterns"),
+    Column("body", JSONB, nullable=False, comment="the rule as it was given"),
+    _created(),
+    Column("updated_at", Timestamp, nullable=False, server_default=func.clock_timestamp()),
+    Index(None, "app_id"),
+)
+
+push_credentials = Table(
+    "push_credentials",
+    METADATA,
+    Column("app_id", Text, ForeignKey("apps.id", ondelete="CASCADE"), primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("environment", Text, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False, comment="encrypted with the service's key"),
+    Column("shown", JSONB, nullable=False, comment="what may be told of it"),
+    Column("token", LargeBinary, comment="a provider token that all replicas use, encrypted"),
+    Column("token_issued_at", Timestamp),
+    _created(),
+    Column("updated_at", Timestamp, nullable=False, server_default=func.clock_timestamp()),
+)
+
 relay_messages = Table(
     "relay_messages",
     METADATA,

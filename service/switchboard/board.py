@@ -11,11 +11,12 @@ from service.core.commands import Answer, Command, Dial, End, Settle
 from service.core.dialing import common_type, dial, merges_into, replaces
 from service.core.machine import NAMES, decide
 from service.core.refusals import Code, Refusal
+from service.core.ringing import alerts_of
 from service.core.settings import AppSettings
 from service.core.turn import Decision
 from service.core.vocabulary import EndReason, Topology
 from service.store import calls as store
-from service.store.calls import Change, Claimed, Idempotency, Stored
+from service.store.calls import Change, Claimed, Idempotency, Stored, Written
 from service.store.database import ConflictError, Database, Driver
 from service.store.directory import Directory, ensure_users, look_up
 from service.switchboard.people import (
@@ -182,12 +183,12 @@ class Switchboard:
             return Outcome(None, decision)
         if new := newcomers(directory, request.settings):
             await ensure_users(driver, request.app_id, new)
-        change = Change(decision.call, None, envelopes(decision.call, decision.events))
+        change = _change(None, decision)
         try:
             written = await store.insert(driver, change, request.idempotency)
         except ConflictError:
             return None
-        self._tell([Told(decision.call, tuple(change.envelopes), written.tx, written.webhooks)])
+        self._tell([_told(change, written)])
         return Outcome(decision.call, created=True, changed=True)
 
     async def _in_the_way(
@@ -304,19 +305,23 @@ class Switchboard:
         self, driver: Driver, turns: list[tuple[Call, Decision]], key: Idempotency | None = None
     ) -> list[Told]:
         """Write these turns; what somebody else changed meanwhile is left out. Raises `ConflictError`."""
-        changes = [
-            Change(decision.call, before, envelopes(decision.call, decision.events)) for before, decision in turns
-        ]
+        changes = [_change(before, decision) for before, decision in turns]
         if not changes:
             return []
         written = {row.call_id: row for row in await store.save(driver, changes, key)}
-        return [
-            Told(change.call, tuple(change.envelopes), row.tx, row.webhooks)
-            for change in changes
-            if (row := written.get(UUID(change.call.id)))
-        ]
+        return [_told(change, row) for change in changes if (row := written.get(UUID(change.call.id)))]
 
     def _tell(self, told: list[Told]) -> None:
         if told:
             for listener in self._listeners:
                 listener(told)
+
+
+def _change(before: Call | None, decision: Decision) -> Change:
+    """A turn as it is written: with its sealed events and what it puts on the way to phones."""
+    sealed = envelopes(decision.call, decision.events)
+    return Change(decision.call, before, sealed, alerts_of(before, decision.call, decision.events))
+
+
+def _told(change: Change, written: Written) -> Told:
+    return Told(change.call, tuple(change.envelopes), written.tx, written.webhooks, written.lanes)

@@ -1,9 +1,12 @@
 """Devices come and go: kept, told of, and heard of by the calls that they ring for."""
 
-from service.core.calls import Actor
+from datetime import datetime
+
+from service.core.calls import SERVER, Actor
 from service.core.commands import DeviceRemoved
+from service.store.alerts import Registration
 from service.store.database import Database
-from service.store.devices import put_device, remove_device
+from service.store.devices import put_device, remove_device, remove_gone
 from service.store.directory import engaged_in
 from service.store.user_feed import tell_user
 from service.switchboard.board import Switchboard
@@ -42,6 +45,21 @@ async def unregister(
         calls = await engaged_in(driver, app_id, user_id)
     for call_id in calls:
         await board.do(app_id, call_id, DeviceRemoved(actor, user_id, device_id))
+    return device is not None
+
+
+async def forget_gone(
+    database: Database, app_id: str, user_id: str, device_id: str, found: Registration, since: datetime | None
+) -> bool:
+    """A provider says that the device's registration is gone: forget it, and tell. False: it stays, being newer.
+
+    Calls need not hear of it: the ring has failed, or is told by a socket (scenario 15).
+    """
+    async with database.begin() as connection:
+        device = await remove_gone(connection, app_id, user_id, device_id, found, since)
+        if device is not None:
+            facts = {"device": device.model_dump(mode="json"), "reason": "gone"}
+            await tell_user(connection, app_id, user_id, DEVICE_REMOVED, facts, cause="gone", by=SERVER)
     return device is not None
 
 

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from service.core.vocabulary import Channel
 from service.wire.shapes import Body, Flag, View, Whole
 
 RingTimeout = Annotated[Whole, Field(ge=5, le=180)]
@@ -11,10 +12,34 @@ Grace = Annotated[Whole, Field(ge=1, le=300)]
 Participants = Annotated[Whole, Field(ge=2)]
 
 
+def _rising(moments: tuple[int, ...]) -> tuple[int, ...]:
+    if list(moments) != sorted(set(moments)):
+        raise ValueError("the moments must rise")
+    return moments
+
+
+def _once(ladder: "tuple[FallbackRung, ...]") -> "tuple[FallbackRung, ...]":
+    if len({rung.channel for rung in ladder}) != len(ladder):
+        raise ValueError("each channel can stand once in the ladder")
+    return ladder
+
+
+Moments = Annotated[tuple[Annotated[Whole, Field(ge=0, le=180)], ...], Field(max_length=10), AfterValidator(_rising)]
+
+
+class FallbackRung(Body):
+    """One way to tell the person when no device has acknowledged for `after_s` seconds, or none can be woken."""
+
+    channel: Literal[Channel.EMAIL, Channel.MESSAGE]
+    after_s: Annotated[Whole, Field(ge=0, le=180)]
+
+
 class SettingsChange(Body):
     """What shall be different; what is left out stays. Times in seconds; `max_duration_s: null` means no limit.
 
-    Calls keep the settings that they were dialled under.
+    Calls keep the settings that they were dialled under. `realert_s`: when devices that have not acknowledged are
+    pushed, counted from the invitation; empty for no push at all. `fallback`: whom no device reaches is told by these,
+    in order; the first at once where no device can be woken. `missed_push`: missed calls are pushed to the devices.
     """
 
     ring_timeout_s: RingTimeout = 60
@@ -28,6 +53,9 @@ class SettingsChange(Body):
     max_duration_s: Annotated[Whole, Field(ge=10, le=7 * 24 * 3_600)] | None = None
     call_waiting: Flag = False
     glare: Literal["merge", "busy"] = "merge"
+    realert_s: Moments = (0, 10, 20)
+    fallback: Annotated[tuple[FallbackRung, ...], Field(max_length=2), AfterValidator(_once)] = ()
+    missed_push: Flag = True
     busy_while_ringing: Flag = False
     auto_create_users: Flag = True
     sandbox: Flag = False
@@ -49,6 +77,9 @@ class AppView(View):
     max_duration_s: int | None
     call_waiting: bool
     glare: Literal["merge", "busy"]
+    realert_s: list[int]
+    fallback: list[FallbackRung]
+    missed_push: bool
     busy_while_ringing: bool
     auto_create_users: bool
     sandbox: bool

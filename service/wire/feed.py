@@ -36,13 +36,15 @@ class Envelope:
 class Told:
     """A committed turn on its way to everybody: `tx` is its place in the feed.
 
-    `call` is the call after the turn; receivers must not change it. `webhooks` have deliveries waiting since then.
+    `call` is the call after the turn; receivers must not change it. `webhooks` have deliveries waiting since then,
+    `lanes` alerts.
     """
 
     call: Call
     envelopes: tuple[Envelope, ...]
     tx: int
     webhooks: tuple[UUID, ...] = ()
+    lanes: tuple[str, ...] = ()
 
     def cursor(self, envelope: Envelope) -> str:
         """Where a reader stands after this event."""

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from service.core.vocabulary import Platform
 from service.wire.requests import (
     MOST_PARTICIPANTS,
+    AckCall,
     Act,
     AnswerCall,
     CreateCall,
@@ -117,8 +118,8 @@ class CallHangup(Act, OfCall):
     type: Literal["call.hangup"]
 
 
-class CallAck(Act, OfCall):
-    """As `POST …/ack`: this device's screen shows the call."""
+class CallAck(AckCall, OfCall):
+    """As `POST …/ack`: this device's screen shows the call, or is about to."""
 
     type: Literal["call.ack"]
 

@@ -74,6 +74,12 @@ class JoinCall(AnswerCall):
     """Come in, come back, go on with another device, or take a held call back."""
 
 
+class AckCall(Act):
+    """The device has heard of its ring. `alerting: false`: but its screen does not show it yet."""
+
+    alerting: Flag = True
+
+
 class DeclineCall(Act):
     """Refuse the ring. `message` is a quick reply for the caller."""
 
@@ -155,6 +161,12 @@ class RingOf(Body):
     """
 
     call_id: UUID | None = None
+
+
+class AckRing(Body):
+    """The device has heard of its ring. `alerting: false`: but its screen does not show it yet."""
+
+    alerting: Flag = True
 
 
 class DeclineRing(Body):

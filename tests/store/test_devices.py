@@ -91,7 +91,7 @@ async def test_it_is_kept_whole(database, apps, db_url):
         await put_device(connection, "a", "anna", "web", WEB)
     assert "very-secret" in await value(db_url, "SELECT push->'subscription'->>'endpoint' FROM devices")
     async with database.hot() as driver:
-        assert (await look_up(driver, "a", ["anna"])).people["anna"].devices["web"].push
+        assert (await look_up(driver, "a", ["anna"])).people["anna"].devices["web"].provider == "webpush"
 
 
 async def test_a_device_without_push_is_not_rung_by_push(database, apps):

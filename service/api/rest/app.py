@@ -27,7 +27,7 @@ async def patch_app(ask: KeyAsk, body: SettingsChange) -> Response:
     Other processes of the service follow within two seconds.
     """
     async with ask.deps.database.begin() as connection:
-        settings = await change_settings(connection, ask.app_id, body.model_dump(exclude_unset=True))
+        settings = await change_settings(connection, ask.app_id, body.model_dump(mode="json", exclude_unset=True))
     ask.deps.book.forget()
     if settings is None:
         raise RefusedError(Code.NOT_FOUND, "the app is gone")

@@ -23,6 +23,7 @@ from service.store.quality import samples_of
 from service.wire.quality import QualityPage
 from service.wire.redaction import readable
 from service.wire.requests import (
+    AckCall,
     Act,
     AnswerCall,
     CreateCall,
@@ -172,7 +173,7 @@ async def hang_up_call(ask: Ask, call_id: UUID, body: Act) -> Response:
     response_model=CallAnswer,
     responses=refusals(*LATE, Code.ALREADY_ANSWERED),
 )
-async def ack_call(ask: Ask, call_id: UUID, body: Act) -> Response:
+async def ack_call(ask: Ask, call_id: UUID, body: AckCall) -> Response:
     """The only thing that makes a call `ringing`: a device says that it alerts its user."""
     return Reply(await calling.ack(ask.asker, call_id, body))
 

@@ -18,7 +18,7 @@ from service.core.refusals import Code
 from service.core.rights import Credential
 from service.core.vocabulary import ActorType, LegState, RingState
 from service.live.framing import ring_body
-from service.wire.requests import Act, AnswerCall, AnswerRing, DeclineCall, DeclineRing, Empty, RingOf
+from service.wire.requests import AckCall, AckRing, Act, AnswerCall, AnswerRing, DeclineCall, DeclineRing, Empty, RingOf
 from service.wire.snapshots import call_snapshot
 from service.wire.views import CallAnswer, JoinedAnswer, RingAnswer
 
@@ -116,11 +116,13 @@ async def get_ring(ask: RingAsk, ring_id: UUID, query: Annotated[RingOf, Query()
     response_model=CallAnswer,
     responses=refusals(*LATE),
 )
-async def ack_ring(ask: RingAsk, ring_id: UUID, query: Annotated[RingOf, Query()], body: Empty) -> Response:
-    """The device alerts its user; nothing else proves that. With an API key or a user token, `call_id` is required."""
-    del body
+async def ack_ring(ask: RingAsk, ring_id: UUID, query: Annotated[RingOf, Query()], body: AckRing) -> Response:
+    """The device alerts its user; nothing else proves that. With `alerting: false` it has only been woken.
+
+    It is not pushed again in either case. With an API key or a user token, `call_id` is required.
+    """
     found = await find(ask, ring_id, query)
-    act = Act(user_id=found.leg.user_id, device_id=found.ring.device_id)
+    act = AckCall(user_id=found.leg.user_id, device_id=found.ring.device_id, alerting=body.alerting)
     return Reply(await calling.ack(ask.asker, UUID(found.call.id), act))
 
 

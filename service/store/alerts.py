@@ -1,0 +1,202 @@
+"""Alerts on their way: claimed by lane, sent outside any transaction, recorded with what the provider said.
+
+The save statements queue a row for each alert of a turn (store/calls.py). Whoever claims a row moves its moment to the
+end of a lease, so that what a killed sender held comes back by itself. Each try is kept in the row: it is the evidence
+that `GET /v1/calls/{id}/trace` tells (B-19).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from service.core.calls import Call
+from service.core.ringing import Alert
+from service.core.vocabulary import AlertKind, Channel
+from service.store.calls import decode
+from service.store.database import Driver
+
+State = Literal["pending", "sent", "failed", "dropped"]
+NOW = "coalesce($3::timestamptz, statement_timestamp())"
+
+
+@dataclass(slots=True, frozen=True)
+class Person:
+    """Whom an alert is for, as the directory knows them."""
+
+    name: str | None
+    email: str | None
+    phone: str | None
+    locale: str | None
+
+
+@dataclass(slots=True, frozen=True)
+class Registration:
+    """How the device is woken, and since when it says so."""
+
+    push: dict[str, Any]
+    platform: str
+    updated_at: datetime
+
+
+@dataclass(slots=True, frozen=True)
+class Claim:
+    """An alert that is ours until `until`. `call` must not be changed; no `registration`: the device is not known."""
+
+    alert: Alert
+    app_id: str
+    lane: str
+    until: datetime
+    taken: int
+    failures: int
+    call: Call | None
+    person: Person | None
+    registration: Registration | None
+    rule_id: UUID | None = None
+    stream: UUID | None = None
+    seq: int | None = None
+    facts: dict[str, Any] | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Claims:
+    """What was claimed at `now`, the database's clock, which is not known when nothing was."""
+
+    now: datetime | None
+    claims: list[Claim]
+
+
+@dataclass(slots=True, frozen=True)
+class Result:
+    """What came of a claim. A pending alert is looked at again at `next_attempt_at`. `attempt` is the evidence."""
+
+    claim: Claim
+    state: State
+    reason: str | None = None
+    next_attempt_at: datetime | None = None
+    taken: int = 0
+    failures: int = 0
+    attempt: dict[str, Any] | None = field(default=None)
+
+
+DUE = """
+WITH RECURSIVE busy AS (
+  (SELECT lane FROM alerts WHERE state = 'pending' ORDER BY lane LIMIT 1)
+  UNION ALL
+  SELECT (SELECT a.lane FROM alerts a WHERE a.state = 'pending' AND a.lane > b.lane ORDER BY a.lane LIMIT 1)
+  FROM busy b WHERE b.lane IS NOT NULL
+)
+SELECT b.lane,
+  extract(epoch FROM n.next_attempt_at - coalesce($1::timestamptz, statement_timestamp()))::float8 AS in_s
+FROM busy b CROSS JOIN LATERAL (
+  SELECT a.next_attempt_at FROM alerts a WHERE a.lane = b.lane AND a.state = 'pending'
+  ORDER BY a.next_attempt_at LIMIT 1
+) n
+"""
+
+CLAIM = f"""
+WITH due AS MATERIALIZED (
+  SELECT x.id FROM unnest($1::text[], $2::int[]) AS q(lane, room) CROSS JOIN LATERAL (
+    SELECT a.id FROM alerts a WHERE a.lane = q.lane AND a.state = 'pending' AND a.next_attempt_at <= {NOW}
+    ORDER BY a.next_attempt_at LIMIT q.room FOR UPDATE SKIP LOCKED
+  ) x
+), claimed AS (
+  UPDATE alerts SET claimed_until = {NOW} + make_interval(secs => $4::float8),
+                    next_attempt_at = {NOW} + make_interval(secs => $4::float8)
+  WHERE id = ANY (ARRAY(SELECT id FROM due))
+  RETURNING *
+)
+SELECT {NOW} AS now, c.*, c.facts::text AS told, k.body, k.version,
+  d.push::text AS push, d.platform, d.updated_at AS registered_at,
+  u.id IS NOT NULL AS known, u.name, u.email, u.phone, u.locale
+FROM claimed c
+LEFT JOIN calls k ON k.id = c.call_id
+LEFT JOIN devices d ON d.app_id = c.app_id AND d.user_id = c.user_id AND d.id = c.device_id AND d.push IS NOT NULL
+LEFT JOIN users u ON u.app_id = c.app_id AND u.id = c.user_id AND u.deleted_at IS NULL
+ORDER BY c.lane, c.id
+"""  # noqa: S608 - only constants of this module
+
+RECORD = """
+UPDATE alerts a SET
+  state = r.state, reason = r.reason, taken = r.taken, failures = r.failures, claimed_until = NULL,
+  next_attempt_at = coalesce(r.next_attempt_at, a.next_attempt_at),
+  tries = CASE WHEN r.attempt IS NULL THEN a.tries ELSE a.tries || r.attempt::jsonb END,
+  done_at = CASE WHEN r.state <> 'pending' THEN coalesce($8, statement_timestamp()) END
+FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::timestamptz[], $6::int[], $7::int[], $9::text[])
+  AS r(id, until, state, reason, next_attempt_at, taken, failures, attempt)
+WHERE a.id = r.id AND a.id = ANY ($1) AND a.state = 'pending' AND (a.claimed_until = r.until OR r.state = 'sent')
+"""
+
+
+async def due(driver: Driver, now: datetime | None = None) -> dict[str, float]:
+    """Every lane with something pending, and in how many seconds its first alert is due (0 or less: now)."""
+    return {row["lane"]: row["in_s"] for row in await driver.fetch(DUE, now)}
+
+
+async def claim(driver: Driver, room: dict[str, int], *, lease_s: float, now: datetime | None = None) -> Claims:
+    """Take what is due, at most `room` of each lane, with all that is known of it.
+
+    `now` stands in for the database's clock in tests. What another sender is just looking at is passed over.
+    """
+    rows = await driver.fetch(CLAIM, list(room), list(room.values()), now, lease_s)
+    calls: dict[tuple[UUID, int], Call] = {}
+    return Claims(rows[0]["now"] if rows else now, [_claim(row, calls) for row in rows])
+
+
+async def record(driver: Driver, results: Sequence[Result], now: datetime | None = None) -> None:
+    """Write down what came of claims. A failure counts only while the claim is still ours, a success always."""
+    columns = [
+        [result.claim.alert.id for result in results],
+        [result.claim.until for result in results],
+        [result.state for result in results],
+        [result.reason for result in results],
+        [result.next_attempt_at for result in results],
+        [result.taken for result in results],
+        [result.failures for result in results],
+    ]
+    attempts = [orjson.dumps([result.attempt]).decode() if result.attempt else None for result in results]
+    await driver.fetch(RECORD, *columns, now, attempts)
+
+
+def _claim(row: asyncpg.Record, calls: dict[tuple[UUID, int], Call]) -> Claim:
+    alert = Alert(
+        id=row["id"],
+        kind=AlertKind(row["kind"]),
+        user_id=row["user_id"],
+        attempt=row["attempt"],
+        due_at=row["next_attempt_at"],
+        until=row["until"],
+        ring_id=str(row["ring_id"]) if row["ring_id"] else None,
+        device_id=row["device_id"],
+        channel=Channel(row["channel"]) if row["channel"] in Channel else None,
+    )
+    push = orjson.loads(row["push"]) if row["push"] else None
+    return Claim(
+        alert=alert,
+        app_id=row["app_id"],
+        lane=row["lane"],
+        until=row["claimed_until"],
+        taken=row["taken"],
+        failures=row["failures"],
+        call=_call(row, calls),
+        person=Person(row["name"], row["email"], row["phone"], row["locale"]) if row["known"] else None,
+        registration=Registration(push, row["platform"], row["registered_at"]) if push else None,
+        rule_id=row["rule_id"],
+        stream=row["stream"],
+        seq=row["seq"],
+        facts=orjson.loads(row["told"]) if row["told"] else None,
+    )
+
+
+def _call(row: asyncpg.Record, calls: dict[tuple[UUID, int], Call]) -> Call | None:
+    """The call, decoded once for all its alerts."""
+    if row["body"] is None:
+        return None
+    key = row["call_id"], row["version"]
+    if key not in calls:
+        calls[key] = decode(row["body"], row["version"])
+    return calls[key]

@@ -1,0 +1,17 @@
+"""Lanes: the alerts that wait together when a provider hangs, so that those of other providers do not."""
+
+PROVIDER = "d.push->>'provider'"
+RULE_LANE = "'rule:'"
+
+
+def lane_of(channel: str, app_id: str, push: str) -> str:
+    """SQL for an alert's lane: one for each app and channel, and one for each push service that browsers name."""
+    host = f"substring({push}->'subscription'->>'endpoint' from '^https?://([^/]+)')"
+    return (
+        f"CASE {channel} WHEN 'webpush' THEN 'webpush:' || coalesce({host}, '') ELSE {channel} || ':' || {app_id} END"
+    )
+
+
+def channel_of(lane: str) -> str:
+    """The channel that a lane is of."""
+    return lane.partition(":")[0]
