@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from service.media.worker.codecs import HALF
 from service.media.worker.inbound import Encoding, Track, primary
 from service.media.worker.packets import Ids, named
 
@@ -48,7 +49,7 @@ class Demux:
             encoding = _sent(track, ssrc, rid)
             if encoding is not None:
                 _enter(self.media, encoding, encoding.ssrc, ssrc)
-                encoding.rebind(ssrc)
+                encoding.rebind(ssrc, HALF.unpack_from(buffer, 2)[0])
 
     def _track(self, mid: str | None, ssrc: int, payload_type: int) -> Track | None:
         if mid is not None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ALIVE: Final = 2.0  # an encoding without packets for so long is not active
 LEAP: Final = 3000  # a wider jump of the sequence is a new stream (RFC 3550, A.1: MAX_DROPOUT)
 STALE: Final = 32  # so many packets in a row from far behind are one, too
-HOLES: Final = 128
+EARLIER: Final = 16  # packets that may have been overtaken by the first one of a stream
 LAYERS: Final = 3  # encodings of a track, as many as a section may have rids
 
 
@@ -36,10 +36,10 @@ class Encoding:
         "heard",
         "height",
         "history",
-        "holes",
         "index",
         "keyframes",
         "losses",
+        "open",
         "packets",
         "payload",
         "payload_type",
@@ -82,6 +82,7 @@ class Encoding:
         self.heard = self.at = float("-inf")
         self.timestamp = 0
         self._stale = 0
+        self.top = 0xFFFF - SIZE
         self.use(track.codec)
         self._begin(0)
 
@@ -95,14 +96,19 @@ class Encoding:
             slot.codec_changed(self)
 
     def _begin(self, sequence: int) -> None:
-        """A new stream of packets: those who see the old one have to start over."""
+        """A new stream of packets: those who see the old one have to start over.
+
+        It is counted on beyond the old one, so that no place is ever that of two packets.
+        """
         for slot in self.showing:
             slot.part()
-        self.top = sequence + 0x10000 - 1
+        first = self.top + SIZE + 1
+        first += sequence - first & 0xFFFF
+        self.top = first - 1
         self.skipped = 0
-        self.holes: list[int] = []
+        self.open = {earlier: earlier for earlier in range(first - EARLIER, first)}
         self.losses.clear()
-        self.reception = Reception(self.top + 1)
+        self.reception = Reception(first)
         if self.history is not None:
             self.history.clear()
 
@@ -117,10 +123,11 @@ class Encoding:
             self.history.clear()
             self.losses.clear()
 
-    def rebind(self, ssrc: int) -> None:
-        """The client sends it with another SSRC from now on: whatever comes next begins anew."""
+    def rebind(self, ssrc: int, sequence: int) -> None:
+        """The client sends it with another SSRC from this packet on, however its number fits the old ones."""
         self.ssrc = ssrc
         self.heard = float("-inf")
+        self._begin(sequence)
 
     def repair(self, marker: int, sequence: int, timestamp: int, payload: bytearray, now: float) -> None:
         """A packet that came by RTX. Only what is near to what came by itself can be meant.
@@ -150,7 +157,7 @@ class Encoding:
         self.reception.received += 1
         self.heard = now
         if not payload:
-            self._skip(top)
+            self.skipped += 1  # padding alone is not passed on, and those behind it close up
             return
         self.packets += 1
         self.bytes += len(payload)
@@ -190,6 +197,7 @@ class Encoding:
         if 0 < ahead < 0x8000:
             self._stale = 0
             self.top = top + ahead - 1
+            self._leave_open(top + 1, top + ahead)
             if self.history is not None and not self.losses.gap(top + 1, top + ahead, now):
                 self.keyframes.want()
             return True
@@ -204,20 +212,23 @@ class Encoding:
         self._late(top - behind, marker, timestamp, payload, now)
         return False
 
-    def _skip(self, top: int) -> None:
-        """Padding alone: not passed on, and those behind it close up."""
-        self.skipped += 1
-        self.holes.append(top)
-        if len(self.holes) > HOLES:
-            del self.holes[: HOLES // 2]
+    def _leave_open(self, first: int, end: int) -> None:
+        """Packets first to end - 1 were skipped: their places are kept for them, those of the last `SIZE` packets."""
+        if len(self.open) > SIZE:
+            self.open = {missing: place for missing, place in self.open.items() if missing > end - SIZE}
+        for missing in range(max(first, end - SIZE + 1), end):
+            self.open[missing] = missing - self.skipped
 
     def _late(self, extended: int, marker: int, timestamp: int, payload: bytearray, now: float) -> None:
-        """A packet that was overtaken or lost and sent again; it fills its place if that is still open."""
-        place = extended - self.skipped + sum(hole > extended for hole in self.holes)
-        history = self.history
-        if extended in self.holes or (history is not None and history.get(place) is not None):
+        """A packet that was overtaken or lost and sent again; it fills its place if that is still open.
+
+        Whatever it says, once is all: a second packet with the number of a first one betrays the key (RFC 3711, 9.1).
+        """
+        place = self.open.pop(extended, None)
+        if place is None:
             self.duplicates += 1
             return
+        history = self.history
         self.reception.received += 1
         self.losses.came(extended)
         if self.track.muted:

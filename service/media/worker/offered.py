@@ -157,7 +157,7 @@ def _codecs(media: Media, kind: Kind, *, transport_cc: bool) -> tuple[Codec, ...
     retransmissions: dict[int, int] = {}
     for payload_type in usable:
         apt = formats.get(payload_type, {}).get("apt", "")
-        if maps[payload_type][0].lower().startswith("rtx/") and apt:
+        if kind is Kind.VIDEO and maps[payload_type][0].lower().startswith("rtx/") and apt:
             retransmissions.setdefault(number(apt, 255), payload_type)
     order = {name.lower(): (place, name) for place, name in enumerate(_NAMES[kind])}
     found: list[tuple[int, Codec]] = []

@@ -8,10 +8,10 @@ from service.media.worker import stats
 from service.media.worker.demux import Demux
 from service.media.worker.forward import Outlet, Slot
 from service.media.worker.inbound import Encoding, Track
-from service.media.worker.packets import HALVES, HEADER, ONE_BYTE, elements, ids_of
+from service.media.worker.packets import HALVES, HEADER, ONE_BYTE, Ids, elements, ids_of
 from service.media.worker.reception import SenderClock
 from service.media.worker.reports import Reports
-from service.media.worker.sections import Kind, Negotiated
+from service.media.worker.sections import Kind, Negotiated, Section
 from service.media.worker.session import Session, SessionHandler, State
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Port:
     ) -> None:
         self.tracks: dict[str, Track] = {}
         self.slots: dict[str, Slot] = {}
+        self._resting: dict[int, Slot] = {}
         self.estimator = estimator
         self.malformed = self.unknown = 0
         self._listener = listener
@@ -105,13 +106,11 @@ class Port:
                     track = Track(section, self._clock, self._reports.ask)
                 tracks[section.mid] = track
             if section.sends and section.codecs and section.ssrc is not None:
-                slot = self.slots.get(section.mid)
-                if slot is None or slot.kind is not section.kind or slot.ssrc != section.ssrc:
-                    slot = Slot(section, ids, self._outlet)
-                else:
-                    slot.update(section, ids)
-                slots[section.mid] = slot
+                slots[section.mid] = self._slot(section, ids)
         old_tracks, old_slots = self.tracks, self.slots
+        known = self._resting | {slot.ssrc: slot for slot in old_slots.values()}
+        kept = {section.ssrc for section in negotiated.sections if section.mid not in slots}
+        self._resting = {ssrc: slot for ssrc, slot in known.items() if ssrc in kept}
         self.tracks, self.slots = tracks, slots
         # What is not negotiated gets a number that no element has.
         self._transport = ids.transport or 256
@@ -124,6 +123,17 @@ class Port:
         for mid, track in old_tracks.items():
             if tracks.get(mid) is not track:
                 self._end(track)
+
+    def _slot(self, section: Section, ids: Ids) -> Slot:
+        """The slot with the section's SSRC, which counts on however often its section stops and starts again.
+
+        From the beginning it would use up the key stream of the same numbers a second time (RFC 3711, 9.1).
+        """
+        slot = self._resting.get(section.ssrc or 0) or self.slots.get(section.mid)
+        if slot is None or slot.kind is not section.kind or slot.ssrc != section.ssrc:
+            return Slot(section, ids, self._outlet)
+        slot.update(section, ids)
+        return slot
 
     def _end(self, track: Track) -> None:
         track.end()

@@ -62,7 +62,7 @@ class Reception:
             ssrc,
             min(int(self.fraction * 256), 255),
             self.lost,
-            (top - 0x10000) & 0xFFFFFFFF,  # our counting begins in the second cycle, so that nothing is negative
+            (top - (self._base & ~0xFFFF)) & 0xFFFFFFFF,  # cycles are those of this stream
             int(self.jitter) & 0xFFFFFFFF,
             self._last_report,
             delay,

@@ -15,7 +15,21 @@ from service.media.worker.feedback import Arrivals
 from service.media.worker.history import MOST as MOST_HISTORIES
 from service.media.worker.history import SIZE
 from service.media.worker.losses import MOST
-from tests.media.worker.wire import PUB_IDS, RTX_SSRC, SLOT, SSRC, Client, negotiated, pair, publisher, video, vp8
+from tests.media.worker.wire import (
+    AUDIO_SLOT,
+    AUDIO_SSRC,
+    PUB_IDS,
+    RTX_SSRC,
+    SLOT,
+    SSRC,
+    Client,
+    negotiated,
+    numbers,
+    pair,
+    publisher,
+    video,
+    vp8,
+)
 
 ROUNDS = 10_000
 
@@ -47,6 +61,7 @@ def watched(seed):
         pub.send(video(1, 0, vp8(key=True), ssrc=ssrc, mid="1", rtp_stream_id="lh"[number]))
     for number in (0, 1):
         sub.port.slots[f"v{number}"].show(track, number, pub.now)
+    sub.port.slots["a0"].show(pub.port.tracks["0"], 0, pub.now)
     return pub, sub, chance, track
 
 
@@ -64,7 +79,7 @@ def bounded(pub, sub):
             assert len(track.slots) <= 2
             for encoding in track.encodings:
                 assert len(encoding.losses) <= MOST
-                assert len(encoding.holes) <= 128
+                assert len(encoding.open) <= 2 * SIZE
                 assert len(encoding.waiting) + len(encoding.showing) <= 4
                 assert encoding.history is None or len(encoding.history.rows) == SIZE
 
@@ -86,6 +101,9 @@ def test_ten_thousand_mutated_packets():
         )
         data = packet.serialize(pub.ids)
         pub.rtp(mutated(chance, data) if chance.random() < 0.8 else data)
+        sound = video(number + chance.randrange(-20, 20), 0, b"opus", payload_type=111, mid="0")
+        sound.ssrc = AUDIO_SSRC + (chance.random() < 0.1)
+        pub.rtp(mutated(chance, sound.serialize(pub.ids)))
         if number % 10 == 0:
             pub.tick(0.02)
             sub.tick(0.02)
@@ -94,7 +112,8 @@ def test_ten_thousand_mutated_packets():
             bounded(pub, sub)
             pub.line.clear()
     assert pub.port.malformed > 100
-    assert len(sub.line.raw) > 1000
+    for stream in (SLOT, SLOT + 16, AUDIO_SLOT):
+        assert len(numbers(sub, stream)) > 400
     assert sub.line.packets
 
 

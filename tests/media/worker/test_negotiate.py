@@ -115,6 +115,16 @@ def test_bundled_sections_of_gstreamer_have_port_zero_and_count():
     assert audio.codecs[0].name == "opus"
 
 
+def test_sound_is_never_sent_again():
+    text = offer("chrome_both").replace("m=audio 9 UDP/TLS/RTP/SAVPF 111", "m=audio 9 UDP/TLS/RTP/SAVPF 111 112")
+    line = "a=rtpmap:111 opus/48000/2\r\n"
+    text = text.replace(line, f"{line}a=rtpmap:112 rtx/48000\r\na=fmtp:112 apt=111\r\n")
+    negotiated = answered(text)
+    audio, video = negotiated.sections
+    assert (audio.codecs[0].rtx, audio.rtx_ssrc, video.codecs[0].rtx) == (None, None, 97)
+    assert "rtx/48000" not in negotiated.sdp
+
+
 def test_opus_without_its_channels_is_opus():
     text = offer("gstreamer").replace("OPUS/48000/2", "OPUS/48000").replace("opus/48000/2", "opus/48000")
     assert text != offer("gstreamer")

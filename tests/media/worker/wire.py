@@ -1,6 +1,6 @@
 """Both ends of a port for tests: a client that writes packets with aiortc, and a line that keeps what is sent to it."""
 
-from struct import pack
+from struct import pack, unpack_from
 
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
 from aiortc.rtp import HeaderExtensionsMap, RtcpPacket, RtpPacket
@@ -127,6 +127,18 @@ class Client:
         for _ in range(round(seconds / step)):
             self.now += step
             self.port.tick(self.now)
+
+
+def numbers(sub, ssrc):
+    """What went out on that stream, in numbers that go on at 65,536 as SRTP's do; none twice with other bytes."""
+    sent, tops = {}, {}
+    for data in sub.line.raw:
+        number, stream = unpack_from("!H", data, 2)[0], unpack_from("!I", data, 8)[0]
+        top = tops.get(stream, number)
+        number = top + (number - top + 0x8000 & 0xFFFF) - 0x8000
+        tops[stream] = max(top, number)
+        assert sent.setdefault((stream, number), data) == data
+    return [number for stream, number in sent if stream == ssrc]
 
 
 def pair(offer=None, ids=SUB_IDS, slots=1, estimator=None):
