@@ -46,10 +46,11 @@ from service.core.rights import (
     may_moderate,
     may_see,
     may_signal,
+    newcomers_role,
     role_given,
 )
 from service.core.robots import script
-from service.core.vocabulary import Role, Topology
+from service.core.vocabulary import Topology
 from service.store import calls as store
 from service.store.calls import Idempotency
 from service.switchboard.board import Outcome
@@ -229,8 +230,7 @@ async def come_in(asker: Asker, call_id: UUID, body: JoinCall) -> Call:
     principal = asker.principal
     user_id, device_id = _who(asker, body)
     invited = principal.is_backend or principal.call_id == str(call_id)
-    role = Role.PUBLISHER if principal.is_backend else principal.role
-    person = Person(user_id, role=role, name=principal.name) if invited else None
+    person = Person(user_id, role=newcomers_role(principal), name=principal.name) if invited else None
     outcome = await _done(asker, call_id, Join(principal.actor, user_id, device_id, person=person))
     call = _call_of(outcome)
     held = (leg := call.leg(user_id)) is not None and leg.held

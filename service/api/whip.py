@@ -16,11 +16,21 @@ from service.api.connections import Asker
 from service.api.errors import RefusedError, refused
 from service.api.limits import MediaAct
 from service.core.calls import Call, Leg
+from service.core.commands import Route
 from service.core.refusals import Code, Refusal
-from service.core.rights import Principal, acting_device, acting_user, may_join, may_publish, may_subscribe
-from service.core.routing import MESH
-from service.core.vocabulary import Topology
+from service.core.rights import (
+    Principal,
+    acting_device,
+    acting_user,
+    may_join,
+    may_publish,
+    may_subscribe,
+    newcomers_role,
+)
+from service.core.routing import unroutable
+from service.core.vocabulary import Role, Topology
 from service.media.backend import SFU, Candidates, Close, Description, Message, Restart, Sender
+from service.media.offers import objection
 from service.store.apps import SigningKey
 from service.wire.fragments import Fragment, FragmentError, ice_credentials, write_fragment
 from service.wire.requests import Act, JoinCall
@@ -48,25 +58,27 @@ class Opened:
 
 
 async def open_session(asker: Asker, way: Way, call_id: UUID, user_id: str | None, offer: str) -> Opened:
-    """Take an offer. Raises `RefusedError`, and what a join raises."""
+    """Take an offer. Raises `RefusedError`, and what a join raises.
+
+    What can be said before is said before: whoever comes in by an offer that fails is out again, and a call of two may
+    be over by that.
+    """
     user_id = allowed(acting_user(asker.principal, user_id))
     _granted(asker.principal, way)
+    call = await calling.look(asker, call_id, may=may_join)
+    _count(asker, user_id, _device(asker, way, call, user_id), MediaAct.OFFER)
+    ufrag = _sound(asker, way, call, user_id, offer)
+    key = await _signer(asker)
+    call, leg, own = await _take_part(asker, way, call, user_id)
+    session = MediaSession(call.id, user_id, leg.device_id, f"{way}-{secrets.token_hex(4)}", own, leg.attempt)
     try:
-        ufrag, _ = ice_credentials(offer)
-    except FragmentError as error:
-        raise RefusedError(Code.INVALID_REQUEST, f"body: {error}") from None
-    leg, own = await _take_part(asker, way, call_id, user_id)
-    session = MediaSession(str(call_id), user_id, leg.device_id, f"{way}-{secrets.token_hex(4)}", own, leg.attempt)
-    try:
-        if way is Way.WHIP and not leg.publishes:
-            raise RefusedError(Code.MEDIA_PERMISSION_DENIED, "a subscriber publishes nothing")
+        await _route(asker, call)
         sdp = await _ask(asker, way, session, Description(SFU, "offer", offer, session.pc))
     except RefusedError:
         if own:
             with suppress(RefusedError):
                 await calling.hang_up(asker, call_id, Act(user_id=user_id, device_id=leg.device_id))
         raise
-    key = await _signer(asker)
     name = session_name(session, key.kid, key.secret)
     return Opened(sdp, name, etag_of(name, ufrag, key.secret), user_id)
 
@@ -76,12 +88,15 @@ async def trickle(asker: Asker, way: Way, call_id: UUID, name: str, etags: froze
     session, key = await _living(asker, way, call_id, name)
     if etag_of(name, told.ufrag, key.secret) not in etags:
         raise RefusedError(Code.PRECONDITION_FAILED, "these are not the ICE credentials of that entity tag")
+    _count(asker, session.user_id, session.device_id, MediaAct.CANDIDATES)
     await _trickle(asker, way, session, told)
 
 
 async def restart(asker: Asker, way: Way, call_id: UUID, name: str, told: Fragment) -> tuple[str, str]:
     """Begin ICE anew on the same connection: the fragment that answers, and the new entity tag."""
     session, key = await _living(asker, way, call_id, name)
+    for act in (MediaAct.OFFER, MediaAct.CANDIDATES) if told.candidates else (MediaAct.OFFER,):
+        _count(asker, session.user_id, session.device_id, act)
     answer = await _ask(asker, way, session, Restart(session.pc, told.ufrag, told.pwd))
     if told.candidates:
         await _trickle(asker, way, session, told)
@@ -129,33 +144,51 @@ def _granted(principal: Principal, way: Way) -> None:
         raise refused(refusal)
 
 
-async def _take_part(asker: Asker, way: Way, call_id: UUID, user_id: str) -> tuple[Leg, bool]:
-    """The user's leg, which is in the call, and whether it came in just now."""
-    call = await calling.look(asker, call_id, may=may_join)
+def _device(asker: Asker, way: Way, call: Call, user_id: str) -> str | None:
+    """The device that is in the call, or the one that will be."""
     leg = call.leg(user_id)
     if leg is not None and leg.joined:
-        _carried(call)
-        return leg, False
-    grows = call.policy.may_route and len(call.joined()) >= MESH
-    if call.topology is not Topology.ROUTED and not grows and not call.ended:
-        raise _relayed()
-    device_id = allowed(acting_device(asker.principal, asker.principal.device_id or way.value))
-    joined = await calling.come_in(asker, call_id, JoinCall(user_id=user_id, device_id=device_id))
-    _carried(joined)
+        return leg.device_id
+    return allowed(acting_device(asker.principal, asker.principal.device_id or way.value))
+
+
+def _count(asker: Asker, user_id: str, device_id: str | None, act: MediaAct) -> None:
+    asker.deps.limits.count_media(asker.principal.app_id, user_id, device_id, act)
+
+
+def _sound(asker: Asker, way: Way, call: Call, user_id: str, offer: str) -> str:
+    """The ufrag of an offer that a worker would take. Raises `RefusedError`."""
+    try:
+        ufrag, _ = ice_credentials(offer)
+    except FragmentError as error:
+        raise RefusedError(Code.INVALID_REQUEST, f"body: {error}") from None
+    if refusal := unroutable(call):
+        raise refused(refusal, call)
+    role = leg.role if (leg := call.leg(user_id)) else newcomers_role(asker.principal)
+    if way is Way.WHIP and role is Role.SUBSCRIBER:
+        raise RefusedError(Code.MEDIA_PERMISSION_DENIED, "a subscriber publishes nothing")
+    if refusal := objection(call, offer, publish=way is Way.WHIP, subscribe=way is Way.WHEP):
+        raise refused(refusal)
+    return ufrag
+
+
+async def _take_part(asker: Asker, way: Way, call: Call, user_id: str) -> tuple[Call, Leg, bool]:
+    """The call, the user's leg, which is in it, and whether it came in just now."""
+    leg = call.leg(user_id)
+    if leg is not None and leg.joined:
+        return call, leg, False
+    device_id = _device(asker, way, call, user_id)
+    joined = await calling.come_in(asker, UUID(call.id), JoinCall(user_id=user_id, device_id=device_id))
     found = joined.leg(user_id)
     if found is None or not found.joined:
         raise RefusedError(Code.NOT_PARTICIPANT, "you are not in this call")
-    return found, True
+    return joined, found, True
 
 
-def _carried(call: Call) -> None:
+async def _route(asker: Asker, call: Call) -> None:
+    """Two who carry their media themselves move to a worker, where they may."""
     if call.topology is not Topology.ROUTED:
-        raise _relayed()
-
-
-def _relayed() -> RefusedError:
-    detail = "the call is relayed: its media goes from device to device; WHIP and WHEP need a routed call"
-    return RefusedError(Code.INVALID_REQUEST, detail)
+        await calling.do(asker, UUID(call.id), Route(asker.principal.actor))
 
 
 def _sender(asker: Asker, way: Way, session: MediaSession) -> Sender:
@@ -170,7 +203,6 @@ def _sender(asker: Asker, way: Way, session: MediaSession) -> Sender:
 
 async def _ask(asker: Asker, way: Way, session: MediaSession, message: Message) -> str:
     """The SDP that the worker answers with."""
-    asker.deps.limits.count_media(asker.principal.app_id, session.user_id, session.device_id, MediaAct.OFFER)
     answer = await asker.deps.ask(_sender(asker, way, session), UUID(session.call_id), message)
     if isinstance(answer, Refusal):
         raise refused(answer)

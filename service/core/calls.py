@@ -50,8 +50,9 @@ class Rung:
 class Policy:
     """The settings a call was dialled under, fixed for its life. Seconds unless said otherwise.
 
-    `may_route`: a relayed call moves to a media worker when a third one is in. `media_start_s` is how long it may take
-    until a worker carries the call. `realert_s` are the moments of the pushes, counted from the invitation (T-06).
+    `may_route`: a relayed call moves to a media worker when a third one is in, or when somebody needs the worker.
+    `media_start_s` is how long it may take until a worker carries the call. `realert_s` are the moments of the pushes,
+    counted from the invitation (T-06).
     """
 
     ring_timeout_s: int = 60

@@ -291,6 +291,11 @@ class End(Command):
 
 
 @dataclass(slots=True, frozen=True)
+class Route(Command):
+    """A media worker is needed, however few are in the call: something is done with its media that clients cannot."""
+
+
+@dataclass(slots=True, frozen=True)
 class OpenRoom(Command):
     """A replica has a worker for the room's epoch. `adopts`: the worker ran before, under another replica (59)."""
 

@@ -133,6 +133,11 @@ def role_given(principal: Principal, asked: Role | None) -> Role | Refusal:
     return asked
 
 
+def newcomers_role(principal: Principal) -> Role:
+    """The role of whoever comes into a call unasked: that of the token."""
+    return Role.PUBLISHER if principal.is_backend else principal.role
+
+
 def may_dial(principal: Principal) -> Refusal | None:
     """A token for one call cannot start another, and guests are let in, they do not dial (T-03)."""
     if principal.is_backend:

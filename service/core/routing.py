@@ -11,6 +11,7 @@ from service.core.commands import (
     MediaDown,
     MediaUp,
     OpenRoom,
+    Route,
     Slot,
     StreamReport,
     WorkerReport,
@@ -46,15 +47,45 @@ def want_room(turn: Turn) -> None:
 
 
 def grow(turn: Turn) -> None:
-    """With a third one in, a relayed call that may moves to a worker; its clients offer anew, to the worker (B-12)."""
+    """With a third one in, a relayed call that may moves to a worker (B-12)."""
     call = turn.call
-    joined = call.joined()
-    if call.topology is not Topology.RELAYED or not call.policy.may_route or len(joined) <= MESH:
-        return
+    if call.topology is Topology.RELAYED and call.policy.may_route and len(call.joined()) > MESH:
+        _move(turn)
+
+
+def route(turn: Turn, _command: Route) -> Refusal | None:
+    """As :func:`grow`, for somebody who needs the worker: it may be had for two, and while it rings."""
+    refusal = unroutable(turn.call)
+    if refusal is None and turn.call.topology is not Topology.ROUTED:
+        _move(turn)
+    return refusal
+
+
+def unroutable(call: Call) -> Refusal | None:
+    """Why no worker can carry the call, if none can."""
+    if call.ended:
+        return refuse(Code.CALL_ENDED, f"the call has ended: {call.end_reason}")
+    if call.topology is Topology.ROUTED or call.policy.may_route:
+        return None
+    return refuse(
+        Code.INVALID_REQUEST, "the call is relayed: its media goes from device to device; this needs a routed call"
+    )
+
+
+def _move(turn: Turn) -> None:
+    """The call's clients offer anew, to the worker. What they said of the media between them counts no more."""
+    call = turn.call
     call.topology = Topology.ROUTED
-    for leg in joined:
-        leg.peers = []
-        leg.moved_at = turn.at if leg.state is LegState.CONNECTED and not is_robot(leg.user_id, leg.device_id) else None
+    for leg in call.joined():
+        leg.peers, leg.moved_at = [], None
+        if is_robot(leg.user_id, leg.device_id):
+            continue
+        if leg.state is LegState.CONNECTED:
+            leg.moved_at = turn.at
+        elif leg.state is LegState.RECONNECTING:
+            leg.media_lost = True  # its socket alone does not bring it back
+        else:
+            leg.connected_at = None
     turn.tell(EventType.CALL_UPDATED, change="topology", topology=call.topology.value)
     want_room(turn)
 

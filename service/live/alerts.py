@@ -23,7 +23,7 @@ class Alerts:
     def begin(self, session: Session, call: Call, leg: Leg, watch: Watch) -> list[Ring]:
         """The open alerts of the session's device; from now on they have been told."""
         if call.topology is Topology.ROUTED and leg.joined and leg.device_id == session.connection.device_id:
-            watch.carried = 1  # whoever was away may not have heard of a later one
+            watch.carried = 0 if leg.moved_at else 1  # whoever was away may not have heard of a later one
         self._carriers(session, call, leg, watch)
         device_id = session.connection.device_id
         if leg.joined and leg.device_id == device_id:

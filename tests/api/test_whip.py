@@ -14,48 +14,24 @@ from service.api.limits import Limits, LimitsConfig
 from service.core.refusals import Code, Refusal
 from service.core.vocabulary import Role
 from service.media.backend import Candidates, Close, Description, Restart
-from service.switchboard.board import Switchboard
 from service.wire.ice import IceConfig, IceServer
 from service.wire.turn import TurnConfig
+from tests.api.encoders import (
+    ANSWER,
+    FRAGMENT,
+    OFFER,
+    PWD,
+    SDP,
+    TRICKLED,
+    Worker,
+    door_with,
+    leg_of,
+    now,
+    opened,
+    post,
+    url_of,
+)
 from tests.api.front import front_door, problem
-
-SDP, FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
-PWD = "P2uYro0UCOQ4zxjKXaWCBui1"
-OFFER = (
-    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n"
-    "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\n"
-    f"a=ice-ufrag:EsAw\r\na=ice-pwd:{PWD}\r\n"
-)
-ANSWER = OFFER.replace("a=group", "a=ice-lite\r\na=group").replace("EsAw", "Work") + (
-    "a=candidate:1 1 udp 2113929471 127.0.0.1 4000 typ host\r\na=end-of-candidates\r\na=rtpmap:111 opus/48000/2\r\n"
-)
-TRICKLED = (
-    f"a=ice-ufrag:EsAw\r\na=ice-pwd:{PWD}\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"
-    "a=candidate:1 1 udp 2122260223 192.0.2.1 61764 typ host\r\n"
-)
-
-
-class Worker:
-    """What a media desk is asked, and what it says."""
-
-    def __init__(self):
-        self.asked = []
-        self.says = {"type": "rtc.description", "description": {"type": "answer", "sdp": ANSWER}}
-        self.left = 0
-
-    async def ask(self, sender, call_id, message):
-        self.asked.append((sender, message))
-        if isinstance(message, Close) and not isinstance(self.says, Refusal):
-            return {"type": "closed", "left": self.left}
-        return self.says
-
-    async def signal(self, sender, call_id, message):
-        self.asked.append((sender, message))
-        return self.says if isinstance(self.says, Refusal) else None
-
-    @property
-    def last(self):
-        return self.asked[-1]
 
 
 @pytest.fixture
@@ -65,40 +41,14 @@ def worker():
 
 @pytest.fixture
 async def front(database, worker):
-    async with front_door(database) as front:
-        board = Switchboard(database, [front.told.extend, front.deps.bell.ring], workers=True)
-        front.deps = replace(front.deps, switchboard=board, ask=worker.ask, signal=worker.signal)
-        front.app = build_api(front.deps)
-        async with front.client(front.credentials.api_key) as front.http:
-            yield front
+    async with door_with(worker, database) as front:
+        yield front
 
 
 @pytest.fixture
 async def call(front):
     """Ana and Ben talk in a routed call."""
     return await front.talking(topology="routed")
-
-
-async def post(client, url, body=OFFER, **headers):
-    return await client.post(url, content=body, headers={"content-type": SDP, **headers})
-
-
-async def opened(client, url, way="whip", **query):
-    answer = await client.post(f"{url}/{way}", content=OFFER, headers={"content-type": SDP}, params=query)
-    assert answer.status_code == 201, answer.text
-    return answer
-
-
-def url_of(call):
-    return f"/v1/calls/{call['id']}"
-
-
-def leg_of(call, user_id):
-    return next(leg for leg in call["legs"] if leg["user_id"] == user_id)
-
-
-async def now(front, call):
-    return (await front.http.get(url_of(call))).json()
 
 
 @pytest.mark.parametrize(("way", "publish"), [("whip", True), ("whep", False)])

@@ -36,6 +36,7 @@ from service.core.commands import (
     Mute,
     OpenRoom,
     Remove,
+    Route,
     Settle,
     Signal,
     Silence,
@@ -70,6 +71,7 @@ MOODS = {
         (MediaChanged, 2),
         (Remove, 1),
         (Mute, 1),
+        (Route, 1),
         (None, 6),
     ),
     LegState.RECONNECTING: ((MediaConnected, 4), (HangUp, 1), (Join, 1), (None, 3)),
@@ -77,7 +79,7 @@ MOODS = {
 OVER = ((Join, 3), (Answer, 1), (Decline, 1), (HangUp, 1), (Cancel, 1), (Ack, 1))
 ANYTHING = tuple(
     (kind, 1) for kind in (Ack, Answer, Cancel, Decline, End, HangUp, Hold, Invite, Join, MediaChanged, MediaConnected)
-) + tuple((kind, 1) for kind in (MediaLost, Mute, Remove, Signal, Silence, Upgrade))
+) + tuple((kind, 1) for kind in (MediaLost, Mute, Remove, Route, Signal, Silence, Upgrade))
 CHANCES = (
     # what happens in a step, and how often
     ("somebody_acts", 1200),
@@ -190,6 +192,7 @@ class Simulation:
                 API, target=user, reason=self.random.choice((EndReason.REMOVED, EndReason.TERMINATED))
             ),
             Mute: lambda: Mute(API, target=user, audio=self.random.choice((None, True, False)), video=False),
+            Route: lambda: Route(API),
             End: lambda: End(API, reason=self.random.choice((EndReason.TERMINATED, EndReason.MEDIA_FAILED))),
         }
         if kind in outside:

@@ -16,6 +16,7 @@ from service.core.commands import (
     MediaConnected,
     Mute,
     Remove,
+    Route,
     Signal,
     Slot,
     Upgrade,
@@ -115,6 +116,7 @@ NOS = [
     (OVER, asks(Invite, people=(person("dan"),)), "call_ended", "the call has ended: hangup", ()),
     (OVER, asks(Remove, target="ben"), "call_ended", "the call has ended: hangup", ()),
     (OVER, asks(Mute, target="ben"), "call_ended", "the call has ended: hangup", ()),
+    (OVER, asks(Route), "call_ended", "the call has ended: hangup", ()),
     (after(rings(), Cancel, "ann"), does(Answer), "call_ended", "the call has ended: canceled", ()),
     (GONE, does(Hold), "not_ringing", "you are no longer in this call; use join to come back", ()),
     # somebody was quicker
@@ -178,6 +180,13 @@ NOS = [
     (FULL, asks(Invite, people=(person("eve"),)), "capacity_exceeded", "at most 4 participants", ()),
     (FULL, does(Join, "eve", person=person("eve")), "capacity_exceeded", "at most 4 participants", ()),
     # media
+    (
+        talks(),
+        asks(Route),
+        "invalid_request",
+        "the call is relayed: its media goes from device to device; this needs a routed call",
+        (),
+    ),
     (
         rings(device=None, **LONG),
         does(MediaConnected, "ann", device=None),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.core.calls import Policy, Stream
+from service.core.calls import Stream
 from service.core.commands import (
     Answer,
     DeviceConnected,
@@ -26,12 +26,11 @@ from service.core.robots import TEST_DEVICE
 from service.core.routing import topology_for
 from service.core.settings import AppSettings, policy_of
 from service.core.vocabulary import LegState, Topology
-from tests.core.story import Story, at, person, phone, talking
+from tests.core.story import Story, at, phone, talking
 from tests.core.world import MEDIA
 
 CAMERA = Stream("s-1", "video", "camera", "VP8", layers=["low", "high"])
 SCREEN = Stream("s-2", "video", "screen", "VP8")
-GROWS = Policy(may_route=True, max_participants=12)
 
 
 class Routed(Story):
@@ -398,56 +397,6 @@ def test_every_stream_ends_before_its_call():
     assert not story.leg("ben").media.screen
 
 
-def grown(**fields):
-    """Ann and Ben talk directly; Cem is invited at second 5 and answers at second 8."""
-    story = talking("ben", policy=GROWS, **fields)
-    story.invite(5, person("cem"))
-    story.do(Answer, "cem", 8)
-    return story
-
-
-def test_a_call_moves_to_a_worker_when_the_third_is_in():
-    story = talking("ben", policy=GROWS)
-    story.invite(5, person("cem"))
-    assert story.call.topology is Topology.RELAYED
-    story.do(Answer, "cem", 8)
-    assert story.heard == ["participant.answered cem", "call.updated"]
-    assert story.call.topology is Topology.ROUTED
-    assert story.call.room.since == at(8)
-    assert story.state("ann") == story.state("ben") == "connected"
-
-
-def test_a_call_that_was_asked_to_be_relayed_stays_so():
-    story = talking("ben")
-    story.invite(5, person("cem"))
-    story.do(Answer, "cem", 8)
-    assert story.call.topology is Topology.RELAYED
-    assert story.call.room is None
-
-
-def test_media_between_the_clients_ends_with_the_move_and_nobody_is_lost():
-    story = grown()
-    story.do(MediaLost, "ann", 9, peer="ben")
-    assert story.state("ann") == "connected"
-    story.server(OpenRoom, 9, by=MEDIA, host="here", epoch=1)
-    for number, user in enumerate(("ann", "ben", "cem"), 1):
-        story.command(MediaUp(MEDIA, user, phone(user), epoch=1, number=number), 10)
-    assert all(leg.moved_at is None and leg.state == "connected" for leg in story.call.legs)
-
-
-def test_who_never_comes_to_the_worker_is_reconnecting_and_then_lost():
-    story = grown()
-    story.server(OpenRoom, 9, by=MEDIA, host="here", epoch=1)
-    for number, user in enumerate(("ann", "cem"), 1):
-        story.command(MediaUp(MEDIA, user, phone(user), epoch=1, number=number), 10)
-    assert story.due == 38
-    story.settle(38)
-    assert story.heard == ["participant.reconnecting ben"]
-    story.settle(68)
-    assert story.leg("ben").end_reason == "connection_lost"
-    assert not story.call.ended
-
-
 @pytest.mark.parametrize("peer", [None, "ann"])
 def test_44_a_clients_own_report_does_not_stand_for_the_workers(peer):
     story = answered()
@@ -459,13 +408,6 @@ def test_a_clients_own_loss_does_not_stand_against_the_worker():
     story = up()
     assert story.do(MediaLost, "ben", 5) is None
     assert not story.changed
-
-
-def test_a_late_report_of_media_between_the_clients_does_not_end_the_move():
-    story = grown()
-    story.do(MediaConnected, "ann", 9, peer="ben")
-    assert not story.changed
-    assert story.leg("ann").moved_at == at(8)
 
 
 def test_a_robot_has_no_media_to_lose():

@@ -37,6 +37,7 @@ from service.core.commands import (
     OpenRoom,
     Pushed,
     Remove,
+    Route,
     Settle,
     Signal,
     Silence,
@@ -192,6 +193,7 @@ OUTSIDE = """
 invite *       *       *          *      ended!
 remove ended   ended   ended      ended  ended!
 mute   *       *       *          *      ended!
+route  *       *       *          *      ended!
 end    ended   ended   ended      ended  .
 settle .       .       .          .      .
 """
@@ -243,10 +245,11 @@ def command_of(name):
     }[name]
 
 
-def ben_with(state, others=()):
+def ben_with(state, others=(), **policy):
     """A call in which Ben's leg has come to that state; Ann and the others talk, if there are others."""
     first = nobody_home("ben") if state == "unreachable" else person("ben")
-    story = Story(first, *others, call_type=CallType.AUDIO_UPGRADABLE, policy=Policy(hunt=state == "canceled"))
+    given = Policy(hunt=state == "canceled", **policy)
+    story = Story(first, *others, call_type=CallType.AUDIO_UPGRADABLE, policy=given)
     if state == "canceled":
         return canceled(story, others)
     for user in others:
@@ -362,11 +365,11 @@ def test_the_caller(command, state, cell):
 @pytest.mark.parametrize(("command", "state", "cell"), [*cells(OUTSIDE)])
 def test_an_outsider(command, state, cell):
     story = {
-        "dialing": lambda: Story("ben"),
-        "ringing": lambda: ben_with("ringing"),
-        "connecting": lambda: ben_with("answered"),
-        "active": lambda: ben_with("connected"),
-        "ended": lambda: ben_with("left"),
+        "dialing": lambda: Story("ben", policy=Policy(may_route=True)),
+        "ringing": lambda: ben_with("ringing", may_route=True),
+        "connecting": lambda: ben_with("answered", may_route=True),
+        "active": lambda: ben_with("connected", may_route=True),
+        "ended": lambda: ben_with("left", may_route=True),
     }[state]()
     if state == "active":
         story.do(MediaConnected, "ann", 1)
@@ -375,6 +378,7 @@ def test_an_outsider(command, state, cell):
         "invite": (Invite, {"people": (person("zoe"),)}),
         "remove": (Remove, {"target": "ben"}),
         "mute": (Mute, {"target": "ben", "audio": False}),
+        "route": (Route, {}),
         "end": (End, {}),
         "settle": (Settle, {}),
     }[command]
@@ -403,7 +407,7 @@ def test_commands_are_named_in_small_letters():
         "Ack": "ack",
         "MediaConnected": "media_connected",
     }
-    assert set(NAMES) == {*TABLE, Invite, Remove, Mute, End, Settle, OpenRoom, LoseRoom, FailRoom}
+    assert set(NAMES) == {*TABLE, Invite, Remove, Mute, End, Route, Settle, OpenRoom, LoseRoom, FailRoom}
 
 
 def test_the_table_is_built_as_it_reads():

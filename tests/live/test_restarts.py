@@ -3,7 +3,7 @@
 import pytest
 
 from service.core.calls import Actor, Policy
-from service.core.commands import Answer, Invite, Join, LoseRoom, MediaConnected, MediaUp, OpenRoom
+from service.core.commands import Answer, Invite, Join, LoseRoom, MediaConnected, MediaUp, OpenRoom, Route
 from service.core.vocabulary import ActorType, Topology
 from tests.core.story import person
 from tests.live.house import House, Tale
@@ -100,6 +100,20 @@ async def test_a_device_that_was_away_is_told_when_it_comes_back(house):
     assert again.restarts == [2]
     house.tell(tale.last)
     assert again.restarts == [2]
+
+
+async def test_b_12_a_device_that_was_away_when_the_call_moved_is_told_when_it_comes_back(house):
+    tale = Tale("bob", policy=Policy(may_route=True, max_participants=12))
+    tale.do(Answer, "bob", 1)
+    tale.do(MediaConnected, "ann", 2, peer="bob")
+    tale.do(MediaConnected, "bob", 2, peer="ann")
+    tale.server(Route, 3)
+    tale.server(OpenRoom, 3, by=MEDIA, host="here", epoch=1)
+    ann = house.come("ann", standing=[tale.heard_since(tale.call.seq)])
+    assert ann.restarts == [1]
+    tale.command(MediaUp(MEDIA, "ann", "ann-phone", epoch=1, number=1), 4)
+    again = house.come("ann", standing=[tale.heard_since(tale.call.seq)])
+    assert again.restarts == []
 
 
 async def test_a_call_that_waits_for_a_worker_is_worth_a_look(house):

@@ -84,6 +84,29 @@ async def test_a_participant_of_a_call_adds_a_camera_and_takes_it_away(reached):
             assert states((await reached.http.get(url)).json())["ann"] != "left"
 
 
+async def test_two_who_talk_directly_move_to_a_worker_when_one_of_them_brings_an_encoder(reached):
+    ann, ben = [await phone_at(reached, user) for user in ("ann", "ben")]
+    call = await ann.dial("ben")
+    assert (await ben.ask("call.answer", call_id=call))["connection"]["topology"] == "relayed"
+    for phone, peer in ((ann, "ben"), (ben, "ann")):
+        await phone.do("media.connected", call, peer=peer)
+    url = f"/v1/calls/{call}"
+    async with (
+        reached.as_user("ann") as studio,
+        reached.as_user("ben") as living_room,
+        over_http(studio, f"{url}/whip") as camera,
+        over_http(living_room, f"{url}/whep") as screen,
+    ):
+        await camera.publish(SHADE).connect()
+        for phone in (ann, ben):
+            assert (await phone.gets("media.restart", epoch=1))["connection"]["topology"] == "routed"
+        await screen.play().connect()
+        await screen.sees(SHADE)
+        assert states((await reached.http.get(url)).json()) == {"ann": "connected", "ben": "connected"}
+    for phone in (ann, ben):
+        await phone.close()
+
+
 async def test_an_encoder_that_crashed_and_came_back_stays_in_the_call(reached):
     """OBS posts again; then the first session is deleted, and only with the second one the part ends."""
     async with routed_call(reached, "ann", "ben") as (call, (ann, _)):

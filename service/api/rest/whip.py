@@ -89,7 +89,10 @@ def _restarted() -> dict[str, Any]:
     responses={201: _opened(), **NO},
 )
 async def publish_to_call(ask: Ask, call_id: UUID, query: Annotated[ForUser, Query()], offer: Offer) -> Response:
-    """RFC 9725. For a user's token, or an API key with `user_id`. The call must be a routed one.
+    """RFC 9725. For a user's token, or an API key with `user_id`.
+
+    A call of two that carry their media themselves moves to a media worker by it; one that was asked to be relayed
+    refuses it.
 
     Who is in the call gets one more connection; anybody else joins with the device `whip` and leaves with the last
     session. Whom the call rings answers it so: the other devices stop ringing. There is no `Idempotency-Key`: every
