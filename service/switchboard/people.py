@@ -7,7 +7,7 @@ from uuid import UUID
 from service.core.calls import Actor, Call
 from service.core.commands import Answer, Command, Device, Dial, Invite, Join, Person, Slot
 from service.core.robots import script
-from service.core.routing import topology_for
+from service.core.routing import MESH, topology_for
 from service.core.settings import AppSettings, policy_of
 from service.core.vocabulary import CallType, Role, Topology
 from service.store.calls import Idempotency
@@ -73,7 +73,8 @@ def person_of(directory: Directory, wanted: Wanted, settings: AppSettings) -> Pe
 
 def dial_command(request: DialRequest, directory: Directory, call_id: str, *, workers: bool) -> Dial:
     """The machine's command for a create; `workers`: there are media workers for routed calls."""
-    topology = topology_for(request.topology, len(request.user_ids()), workers=workers)
+    people = MESH if request.hunt else len(request.user_ids())  # of those who are hunted only one gets to talk
+    topology = topology_for(request.topology, people, workers=workers)
     return Dial(
         actor=request.actor,
         call_id=call_id,

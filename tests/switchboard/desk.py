@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from service.core.calls import Actor
-from service.core.commands import Ack, Answer, Cancel, Command, Decline, HangUp
+from service.core.commands import Ack, Answer, Cancel, Command, Decline, HangUp, Join
 from service.core.settings import AppSettings
 from service.core.vocabulary import ActorType, CallType
 from service.store.calls import Idempotency
@@ -60,6 +60,9 @@ class Desk:
 
     async def answer(self, call: str, who: str, device: str | None = None) -> Outcome:
         return await self.do(call, Answer(user(who), who, device or f"{who}-1"))
+
+    async def join(self, call: str, who: str, device: str | None = None) -> Outcome:
+        return await self.do(call, Join(user(who), who, device or f"{who}-1"))
 
     async def ack(self, call: str, who: str, device: str | None = None) -> Outcome:
         return await self.do(call, Ack(user(who), who, device or f"{who}-1"))
