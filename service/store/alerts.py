@@ -172,7 +172,7 @@ def _claim(row: asyncpg.Record, calls: dict[tuple[UUID, int], Call]) -> Claim:
         until=row["until"],
         ring_id=str(row["ring_id"]) if row["ring_id"] else None,
         device_id=row["device_id"],
-        channel=Channel(row["channel"]) if row["channel"] in Channel else None,
+        channel=Channel(row["channel"]),
     )
     push = orjson.loads(row["push"]) if row["push"] else None
     return Claim(

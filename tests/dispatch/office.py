@@ -112,6 +112,11 @@ class Wire:
             raise StoreUnavailableError("away")
         return self.database.hot()
 
+    def begin(self):
+        if self.cut:
+            raise StoreUnavailableError("away")
+        return self.database.begin()
+
 
 class HeardDesk(Desk):
     """A desk whose turns others hear, too."""
