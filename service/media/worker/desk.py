@@ -5,7 +5,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,6 +20,7 @@ KEPT_REPORTS = 512
 MOST_UNSENT = 1024 * 1024
 """With so many bytes waiting, what is ephemeral is left out."""
 
+T = TypeVar("T")
 Report = Callable[[dict[str, Any]], None]
 MakeRoom = Callable[[said.OpenRoom, Report], Room]
 
@@ -40,6 +41,8 @@ class Opened:
     epoch: int
     app_id: str
     number: int = 0
+    uncounted: bool = False
+    """It has failed to tell how it does, which is worth one line in the log."""
     tail: deque[said.ReportRow] = field(default_factory=lambda: deque(maxlen=KEPT_REPORTS))
 
 
@@ -97,6 +100,18 @@ class Desk:
                 with contextlib.suppress(Exception):  # it is beyond order
                     self._shut(name)
                 self._report(name, opened, {"kind": "room.lost", "reason": "the room failed"})
+
+    def counted(self, ask: Callable[[Room], T]) -> list[T]:
+        """What the rooms say to this. One that fails to is left out, and goes on: its media may be well."""
+        found: list[T] = []
+        for name, opened in self.rooms.items():
+            try:
+                found.append(ask(opened.room))
+            except Exception:  # noqa: BLE001 - a figure less is no reason to fall silent
+                if not opened.uncounted:
+                    opened.uncounted = True
+                    self._log.exception("a room cannot be counted", extra=_about(name, opened))
+        return found
 
     def close(self) -> None:
         """Close all rooms."""

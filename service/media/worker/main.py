@@ -161,32 +161,42 @@ class Worker:
     def _count_resent(self) -> int:
         """Goes on over slots that come and go; what one did in its last second is not missed."""
         before, self._resent_by = self._resent_by, {}
-        for opened in self._desk.rooms.values():
-            self._resent_by |= opened.room.resent()
+        for told in self._desk.counted(lambda room: room.resent()):
+            self._resent_by |= told
         self._resent += sum(max(0, many - before.get(ssrc, 0)) for ssrc, many in self._resent_by.items())
         return self._resent
 
     def _beat(self, due: float) -> None:
+        """Every second; one that fails is left out, because a worker that falls silent is ended with all its rooms."""
         now = self._loop.time()
+        try:
+            self._send(FromWorker(beat=self._state(due, now)))
+        finally:
+            following = max(due + self._setup.beat_s, now)
+            self._loop.call_at(following, self._beat, following)
+
+    def _state(self, due: float, now: float) -> Beat:
         mux = self._mux
         lag = max(0.0, now - due)
         # What stands still with the whole process says nothing of the ticks.
         age = max(0.0, self._clock() - self._ticked - lag) if self._ticking else 0.0
-        self._send(
-            FromWorker(
-                beat=Beat(
-                    lag_ms=round(lag * 1000, 1),
-                    rss_kb=int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * PAGE_KB,
-                    sessions=len(mux.sessions) if mux else 0,
-                    forwarded=mux.sent if mux else 0,
-                    tick_age_ms=round(age * 1000, 1),
-                    withheld=sum(opened.room.withheld() for opened in self._desk.rooms.values()),
-                    resent=self._count_resent(),
-                )
-            )
+        return Beat(
+            lag_ms=round(lag * 1000, 1),
+            rss_kb=resident_kb(),
+            sessions=len(mux.sessions) if mux else 0,
+            forwarded=mux.sent if mux else 0,
+            tick_age_ms=round(age * 1000, 1),
+            withheld=sum(self._desk.counted(lambda room: room.withheld())),
+            resent=self._count_resent(),
         )
-        following = max(due + self._setup.beat_s, now)
-        self._loop.call_at(following, self._beat, following)
+
+
+def resident_kb() -> int:
+    """The memory that the process has now; the most that it had when that cannot be read, as without descriptors."""
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * PAGE_KB
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def bind(setup: Setup) -> socket.socket:

@@ -3,18 +3,19 @@
 import asyncio
 import socket
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import msgspec
 
 from service.media.worker.control import VERSION, Channel
-from service.media.worker.main import Worker
+from service.media.worker.main import Worker, resident_kb
 from service.media.worker.messages import Beat, FromWorker, Hello, OpenRoom, Setup
 from tests.media.process.studio import Studio, ended
 
 
 @asynccontextmanager
 async def working(folder):
-    """A worker in this process with one room, and its beats."""
+    """A worker in this process with two rooms, and its beats."""
     beats = asyncio.Queue()
 
     def take(body):
@@ -30,6 +31,7 @@ async def working(folder):
     await asyncio.get_running_loop().create_connection(lambda: channel, sock=ours)
     channel.send(Hello(1, VERSION))
     channel.send(OpenRoom(2, "call", 1))
+    channel.send(OpenRoom(3, "other", 1))
     yield worker, beats
     worker._over.set()  # noqa: SLF001 - as a signal does
     with suppress(asyncio.CancelledError):
@@ -56,6 +58,48 @@ async def test_a_tick_that_fails_is_followed_by_others(tmp_path):
         while (await beats.get()).tick_age_ms > 100:
             pass
         assert len(troubles) == 30
+
+
+async def test_a_beat_that_fails_is_followed_by_others(tmp_path):
+    troubles = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: troubles.append(context["exception"]))
+    async with working(tmp_path) as (worker, beats):
+        await beats.get()
+        well, failures = worker._send, [1, 2, 3]  # noqa: SLF001 - what fails is deep within
+
+        def send(message):
+            if failures:
+                raise RuntimeError("a mistake", failures.pop())
+            well(message)
+
+        worker._send = send  # noqa: SLF001 - as above
+        while failures:
+            await beats.get()
+        assert (await beats.get()).rss_kb > 10_000
+        assert len(troubles) == 3
+
+
+async def test_a_room_that_cannot_be_counted_silences_nobody(tmp_path, caplog):
+    async with working(tmp_path) as (worker, beats):
+        await beats.get()
+        well, ill = (worker._desk.rooms[name].room for name in ("call", "other"))  # noqa: SLF001 - as above
+        well.withheld, well.resent = lambda: 2, lambda: {1: 5}
+        ill.withheld = ill.resent = lambda: 1 // 0
+        while (beat := await beats.get()).withheld != 2:
+            pass
+        assert [(await beats.get()).resent for _ in range(3)] == [beat.resent] * 3 == [5] * 3
+        assert len(worker._desk.rooms) == 2  # noqa: SLF001 - as above
+    assert [record.getMessage() for record in caplog.records] == ["a room cannot be counted"]
+
+
+async def test_memory_is_told_when_no_file_can_be_opened(monkeypatch):
+    now = resident_kb()
+    monkeypatch.setattr(Path, "read_text", refused)
+    assert resident_kb() > 0.9 * now > 10_000
+
+
+def refused(*_, **__):
+    raise OSError(24, "Too many open files")
 
 
 async def test_a_worker_whose_rooms_stand_still_is_taken_for_frozen(tmp_path):
