@@ -8,7 +8,7 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import SplitResult
 
 import httpcore2
@@ -37,12 +37,17 @@ class PostConfig:
 
 @dataclass(slots=True, frozen=True)
 class Answer:
-    """What came back. `status` is `None` when no complete answer came; `error` says why it is no success."""
+    """What came back. `status` is `None` when no complete answer came; `error` says why it is no success.
+
+    `headers` by their names in small letters; `body` as far as it was read.
+    """
 
     status: int | None
     error: str | None
     latency_ms: int
     retry_after_s: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
     @property
     def ok(self) -> bool:
@@ -64,20 +69,25 @@ class Poster:
         """Send `body` to `url`. Raises nothing: every fault is an `Answer` without success."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        status, error, retry_after_s = None, None, 0.0
         try:
             request = _request(check_url(url, allow_private=self._config.allow_private), headers, body)
             async with asyncio.timeout(self._config.timeout_s):
-                response = await self._send(request)
-            status, retry_after_s = response.status, _retry_after_s(response)
-            error = _why_no_success(response)
+                response, read = await self._send(request)
+            return Answer(
+                response.status,
+                _why_no_success(response),
+                round((loop.time() - began) * 1000),
+                _retry_after_s(response),
+                {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers},
+                read,
+            )
         except TimeoutError:
             error = f"no complete answer within {self._config.timeout_s:g} s"
         except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException, ValueError) as fault:
             error = _told(fault)
-        return Answer(status, error, round((loop.time() - began) * 1000), retry_after_s)
+        return Answer(None, error, round((loop.time() - began) * 1000))
 
-    async def _send(self, request: httpcore2.Request) -> httpcore2.Response:
+    async def _send(self, request: httpcore2.Request) -> tuple[httpcore2.Response, bytes]:
         origin = request.url.origin
         if kept := await self._take(str(origin)):
             try:
@@ -97,21 +107,21 @@ class Poster:
 
     async def _exchange(
         self, connection: httpcore2.AsyncHTTPConnection, request: httpcore2.Request
-    ) -> httpcore2.Response:
-        """One request and its answer; the connection is kept if it is still good, else closed."""
+    ) -> tuple[httpcore2.Response, bytes]:
+        """One request, its answer and what was read of it; the connection is kept if it is still good, else closed."""
         response = await connection.handle_async_request(request)
+        read = bytearray()
         try:
-            left = self._config.answer_bytes
             async with aclosing(response.aiter_stream()) as chunks:
                 async for chunk in chunks:
-                    left -= len(chunk)
-                    if left <= 0:
+                    read += chunk
+                    if len(read) >= self._config.answer_bytes:
                         break
         finally:
             await response.aclose()
         if connection.is_idle():
             await self._keep(str(request.url.origin), connection)
-        return response
+        return response, bytes(read)
 
     async def _take(self, origin: str) -> httpcore2.AsyncHTTPConnection | None:
         """The most recently used idle connection of the origin that still lives."""

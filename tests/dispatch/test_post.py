@@ -26,6 +26,12 @@ async def test_the_body_arrives_byte_for_byte_with_its_headers(poster):
     assert request.id == "1"
 
 
+async def test_headers_and_body_of_the_answer_are_told(poster):
+    async with listening(otherwise=status(201, "Location: /messages/1", body=b'{"id":1}')) as receiver:
+        answer = await poster.post(receiver.url, {}, BODY)
+    assert (answer.headers["location"], answer.body) == ("/messages/1", b'{"id":1}')
+
+
 async def test_an_idle_connection_is_used_again(poster):
     async with listening() as receiver:
         for _ in range(3):
