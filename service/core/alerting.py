@@ -10,8 +10,8 @@ from service.core.vocabulary import UNTOLD_RING, EventType, RingState
 def pushed(turn: Turn, command: Pushed, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
     """A provider took the ring's push, or refused it for good; the other devices ring on (scenario 15)."""
     ring = _ring(leg, command)
-    if ring is None or ring.attempt != leg.attempt:
-        return None
+    if ring is None or not (ring.open or ring.state is RingState.FAILED):
+        return pushed_late(turn, command, leg, ())
     if command.accepted:
         ring.pushed_at = ring.pushed_at or turn.at
         if ring.state in UNTOLD_RING:

@@ -4,11 +4,13 @@ The numbers are those at the end of the scenarios. Nothing here asks the machine
 from events, deadlines and slots are compared with what the legs say.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 
 from service.core.calls import engaged_slots
 from service.core.deadlines import deadline
-from service.core.vocabulary import CallState, EventType, LegState, RingState
+from service.core.ringing import STOPPED_BY_ITSELF, Drop, verdict
+from service.core.vocabulary import AlertKind, CallState, EventType, LegState, RingState
 
 PENDING = {"invited", "ringing"}
 JOINED = {"answered", "connected", "reconnecting"}
@@ -109,8 +111,22 @@ def check_turn(before, decision, now):
     if before is None:
         return
     assert CALL_ORDER.index(after.state) >= CALL_ORDER.index(before.state)
-    assert before.state is not CallState.ENDED, "an ended call changed"
+    if before.state is CallState.ENDED:
+        assert not decision.events, "an ended call told something"
+        assert _without_late_words(after) == _without_late_words(before), "an ended call changed"
     _check_alerts(before, after)
+
+
+def _without_late_words(call):
+    """The call without what providers said of pushes after its end."""
+    plain = replace(call.copy(), touched_at=call.created_at)
+    for leg in plain.legs:
+        leg.rings = [_without_push(ring) for ring in leg.rings]
+    return plain
+
+
+def _without_push(ring):
+    return replace(ring, pushed_at=None, sent_at=None)
 
 
 def _check_alerts(before, after):
@@ -120,7 +136,19 @@ def _check_alerts(before, after):
     for leg in before.legs:
         for ring in leg.rings:
             if not ring.open and ring.state is not RingState.FAILED:
-                assert now[ring.id] == ring, "5: a stopped alert changed"
+                assert _without_push(now[ring.id]) == _without_push(ring), "5: a stopped alert changed"
+
+
+def check_plan(call, alerts):
+    """Whoever was woken by a push is told by one that it is over, and nobody is woken by what has ended (19)."""
+    for leg in call.legs:
+        for ring in leg.rings:
+            stops = [alert for alert in alerts if alert.kind is AlertKind.STOP and alert.ring_id == ring.id]
+            wants = ring.state is RingState.STOPPED and ring.pushed_at and ring.stop_reason not in STOPPED_BY_ITSELF
+            assert len(stops) == bool(wants), f"5: {len(stops)} stops pushed for {ring}"
+    if call.ended:
+        rings = [alert for alert in alerts if alert.kind in {AlertKind.RING, AlertKind.FALLBACK}]
+        assert all(isinstance(verdict(call, alert, 0, call.touched_at), Drop) for alert in rings), "rings after the end"
 
 
 def check_call(call, leased):

@@ -35,6 +35,7 @@ from service.core.commands import (
     MediaUp,
     Mute,
     OpenRoom,
+    Pushed,
     Remove,
     Route,
     Settle,
@@ -85,6 +86,7 @@ CHANCES = (
     ("somebody_acts", 1200),
     ("somebody_dials", 110),
     ("a_worker_acts", 260),
+    ("a_provider_answers", 90),
     ("time_passes", 170),
     ("post_is_delivered", 60),
     ("app_crashes", 40),
@@ -256,6 +258,20 @@ class Simulation:
         source = self.random.choice(("camera", "screen", "microphone"))
         stream = Stream(f"{leg.user_id}-{source}", "video", source, muted=self.random.random() < 0.5)
         return kind(MEDIA, **of, stream=stream)
+
+    def a_provider_answers(self):
+        """A push was taken or failed, in time or after the ring; now and then it is said twice."""
+        calls = [*self.world.calls.values(), *self.world.over.values()]
+        rings = [(call, leg, ring) for call in calls for leg in call.legs for ring in leg.rings if ring.provider]
+        if not rings:
+            return
+        call, leg, ring = self.random.choice(rings)
+        accepted = self.random.random() < 0.8
+        command = Pushed(SERVER, leg.user_id, ring.device_id, ring_id=ring.id, accepted=accepted, reason="gone")
+        self.counts["provider"] += 1
+        self.send(call.id, command)
+        if self.random.random() < 0.05:
+            self.send(call.id, command)
 
     def somebody_dials(self):
         caller, *callees = self.some_users(5)

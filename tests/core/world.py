@@ -30,8 +30,9 @@ from service.core.deadlines import deadline
 from service.core.dialing import common_type, dial, merges_into, replaces
 from service.core.machine import decide
 from service.core.refusals import Refusal
+from service.core.ringing import alerts_of
 from service.core.vocabulary import ActorType, CallType, EndReason, Provider, Topology
-from tests.core.invariants import Replay, check_call, check_turn, nothing_overdue, soon
+from tests.core.invariants import Replay, check_call, check_plan, check_turn, nothing_overdue, soon
 from tests.core.story import NOON
 
 MEDIA = Actor(ActorType.MEDIA, "worker")
@@ -56,6 +57,7 @@ class World:
         self.due = {}
         self.slots = {}
         self.feeds = {}
+        self.alerts = {}
         self.dialled = 0
         self.turns = 0
         self.refused = {}
@@ -214,6 +216,9 @@ class World:
         check_call(call, lambda leg: self.leased(call, leg))
         nothing_overdue(call, self.now)
         soon(call, self.now)
+        known = self.alerts.setdefault(call.id, {})
+        known.update((alert.id, alert) for alert in alerts_of(before, call, decision.events))
+        check_plan(call, known.values())
         self._engage(before, call)
         due = deadline(call)
         if due is None:
@@ -251,6 +256,7 @@ class World:
             oldest = next(iter(self.over))
             del self.over[oldest]
             del self.feeds[oldest]
+            del self.alerts[oldest]
 
     def _count_refusal(self, refusal):
         self.refused[refusal.code.value] = self.refused.get(refusal.code.value, 0) + 1
