@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from service.core.vocabulary import EventType
+from service.core.calls import Ring
+from service.core.turn import TERMINAL_EVENT
+from service.core.vocabulary import AlertKind, Channel, EventType, RingState
 from service.switchboard.chronicle import moved_in
 from service.telemetry.metrics import Metrics
 from service.wire.feed import Told
@@ -10,6 +12,9 @@ from service.wire.feed import Told
 CREATED = EventType.CALL_CREATED.value
 ENDED = EventType.CALL_ENDED.value
 RINGING = EventType.RINGING.value
+ANSWERED = EventType.ANSWERED.value
+REACTED = frozenset({ANSWERED, *(event.value for event in TERMINAL_EVENT.values())})
+"""What ends the alerts of a leg that was being rung."""
 
 
 class Counting:
@@ -30,12 +35,48 @@ class Counting:
                 self._ringing(told)
             if moved_in(told):
                 self._metrics.calls_moved.inc()
+            self._devices(told)
 
     def _ringing(self, told: Told) -> None:
         for leg in told.call.legs:
             if leg.ringing_at and leg.ringing_at == told.call.touched_at:
                 self._metrics.ring_latency.observe((leg.ringing_at - leg.invited_at).total_seconds())
 
+    def _devices(self, told: Told) -> None:
+        """What became of the devices' alerts of legs that were answered or ended in this turn (B-22)."""
+        for envelope in told.envelopes:
+            leg = told.call.leg(envelope.user_id) if envelope.user_id else None
+            if leg is None or envelope.type not in REACTED or (envelope.type != ANSWERED and leg.answered_at):
+                continue
+            for ring in leg.rings:
+                if ring.attempt == leg.attempt:
+                    self._ring(ring)
+
+    def _ring(self, ring: Ring) -> None:
+        labels = (
+            ring.platform or "unknown",
+            ring.provider or "none" if ring.pushed_at or ring.via == "push" else "socket",
+        )
+        self._metrics.device_rings.labels(*labels, _outcome(ring)).inc()
+        if ring.alerting_at:
+            self._metrics.device_ring.labels(*labels).observe((ring.alerting_at - ring.queued_at).total_seconds())
+
+    def alert(self, channel: Channel, kind: AlertKind, outcome: str, reason: str | None, seconds: float) -> None:
+        """A provider was asked to take an alert, and answered after so long; `reason` is there when it did not."""
+        self._metrics.alerts.labels(channel, kind, outcome).inc()
+        self._metrics.provider_latency.labels(channel).observe(seconds)
+        if reason:
+            self._metrics.alert_errors.labels(channel, reason).inc()
+
     def command(self, name: str, outcome: str) -> None:
         """A command was carried out (`ok`) or refused (the refusal's code)."""
         self._metrics.commands.labels(name, outcome).inc()
+
+
+def _outcome(ring: Ring) -> str:
+    """How far an alert got: answered; shown; woken; silent, if nothing was heard of the device; failed."""
+    if ring.state in {RingState.ANSWERED, RingState.FAILED}:
+        return ring.state.value
+    if ring.alerting_at:
+        return "shown"
+    return "woken" if ring.delivered_at else "silent"

@@ -31,6 +31,7 @@ class Metrics:
             buckets=RING_BUCKETS,
             registry=registry,
         )
+        self._of_alerts(registry)
         self.commands = Counter(
             "hookswitch_commands", "Commands to calls, by outcome code", ["command", "outcome"], registry=registry
         )
@@ -59,6 +60,37 @@ class Metrics:
             "hookswitch_task_restarts",
             "Background tasks that failed and were started again",
             ["task"],
+            registry=registry,
+        )
+
+    def _of_alerts(self, registry: CollectorRegistry) -> None:
+        self.device_ring = Histogram(
+            "hookswitch_device_ring_seconds",
+            "From the invitation until a device's screen showed the call, by what woke it (socket, or its provider)",
+            ["platform", "via"],
+            buckets=RING_BUCKETS,
+            registry=registry,
+        )
+        self.device_rings = Counter(
+            "hookswitch_device_rings",
+            "Alerts of devices that are over: answered, shown, woken, silent (never acknowledged), failed",
+            ["platform", "via", "outcome"],
+            registry=registry,
+        )
+        self.alerts = Counter(
+            "hookswitch_alerts", "Tries to push, mail or message", ["channel", "kind", "outcome"], registry=registry
+        )
+        self.alert_errors = Counter(
+            "hookswitch_alert_errors",
+            "What providers said instead of taking it",
+            ["channel", "reason"],
+            registry=registry,
+        )
+        self.provider_latency = Histogram(
+            "hookswitch_provider_seconds",
+            "How long providers took to answer",
+            ["channel"],
+            buckets=RING_BUCKETS,
             registry=registry,
         )
 

@@ -22,7 +22,7 @@ from service.wire.snapshots import call_snapshot, leg_snapshot
 
 @dataclass(slots=True, frozen=True)
 class Envelope:
-    """One event, ready to be stored and sent: `text` is the JSON that everybody gets."""
+    """One event, ready to be stored and sent: `text` is the JSON that everybody gets; `user_id` whom it is about."""
 
     event_id: UUID
     stream: UUID
@@ -30,6 +30,7 @@ class Envelope:
     type: str
     text: str
     only_for: tuple[str, ...] = ()
+    user_id: str | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -91,7 +92,7 @@ def envelopes(call: Call, events: Iterable[Event]) -> list[Envelope]:
             if value is not None:
                 data[name] = orjson.Fragment(canonical(value)) if name == "signal" else value
         text, call.last_hash = seal({"type": event.type.value, "timestamp": occurred_at, "data": data})
-        sealed.append(Envelope(event_id, stream, event.seq, event.type.value, text, event.only_for))
+        sealed.append(Envelope(event_id, stream, event.seq, event.type.value, text, event.only_for, event.user_id))
     return sealed
 
 
