@@ -15,14 +15,13 @@ from bench.report import Report
 from bench.stage import QUICK, Sizes, Stage, raise_limits
 
 FIGURES = ("cycles", "transitions", "timers", "sockets", "starts", "growth", "profile")
-MEDIA = ("media",)
-ALONE = ("minute",)
+MEDIA = ("media", "minute", "browsers")
 HERE = Path(__file__).resolve().parent
 TABLES = {frozenset(FIGURES): HERE / "RESULTS.md", frozenset(MEDIA): HERE / "MEDIA.md"}
 
 
 def arguments():
-    known = (*FIGURES, *MEDIA, *ALONE)
+    known = (*FIGURES, *MEDIA)
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))
     parser.add_argument("--only", action="append", default=[], choices=known, help="as NAME")
@@ -33,6 +32,8 @@ def arguments():
     parser.add_argument("--write", type=Path, help="write the Markdown here")
     options = parser.parse_args()
     options.names += options.only
+    if options.names == ["media"]:
+        options.names = list(MEDIA)
     if unknown := set(options.names) - set(known):
         parser.error(f"no such measurement: {', '.join(sorted(unknown))} (there are {', '.join(known)})")
     return options
