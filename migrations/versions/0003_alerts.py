@@ -1,4 +1,4 @@
-"""Alerts: what is pushed, mailed and messaged, by whose credentials and by which rules.
+"""Alerts: what is pushed, mailed and messaged, by whose credentials and by which rules. Guests, who are not rung.
 
 Revision ID: 0003
 """
@@ -14,6 +14,14 @@ NOW = sa.text("clock_timestamp()")
 
 
 def upgrade() -> None:
+    guest = sa.Column(
+        "guest", sa.Boolean(), server_default=sa.text("false"), nullable=False, comment="rings for nothing"
+    )
+    only_call = sa.Column(
+        "only_call", sa.UUID(), comment="the call that the token is for, if it is for one; rings for no other"
+    )
+    op.add_column("connections", guest)
+    op.add_column("connections", only_call)
     op.create_table(
         "rules",
         sa.Column("id", sa.UUID(), nullable=False),
@@ -98,3 +106,5 @@ def downgrade() -> None:
     op.drop_table("alerts")
     op.drop_table("push_credentials")
     op.drop_table("rules")
+    op.drop_column("connections", "only_call")
+    op.drop_column("connections", "guest")

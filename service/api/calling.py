@@ -41,6 +41,7 @@ from service.core.rights import (
     acting_device,
     acting_user,
     is_revoked,
+    may_alert,
     may_dial,
     may_join,
     may_moderate,
@@ -260,6 +261,7 @@ async def decline(asker: Asker, call_id: UUID, body: DeclineCall) -> Answered:
 
 async def ack(asker: Asker, call_id: UUID, body: AckCall) -> Answered:
     """The device shows the call to its user, or is about to."""
+    allowed(may_alert(asker.principal))
     user_id, device_id = _who(asker, body)
     command = Ack(asker.principal.actor, user_id, device_id, alerting=body.alerting)
     return {"call": call_snapshot(await do(asker, call_id, command))}

@@ -242,7 +242,9 @@ class StreamDestroyed(StreamReport):
 
 @dataclass(slots=True, frozen=True)
 class DeviceConnected(UserCommand):
-    """A device of a participant came online (scenarios 18, 39)."""
+    """A device of a participant came online (scenarios 18, 39). Not `rings`: it is a guest's (T-03)."""
+
+    rings: bool = True
 
 
 @dataclass(slots=True, frozen=True)

@@ -191,11 +191,14 @@ def move_device(turn: Turn, command: UserCommand, leg: Leg, _engaged: tuple[Slot
 
 
 def device_connected(turn: Turn, command: DeviceConnected, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
-    """Online again: ring with the remaining time, or take the lost place back (scenarios 18, 39)."""
+    """Online again: ring with the remaining time, or take the lost place back (scenarios 18, 39).
+
+    A guest's device takes its place back and does not ring (T-03).
+    """
     device = command.device_id
     if leg.pending:
         silenced = any(ring.state is RingState.SILENCED for ring in leg.open_rings())
-        if device and not silenced and not turn.call.policy.notify_only:
+        if device and command.rings and not silenced and not turn.call.policy.notify_only:
             turn.start_rings(leg, (AlertDevice(device, connected=True),))
         return None
     if device != leg.device_id:

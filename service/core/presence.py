@@ -53,7 +53,10 @@ ACTIVITIES = tuple(Activity)
 
 @dataclass(slots=True, frozen=True)
 class KnownDevice:
-    """A registered device. `connected_since` is set while it has a live socket."""
+    """A registered device. `connected_since` is set while it has a live socket.
+
+    Not `rings`: that socket is a guest's, or of a token for one call, and no new call rings on it (T-03).
+    """
 
     device_id: str
     platform: Platform
@@ -61,6 +64,7 @@ class KnownDevice:
     connected_since: datetime | None = None
     last_seen_at: datetime | None = None
     app_version: str | None = None
+    rings: bool = True
 
     @property
     def seen_at(self) -> datetime | None:
@@ -278,7 +282,7 @@ def _device(device: KnownDevice, engagements: list[tuple[Call, Leg]]) -> DeviceP
 
 
 def _reachable(facts: Facts) -> Reachable:
-    if any(device.connected_since for device in facts.devices):
+    if any(device.connected_since and device.rings for device in facts.devices):
         return Reachable.CONNECTED
     if any(device.push for device in facts.devices):
         return Reachable.PUSH

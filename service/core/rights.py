@@ -25,7 +25,7 @@ RANKS = (Role.SUBSCRIBER, Role.PUBLISHER, Role.MODERATOR)
 
 
 class TokenKind(StrEnum):
-    """What kind of client holds a user token."""
+    """What kind of client holds a user token. A guest is let into a call by a token for it, and is never rung."""
 
     STANDARD = "standard"
     GUEST = "guest"
@@ -147,6 +147,13 @@ def may_dial(principal: Principal) -> Refusal | None:
     return None
 
 
+def may_alert(principal: Principal) -> Refusal | None:
+    """Guests are not rung, so no device of theirs can say that it rings (T-03)."""
+    if principal.kind is TokenKind.GUEST:
+        return Refusal(Code.NOT_AUTHORIZED, "guests are not rung; join the call instead")
+    return None
+
+
 def may_see(principal: Principal, call: Call) -> bool:
     """Whether the call exists for this principal: users see the calls they have a part in, tokens of a call that one.
 
@@ -220,7 +227,7 @@ def may_read_user(principal: Principal, user_id: str) -> Refusal | None:
 def may_change_user(principal: Principal, user_id: str) -> Refusal | None:
     """As :func:`may_read_user`; tokens for one call and guests change nothing (T-03).
 
-    So they register no device that could be woken; a socket that they hold open is alerted like any other.
+    So they register no device that could be woken.
     """
     if refusal := may_read_user(principal, user_id):
         return refusal

@@ -28,11 +28,12 @@ class Alerts:
         device_id = session.connection.device_id
         if leg.joined and leg.device_id == device_id:
             session.active.add(call.id)
-        rings = [ring for ring in leg.rings if ring.device_id == device_id and self._rings(leg, ring)]
+        own = self._own(session, leg)
+        rings = [ring for ring in own if self._rings(leg, ring)]
         for ring in rings:
             session.rings[ring.id] = call.id
-        for ring in leg.rings:
-            if ring.device_id == device_id and ring.state is RingState.SILENCED:
+        for ring in own:
+            if ring.state is RingState.SILENCED:
                 session.rings[ring.id] = call.id
                 session.silenced.add(ring.id)
         return rings
@@ -45,9 +46,7 @@ class Alerts:
         """What the device must be told of now."""
         device_id = session.connection.device_id
         frames = []
-        for ring in leg.rings:
-            if ring.device_id != device_id:
-                continue
+        for ring in self._own(session, leg):
             if self._rings(leg, ring):
                 if ring.id not in session.rings:
                     session.rings[ring.id] = call.id
@@ -64,6 +63,13 @@ class Alerts:
         if leg.pending and watch.asked != leg.attempt and not call.policy.notify_only:
             self._ask(session, call, leg, watch)
         return b"".join(map(json_frame, frames))
+
+    @staticmethod
+    def _own(session: Session, leg: Leg) -> list[Ring]:
+        """The rings of the session's device. A guest has none, whatever device it says that it is (T-03)."""
+        if session.connection.guest:
+            return []
+        return [ring for ring in leg.rings if ring.device_id == session.connection.device_id]
 
     @staticmethod
     def _stops(session: Session, call: Call, ring: Ring) -> list[dict[str, Any]]:
@@ -100,6 +106,8 @@ class Alerts:
     @staticmethod
     def _ask(session: Session, call: Call, leg: Leg, watch: Watch) -> None:
         """The device came online while the call was being dialled, so the dial knew nothing of it (scenario 18)."""
+        if session.connection.guest:
+            return
         ring = leg.ring_of(session.connection.device_id)
         if ring is None or ring.state in UNTOLD_RING:
             watch.asked = leg.attempt

@@ -4,7 +4,7 @@ A connection counts while its replica's lease runs. Nothing is written per heart
 connections with it when the lease is over.
 """
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from uuid import UUID
 
 import asyncpg
@@ -14,7 +14,7 @@ from service.store.database import Driver
 
 @dataclass(slots=True, frozen=True)
 class Connection:
-    """One socket of a user's device. Guests and tokens for one call are `visiting`: they make no user."""
+    """One socket of a user's device. A guest's rings for nothing (T-03), one `only_call` for that call alone."""
 
     id: UUID
     app_id: str
@@ -22,7 +22,8 @@ class Connection:
     device_id: str
     platform: str
     app_version: str | None = None
-    visiting: bool = False
+    guest: bool = False
+    only_call: UUID | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -73,14 +74,14 @@ OTHERS = "SELECT count(*) FROM replicas WHERE id <> $1 AND lease_until > clock_t
 CALLS = "ARRAY(SELECT g.call_id FROM engagements g WHERE g.app_id = $2 AND g.user_id = $3) AS calls"
 
 # The newest socket of a device is the only one: whoever was there before is named, so that it can be closed.
-# Whoever was never seen before comes into being, as by being dialled.
+# Whoever was never seen before comes into being, as by being dialled; not by a guest's token, or one for a single call.
 ADD = f"""
 WITH older AS (
   DELETE FROM connections WHERE app_id = $2 AND user_id = $3 AND device_id = $4 AND id <> $1
   RETURNING id, replica_id
 ), added AS (
-  INSERT INTO connections (id, app_id, user_id, device_id, platform, app_version, replica_id)
-  SELECT $1, a.id, $3, $4, $5, $6, r.id FROM apps a, replicas r WHERE a.id = $2 AND r.id = $7
+  INSERT INTO connections (id, app_id, user_id, device_id, platform, app_version, replica_id, guest, only_call)
+  SELECT $1, a.id, $3, $4, $5, $6, r.id, $8, $9 FROM apps a, replicas r WHERE a.id = $2 AND r.id = $7
   ON CONFLICT (id) DO NOTHING
 ), seen AS (
   UPDATE devices SET last_seen_at = clock_timestamp(), app_version = coalesce($6, app_version)
@@ -88,7 +89,7 @@ WITH older AS (
 ), met AS (
   INSERT INTO users (app_id, id)
   SELECT a.id, $3 FROM apps a
-  WHERE a.id = $2 AND NOT $8 AND coalesce((a.settings->>'auto_create_users')::boolean, true)
+  WHERE a.id = $2 AND NOT $8 AND $9::uuid IS NULL AND coalesce((a.settings->>'auto_create_users')::boolean, true)
   ON CONFLICT (app_id, id) DO UPDATE SET deleted_at = NULL, created_at = clock_timestamp()
   WHERE users.deleted_at IS NOT NULL
 )
@@ -97,10 +98,10 @@ SELECT ARRAY(SELECT id FROM older ORDER BY id) AS older, ARRAY(SELECT replica_id
 """  # noqa: S608 - constants of this module
 
 RESTORE = """
-INSERT INTO connections (id, app_id, user_id, device_id, platform, app_version, replica_id)
-SELECT c.id, c.app_id, c.user_id, c.device_id, c.platform, c.app_version, $7
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
-  AS c(id, app_id, user_id, device_id, platform, app_version)
+INSERT INTO connections (id, app_id, user_id, device_id, platform, app_version, guest, only_call, replica_id)
+SELECT c.*, $9
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::boolean[], $8::uuid[])
+  AS c(id, app_id, user_id, device_id, platform, app_version, guest, only_call)
 JOIN apps a ON a.id = c.app_id
 ORDER BY c.id
 ON CONFLICT (id) DO NOTHING
@@ -129,7 +130,7 @@ SELECT EXISTS (SELECT FROM connections WHERE id = $1) AS here,
 """  # noqa: S608 - constants of this module
 
 ENGAGED = """
-SELECT c.id, c.app_id, c.user_id, c.device_id, c.platform, c.app_version,
+SELECT c.id, c.app_id, c.user_id, c.device_id, c.platform, c.app_version, c.guest, c.only_call,
   ARRAY(SELECT g.call_id FROM engagements g WHERE g.app_id = c.app_id AND g.user_id = c.user_id) AS calls
 FROM connections c
 """
@@ -191,9 +192,8 @@ async def add_connection(driver: Driver, connection: Connection, replica_id: UUI
     A replica that others took for dead notes nothing: its next renewal restores all its connections.
     """
     c = connection
-    row = await driver.fetchrow(
-        ADD, c.id, c.app_id, c.user_id, c.device_id, c.platform, c.app_version, replica_id, c.visiting
-    )
+    who = c.id, c.app_id, c.user_id, c.device_id, c.platform, c.app_version
+    row = await driver.fetchrow(ADD, *who, replica_id, c.guest, c.only_call)
     if row is None:
         return Arrival((), ())
     return Arrival(tuple(map(Place, row["older"], row["replicas"])), tuple(row["calls"]))
@@ -201,9 +201,7 @@ async def add_connection(driver: Driver, connection: Connection, replica_id: UUI
 
 async def restore_connections(driver: Driver, connections: list[Connection], replica_id: UUID) -> None:
     """Note all sockets of a replica again, after others took it for dead."""
-    columns = zip(
-        *((c.id, c.app_id, c.user_id, c.device_id, c.platform, c.app_version) for c in connections), strict=True
-    )
+    columns = zip(*map(astuple, connections), strict=True)
     if connections:
         await driver.execute(RESTORE, *(list(column) for column in columns), replica_id)
 

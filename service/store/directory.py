@@ -14,7 +14,7 @@ from service.store.database import Driver
 
 @dataclass(slots=True)
 class Entry:
-    """What is known of one user."""
+    """What is known of one user. `connected`: every device on a socket, also those that cannot ring."""
 
     known: bool = False
     name: str | None = None
@@ -22,6 +22,7 @@ class Entry:
     do_not_disturb: bool = False
     blocked: bool = False
     devices: dict[str, Device] = field(default_factory=dict)
+    connected: set[str] = field(default_factory=set)
     slots: list[Slot] = field(default_factory=list)
     overdue: list[UUID] = field(default_factory=list)
 
@@ -35,6 +36,7 @@ class Directory:
     before: tuple[bytes, UUID] | None
 
 
+# A socket rings for any call; that of a token for one call for this one; a guest's for none (T-03).
 LOOK_UP = """
 SELECT clock_timestamp() AS now,
   (SELECT json_agg(json_build_array(id, name, avatar_url, do_not_disturb, $3 = ANY (blocked_users)))::text
@@ -46,7 +48,8 @@ SELECT clock_timestamp() AS now,
                    ORDER BY updated_at DESC)::text
      FROM devices WHERE app_id = $1 AND user_id = ANY ($2)
        AND (push IS NOT NULL OR hardware_id IS NOT NULL)) AS devices,
-  (SELECT json_agg(json_build_array(c.user_id, c.device_id, c.platform))::text
+  (SELECT json_agg(json_build_array(c.user_id, c.device_id, c.platform,
+                                    NOT c.guest AND (c.only_call IS NULL OR c.only_call IS NOT DISTINCT FROM $6)))::text
      FROM connections c JOIN replicas r ON r.id = c.replica_id AND r.lease_until > clock_timestamp()
      WHERE c.app_id = $1 AND c.user_id = ANY ($2)) AS online,
   (SELECT json_build_array(encode(fingerprint, 'hex'), call_id)::text
@@ -68,30 +71,35 @@ async def look_up(
     user_ids: list[str],
     *,
     caller: str = "",
+    call_id: UUID | None = None,
     principal: str = "",
     key: str | None = None,
 ) -> Directory:
     """Everything the machine wants to know of these users, as of the database's clock.
 
-    `caller` is checked against block lists; `principal` and `key` find an earlier create with the same key.
+    `caller` is checked against block lists; `call_id` is the call that they are asked for, if it exists already;
+    `principal` and `key` find an earlier create with the same key.
     """
-    (row,) = await driver.fetch(LOOK_UP, app_id, user_ids, caller, principal, key)
+    (row,) = await driver.fetch(LOOK_UP, app_id, user_ids, caller, principal, key, call_id)
     people = {user_id: Entry() for user_id in user_ids}
     for user_id, name, avatar_url, dnd, blocked in _rows(row["people"]):
         entry = people[user_id]
         entry.known, entry.name, entry.avatar_url = True, name, avatar_url
         entry.do_not_disturb, entry.blocked = dnd, bool(blocked)
-    for user_id, call_id, slot, overdue in _rows(row["slots"]):
-        people[user_id].slots.append(Slot(call_id, slot))
+    for user_id, engaged_by, slot, overdue in _rows(row["slots"]):
+        people[user_id].slots.append(Slot(engaged_by, slot))
         if overdue:
-            people[user_id].overdue.append(UUID(call_id))
+            people[user_id].overdue.append(UUID(engaged_by))
     registered = {
         (user_id, device_id): Device(
             device_id, provider=provider and Provider(provider), platform=Platform(platform), hardware_id=hardware_id
         )
         for user_id, device_id, provider, platform, hardware_id in _rows(row["devices"])
     }
-    for user_id, device_id, platform in _rows(row["online"]):
+    for user_id, device_id, platform, rings in _rows(row["online"]):
+        people[user_id].connected.add(device_id)
+        if not rings:
+            continue
         device = registered.pop((user_id, device_id), None) or Device(device_id, platform=Platform(platform))
         people[user_id].devices[device_id] = replace(device, connected=True)
     for (user_id, device_id), device in registered.items():

@@ -35,7 +35,8 @@ SELECT clock_timestamp() AS now,
   (SELECT json_agg(json_build_array(user_id, id, platform, push IS NOT NULL, last_seen_at, app_version)
                    ORDER BY user_id, id)::text
      FROM devices WHERE app_id = $1 AND user_id = ANY ($2)) AS devices,
-  (SELECT json_agg(json_build_array(c.user_id, c.device_id, c.platform, c.created_at, c.app_version)
+  (SELECT json_agg(json_build_array(c.user_id, c.device_id, c.platform, c.created_at, c.app_version,
+                                    NOT c.guest AND c.only_call IS NULL)
                    ORDER BY c.user_id, c.device_id, c.created_at)::text
      FROM connections c JOIN replicas r ON r.id = c.replica_id AND r.lease_until > clock_timestamp()
      WHERE c.app_id = $1 AND c.user_id = ANY ($2)) AS online,
@@ -58,7 +59,7 @@ class _Said:
 _people = msgspec.json.Decoder(list[tuple[str, bool, bool, datetime | None, int, datetime | None]])
 _calls = msgspec.json.Decoder(list[tuple[UUID, bool | None, Call, list[str]]])
 _devices = msgspec.json.Decoder(list[tuple[str, str, Platform, bool, datetime | None, str | None]])
-_online = msgspec.json.Decoder(list[tuple[str, str, Platform, datetime, str | None]])
+_online = msgspec.json.Decoder(list[tuple[str, str, Platform, datetime, str | None, bool]])
 _said = msgspec.json.Decoder(list[tuple[str, str, _Said, datetime, datetime]])
 
 
@@ -128,7 +129,7 @@ def _add_devices(found: dict[str, Facts], registered: str | None, online: str | 
     for user_id, device_id, platform, push, seen, version in _devices.decode(registered or "[]"):
         if user_id in known:
             known[user_id][device_id] = KnownDevice(device_id, platform, push, None, _utc(seen), version)
-    for user_id, device_id, platform, since, version in _online.decode(online or "[]"):
+    for user_id, device_id, platform, since, version, rings in _online.decode(online or "[]"):
         if user_id not in known:
             continue
         device = known[user_id].get(device_id) or KnownDevice(device_id, platform)
@@ -137,6 +138,7 @@ def _add_devices(found: dict[str, Facts], registered: str | None, online: str | 
                 device,
                 connected_since=_utc(since),
                 app_version=version or device.app_version,
+                rings=rings,
             )
     for user_id, devices in known.items():
         found[user_id] = replace(found[user_id], devices=tuple(devices.values()))

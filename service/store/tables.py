@@ -147,6 +147,8 @@ connections = Table(
     Column("app_version", Text),
     Column("replica_id", UUID, ForeignKey("replicas.id", ondelete="CASCADE"), nullable=False),
     _created(),
+    Column("guest", Boolean, nullable=False, server_default=text("false"), comment="rings for nothing"),
+    Column("only_call", UUID, comment="the call that the token is for, if it is for one; rings for no other"),
     Index(None, "app_id", "user_id"),
     Index(None, "replica_id"),
 )

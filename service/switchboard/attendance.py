@@ -83,8 +83,8 @@ class Attendance:
             await unregister_replica(driver, self._replica_id)
         self._stir(self._present.values())
 
-    async def arrive(self, connection: Connection, only_call: UUID | None = None) -> Arrival:
-        """A device is here: its open calls ring or take it back. `only_call` limits it to one call.
+    async def arrive(self, connection: Connection) -> Arrival:
+        """A device is here: its open calls ring or take it back.
 
         Returns the older sockets of the device, to be closed. Raises `StoreUnavailableError`.
         """
@@ -93,13 +93,16 @@ class Attendance:
             arrival = await add_connection(driver, connection, self._replica_id)
         self._stir([connection])
         for call_id in arrival.calls:
-            if only_call in {None, call_id}:
-                await self.ring(connection, call_id)
+            await self.ring(connection, call_id)
         return arrival
 
     async def ring(self, connection: Connection, call_id: UUID) -> None:
-        """Let a call know of this device. Raises `StoreUnavailableError`."""
-        command = DeviceConnected(_device(connection), connection.user_id, connection.device_id)
+        """Let a call know of this device, if its token opens that call. Raises `StoreUnavailableError`."""
+        if connection.only_call not in {None, call_id}:
+            return
+        command = DeviceConnected(
+            _device(connection), connection.user_id, connection.device_id, rings=not connection.guest
+        )
         await self._switchboard.do(connection.app_id, call_id, command)
 
     async def leave(self, connection: Connection) -> None:

@@ -124,7 +124,7 @@ class Switchboard:
                     return Outcome(None, Refusal(Code.NOT_FOUND, "there is no such call"))
                 directory = None
                 if needed := concerns(loaded.call, command):
-                    directory = await look_up(driver, app_id, needed, caller=loaded.call.initiator)
+                    directory = await look_up(driver, app_id, needed, caller=loaded.call.initiator, call_id=call_id)
                 if not (directory and await self._settle_overdue(driver, directory)):
                     now_command = enriched(command, directory, settings)
                     decision = decide(loaded.call, now_command, elsewhere(directory, call_id), loaded.now)
@@ -200,7 +200,7 @@ class Switchboard:
     ) -> Instead | None:
         """A call of the caller's own that this dial means (glare) or makes obsolete (stale lease)."""
         mine = directory.people[request.initiator]
-        live = frozenset(device.id for device in mine.devices.values() if device.connected)
+        live = frozenset(mine.connected)
         for slot in mine.slots:
             engaged = await store.load(driver, UUID(slot.call_id))
             if engaged is None:

@@ -17,6 +17,7 @@ class TokenBody(Body):
     """Whom the token shall stand for, and for how many seconds (at most 30 days).
 
     `call_id` limits it to one call, and lets its holder join that call. `data` is the app's own metadata, at most 1 KB.
+    A `kind` of `guest` is never rung: it makes no user, registers no device, and comes in by a token for the call.
     """
 
     user_id: UserId

@@ -84,7 +84,7 @@ class Front:
 
     async def online(self, user_id, device_id=None):
         async with self.database.hot() as driver:
-            await driver.execute(ONLINE, self.credentials.app_id, user_id, device_id or f"{user_id}-1")
+            await driver.execute(ONLINE, self.credentials.app_id, user_id, device_id or f"{user_id}-1", False, None)
 
     async def make_older(self, call_id, seconds):
         """As if the call had been dialled so many seconds earlier."""

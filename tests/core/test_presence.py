@@ -22,13 +22,14 @@ from tests.core.story import CALL_ID, Story, at, nobody_home, person, phone, tal
 NOW = at(100)
 
 
-def device(name, *, online=None, push=False, seen=None):
+def device(name, *, online=None, push=False, seen=None, rings=True):
     return KnownDevice(
         name,
         Platform.IOS,
         push=push,
         connected_since=None if online is None else at(online),
         last_seen_at=None if seen is None else at(seen),
+        rings=rings,
         app_version="1.2",
     )
 
@@ -85,6 +86,8 @@ def test_offline_since_it_was_last_seen():
         ((device("a", online=1), device("b", push=True)), True, Reachable.CONNECTED),
         ((device("a"), device("b", push=True)), True, Reachable.PUSH),
         ((device("a"),), True, Reachable.FALLBACK),
+        ((device("a", online=1, rings=False), device("b", push=True)), True, Reachable.PUSH),
+        ((device("a", online=1, rings=False),), False, Reachable.NONE),
         ((device("a"),), False, Reachable.NONE),
     ],
 )

@@ -15,6 +15,7 @@ from service.core.rights import (
     acting_user,
     grants_of,
     is_revoked,
+    may_alert,
     may_change_user,
     may_dial,
     may_join,
@@ -217,6 +218,13 @@ def test_who_reads_and_changes_a_user(principal, reads, changes):
     assert (may_change_user(principal, "ana") is None) is changes
 
 
+@pytest.mark.parametrize(
+    ("principal", "alerted"), [(KEY, True), (user(), True), (ring(), True), (user(kind=TokenKind.GUEST), False)]
+)
+def test_whose_device_may_say_that_it_rings(principal, alerted):
+    assert (may_alert(principal) is None) is alerted
+
+
 WATCHER = user(grants=grants_of(Role.SUBSCRIBER))
 
 
@@ -227,6 +235,11 @@ WATCHER = user(grants=grants_of(Role.SUBSCRIBER))
         (lambda: acting_user(KEY, None), "invalid_request", "user_id: an API key has to say for which user it acts"),
         (lambda: acting_device(ring(), "d2"), "not_authorized", "this token acts for its own device only"),
         (lambda: may_dial(user(call_id="c1")), "not_authorized", "this token cannot start a call"),
+        (
+            lambda: may_alert(user(kind=TokenKind.GUEST)),
+            "not_authorized",
+            "guests are not rung; join the call instead",
+        ),
         (lambda: may_moderate(user("zoe"), TWO), "not_participant", "you are not in this call"),
         (lambda: may_moderate(user(), TWO), "not_authorized", "only a moderator of the call or an API key may do this"),
         (lambda: may_signal(WATCHER), "not_authorized", "this token does not grant signals"),

@@ -276,6 +276,23 @@ def test_18_a_device_of_a_notified_user_does_not_ring():
     assert not story.changed
 
 
+def test_a_guest_who_comes_online_does_not_ring():
+    """T-03: whoever was dialled and is there only as a guest is rung on no device of theirs."""
+    story = Story(nobody_home("ben"))
+    story.do(DeviceConnected, "ben", 20, device="ben-web", rings=False)
+    assert not story.changed
+    assert story.rings("ben") == {}
+
+
+def test_a_guest_who_comes_back_online_takes_the_place_back():
+    story = talking("ben")
+    story.do(DeviceDisconnected, "ben", 10)
+    assert story.state("ben") == "reconnecting"
+    story.do(DeviceConnected, "ben", 12, rings=False)
+    assert story.state("ben") == "connected"
+    assert story.heard == ["participant.reconnected ben"]
+
+
 def test_18_coming_online_on_no_device_rings_nothing():
     story = Story(nobody_home("ben"))
     story.do(DeviceConnected, "ben", 20, device=None)

@@ -59,7 +59,7 @@ class House:
         self.asked = []
 
     def come(self, user, device=None, *, standing=(), welcome=True, app="app", **options):
-        connection = Connection(uuid4(), app, user, device or f"{user}-phone", "web")
+        connection = Connection(uuid4(), app, user, device or f"{user}-phone", "web", guest=options.pop("guest", False))
         guest = Guest(connection, self.asked, **options)
         self.hub.enter(guest.session)
         if welcome:

@@ -15,7 +15,7 @@ from service.core.commands import (
     MediaConnected,
     Silence,
 )
-from service.core.vocabulary import ActorType
+from service.core.vocabulary import ActorType, Provider
 from tests.core.story import person
 from tests.live.house import House, Tale
 
@@ -186,3 +186,17 @@ async def test_calls_that_ring_here_are_looked_at_by_version(house):
     tale.do(Answer, "bob", 3)
     house.tell(*tale.turns[1:])
     assert house.hub.ringing() == []
+
+
+async def test_a_guest_hears_the_call_and_is_not_rung_whatever_device_it_says_that_it_is(house):
+    """T-03: the ring of a registered device, with its action token, is not told to a guest of that name."""
+    tale = Tale(person("bob", Device("bob-phone", provider=Provider.FCM), Device("bob-tablet", connected=True)))
+    guest = house.come("bob", standing=[tale.heard_since()], guest=True)
+    newcomer = house.come("bob", "bob-tablet", guest=True)
+    house.tell(*tale.turns)
+    tale.do(Cancel, "ann", 3)
+    house.tell(tale.last)
+    assert guest.rings == newcomer.rings == []
+    assert guest.alerts == newcomer.alerts == []
+    assert house.asked == []
+    assert newcomer.heard[-1][1] == "call.ended"

@@ -74,6 +74,15 @@ async def test_devices_are_the_registered_and_the_connected_ones(desk, database)
     assert (await of(database, "anna")).state is State.ONLINE
 
 
+async def test_a_guest_is_online_and_cannot_be_reached_by_that(desk, database):
+    await people(database, "gast")
+    await desk.online("gast", guest=True)
+    told = await of(database, "gast")
+    assert (told.state, told.reachable, told.devices[0].state) == ("online", "none", "online")
+    await desk.online("gast", "phone")
+    assert (await of(database, "gast")).reachable == "connected"
+
+
 async def test_a_dead_replicas_connections_do_not_count(desk, database, db_url):
     await people(database, "anna")
     await desk.online("anna")

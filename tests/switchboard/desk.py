@@ -76,10 +76,12 @@ class Desk:
     async def hang_up(self, call: str, who: str) -> Outcome:
         return await self.do(call, HangUp(user(who), who, f"{who}-1"))
 
-    async def online(self, who: str, device: str | None = None) -> None:
+    async def online(
+        self, who: str, device: str | None = None, *, guest: bool = False, only_call: UUID | None = None
+    ) -> None:
         """Put a device of the user on a live socket, as far as the database knows."""
         async with self.database.hot() as driver:
-            await driver.execute(ONLINE, APP, who, device or f"{who}-1")
+            await driver.execute(ONLINE, APP, who, device or f"{who}-1", guest, only_call)
 
     async def make_overdue(self, call: str, seconds: float) -> None:
         """Shift the whole call into the past, as if the service had been away for so long."""
@@ -102,8 +104,8 @@ ONLINE = """
 WITH replica AS (
   INSERT INTO replicas (id, lease_until) VALUES (gen_random_uuid(), clock_timestamp() + interval '1 hour') RETURNING id
 )
-INSERT INTO connections (id, app_id, user_id, device_id, platform, replica_id)
-SELECT gen_random_uuid(), $1, $2, $3, 'web', id FROM replica
+INSERT INTO connections (id, app_id, user_id, device_id, platform, replica_id, guest, only_call)
+SELECT gen_random_uuid(), $1, $2, $3, 'web', id, $4, $5 FROM replica
 """
 
 AGE = """

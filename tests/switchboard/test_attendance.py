@@ -1,7 +1,7 @@
 """Connections come and go, and with them places in calls; a dead replica's are cleared by the others."""
 
 import asyncio
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -27,8 +27,8 @@ async def replica(desk):
     return attendance
 
 
-def device(who, name=None):
-    return Connection(uuid4(), APP, who, name or f"{who}-1", "web")
+def device(who, name=None, **token):
+    return Connection(uuid4(), APP, who, name or f"{who}-1", "web", **token)
 
 
 async def talking(desk, here):
@@ -74,8 +74,37 @@ async def test_18_who_arrives_while_dialled_rings(desk, here):
 
 async def test_a_session_for_one_call_rings_for_no_other(desk, here):
     call = (await desk.dial("a", "b")).call
-    await here.arrive(device("b"), only_call=uuid4())
+    await here.arrive(device("b", only_call=uuid4()))
     assert (await legs(desk, call.id))["b"].rings == []
+
+
+async def test_a_guest_who_arrives_rings_for_nothing_and_takes_a_place_back(desk, here):
+    """T-03, C-15."""
+    call = (await desk.dial("a", "b")).call
+    await here.arrive(device("b", guest=True))
+    assert (await legs(desk, call.id))["b"].rings == []
+    await desk.answer(call.id, "b")
+    for who in ("a", "b"):
+        await desk.do(call.id, MediaConnected(user(who), who, f"{who}-1"))
+    guest = device("b", guest=True, only_call=UUID(call.id))
+    await here.arrive(guest)
+    await here.leave(guest)
+    assert (await legs(desk, call.id))["b"].state is LegState.RECONNECTING
+    await here.arrive(device("b", guest=True))
+    assert (await legs(desk, call.id))["b"].state is LegState.CONNECTED
+
+
+async def test_what_a_socket_rings_for_outlasts_its_replica_being_taken_for_dead(desk, here):
+    stumbled = await replica(desk)
+    call_id = uuid4()
+    for connection in (device("a"), device("g", guest=True), device("v", only_call=call_id)):
+        await stumbled.arrive(connection)
+    await die(desk, stumbled)
+    await here.run_once()
+    await stumbled.run_once()
+    async with desk.database.hot() as driver:
+        noted = await driver.fetch("SELECT user_id, guest, only_call FROM connections ORDER BY user_id")
+    assert [tuple(row) for row in noted] == [("a", False, None), ("g", True, None), ("v", False, call_id)]
 
 
 async def test_39_who_leaves_has_a_grace_and_takes_the_place_back(desk, here):

@@ -5,10 +5,17 @@ from uuid import UUID
 
 import pytest
 
-from service.core.commands import DeviceDisconnected, Settle
+from service.core.commands import DeviceDisconnected, Invite, MediaConnected, Person, Settle
 from service.core.refusals import Code
-from service.core.vocabulary import CallState, EndReason, LegState, RingState
+from service.core.vocabulary import CallState, EndReason, LegState, Provider, RingState
+from service.store.calls import load
+from service.store.devices import put_device
+from service.store.users import put_user
+from service.wire.devices import DeviceBody
+from service.wire.users import UserBody
 from tests.switchboard.desk import APP, Desk, user
+
+PUSHED = DeviceBody.model_validate({"platform": "android", "push": {"provider": "fcm", "token": "t" * 20}})
 
 
 async def test_53_a_retried_create_is_the_same_call(desk):
@@ -57,6 +64,51 @@ async def test_connected_devices_ring_at_once(desk):
     call = (await desk.dial("a", "b")).call
     (ring,) = call.leg("b").rings
     assert (ring.device_id, ring.state) == ("tablet", RingState.SENT)
+
+
+async def test_a_guest_is_dialled_as_somebody_without_a_device(desk):
+    """T-03: no refusal, no ring."""
+    await desk.online("gast", guest=True)
+    outcome = await desk.dial("a", "gast")
+    assert outcome.refusal is None
+    assert outcome.call.state is CallState.DIALING
+    assert outcome.call.leg("gast").rings == []
+    group = (await desk.dial("b", "c", "d")).call
+    await desk.do(group.id, Invite(user("b"), (Person("gast-2"),)))
+    await desk.online("gast-2", guest=True)
+    await desk.do(group.id, Invite(user("b"), (Person("gast-2"),)))
+    async with desk.database.hot() as driver:
+        assert (await load(driver, UUID(group.id))).call.leg("gast-2").rings == []
+
+
+async def test_a_guest_on_a_registered_device_does_not_keep_it_from_being_pushed(desk):
+    async with desk.database.begin() as connection:
+        await put_user(connection, APP, "b", UserBody())
+        await put_device(connection, APP, "b", "b-1", PUSHED)
+    await desk.online("b", guest=True)
+    (ring,) = (await desk.dial("a", "b")).call.leg("b").rings
+    assert (ring.device_id, ring.provider, ring.state) == ("b-1", Provider.FCM, RingState.QUEUED)
+
+
+async def test_a_socket_for_one_call_rings_for_that_call_alone(desk):
+    first = (await desk.dial("a", "b")).call
+    await desk.online("c", only_call=UUID(first.id))
+    other = (await desk.dial("d", "c")).call
+    assert other.leg("c").rings == []
+    await desk.cancel(other.id, "d")
+    await desk.answer(first.id, "b")
+    invited = await desk.do(first.id, Invite(user("a"), (Person("c"),), "a"))
+    assert [ring.device_id for ring in invited.call.leg("c").rings] == ["c-1"]
+
+
+async def test_42_a_place_held_by_a_socket_for_that_call_is_not_stale(desk):
+    """It rings for no other call, but it is there."""
+    old = (await desk.dial("a", "b")).call
+    await desk.answer(old.id, "b")
+    for who in ("a", "b"):
+        await desk.online(who, only_call=UUID(old.id))
+        await desk.do(old.id, MediaConnected(user(who), who, f"{who}-1"))
+    assert (await desk.dial("a", "b", device_id="a-2")).refusal.code is Code.INITIATOR_BUSY
 
 
 async def test_42_the_same_pair_dials_again_over_a_stale_call(desk):

@@ -239,7 +239,8 @@ class Conversation(Reader):
             hello.device_id,
             hello.platform.value,
             hello.app_version,
-            visiting=principal.call_id is not None or principal.kind is TokenKind.GUEST,
+            guest=principal.kind is TokenKind.GUEST,
+            only_call=UUID(principal.call_id) if principal.call_id else None,
         )
         session = Session(
             connection,
@@ -252,9 +253,8 @@ class Conversation(Reader):
         if self._socket.disconnected:
             return
         self._session = session
-        only_call = UUID(principal.call_id) if principal.call_id else None
         # First the database: when the older socket of the device is closed, its row is gone and nobody was told.
-        arrival = await deps.attendance.arrive(connection, only_call)
+        arrival = await deps.attendance.arrive(connection)
         await deps.relay.close_elsewhere(arrival.older)
         if session.closed:
             return
