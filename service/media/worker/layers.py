@@ -25,26 +25,32 @@ _RETRY_MOST_S = 8.0
 _FORGET_S = 10.0  # a trial so long ago says nothing of this path
 _FALLEN = 0.95  # of the estimate at the beginning of a trial
 _SHARE = 0.95  # of the estimate; the rest is for retransmissions
+ENLARGED = 1.1
+"""So much larger than it is a picture may be shown; that is not seen."""
+USUAL = 1280, 720
+"""What the largest layer of a codec whose sizes are not read is taken for. Each layer below has half of it."""
 _NAMES = MappingProxyType({"low": 0, "medium": 1, "high": 2})
 
 
 @dataclass(slots=True, frozen=True)
 class Encoding:
-    """One layer as it comes in now. Height 0: not known. Inactive ones (nothing came for 2 s) are not chosen."""
+    """One layer as it comes in now. Size 0: not known. Inactive ones (nothing came for 2 s) are not chosen."""
 
     bitrate_bps: float
     height: int = 0
     active: bool = True
+    width: int = 0
 
 
 @dataclass(slots=True, frozen=True)
 class Want:
-    """What a viewer wants of one source. `most` limits the layer by name; height is of the element, in pixels."""
+    """What a viewer wants of one source. `most` limits the layer by name; the size is of the element, in pixels."""
 
     encodings: tuple[Encoding, ...]
     most: str | None = None
     height: int | None = None
     paused: bool = False
+    width: int | None = None
 
 
 @dataclass(slots=True)
@@ -75,11 +81,25 @@ def wished(want: Want) -> int | None:
     limit = len(want.encodings) - 1
     if want.most is not None:
         limit = _named(want.most, len(want.encodings))
-    if want.height:
-        # The smallest that fills the element; a little enlarging is not seen.
-        enough = (p for p in active if want.encodings[p].height and want.encodings[p].height * 1.1 >= want.height)
-        limit = min(limit, next(enough, limit))
+    if want.width or want.height:
+        limit = min(limit, _filling(want, active))
     return max((place for place in active if place <= limit), default=active[0])
+
+
+def _filling(want: Want, active: Sequence[int]) -> int:
+    """The smallest layer that fills the element in what is told of it: width, height or both; else the largest."""
+    widths = _sizes([encoding.width for encoding in want.encodings], USUAL[0])
+    heights = _sizes([encoding.height for encoding in want.encodings], USUAL[1])
+    wide, high = (want.width or 0) / ENLARGED, (want.height or 0) / ENLARGED
+    return next((place for place in active if widths[place] >= wide and heights[place] >= high), active[-1])
+
+
+def _sizes(known: Sequence[int], usual: int) -> list[int]:
+    """With those that are not known by their places: each layer has half the size of the next."""
+    highest = max((place for place, size in enumerate(known) if size), default=None)
+    last = len(known) - 1
+    top = usual if highest is None else known[highest] << (last - highest)
+    return [size or top >> (last - place) for place, size in enumerate(known)]
 
 
 def allot(

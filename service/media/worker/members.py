@@ -154,7 +154,8 @@ class Publication:
             encodings = self.track.encodings
             single = len(encodings) == 1  # nothing to choose from: a still screen may send nothing for seconds
             self._incoming = tuple(
-                Encoding(each.bitrate_bps, each.height or 0, single or each.active(now)) for each in encodings
+                Encoding(each.bitrate_bps, each.height or 0, single or each.active(now), each.width or 0)
+                for each in encodings
             )
         return self._incoming
 

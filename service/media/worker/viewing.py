@@ -229,4 +229,4 @@ def _want(publication: Publication, wish: StreamWish | None, now: float) -> Want
     encodings = publication.incoming(now)
     if wish is None:
         return Want(encodings)
-    return Want(encodings, wish.layer, wish.height, wish.paused)
+    return Want(encodings, wish.layer, wish.height, wish.paused, wish.width)

@@ -2,7 +2,8 @@ import pytest
 
 from service.media.worker.layers import Encoding, Held, Want, allot, wished
 
-THREE = (Encoding(150e3, 180), Encoding(500e3, 360), Encoding(1500e3, 720))
+THREE = (Encoding(150e3, 180, width=320), Encoding(500e3, 360, width=640), Encoding(1500e3, 720, width=1280))
+UNREAD = (Encoding(150e3), Encoding(500e3), Encoding(1500e3))
 ONE = (Encoding(1200e3, 720),)
 AUDIO = 50e3
 
@@ -28,7 +29,30 @@ AUDIO = 50e3
         (Want((THREE[0], THREE[1], Encoding(0, 720, active=False))), 1),
         (Want((Encoding(0, 180, active=False), THREE[1]), most="low"), 1),
         (Want((Encoding(0, 180, active=False),)), None),
-        (Want((Encoding(1.0), Encoding(2.0)), height=100), 1),
+        (Want(THREE, width=320), 0),
+        (Want(THREE, width=350), 0),
+        (Want(THREE, width=600), 1),
+        (Want(THREE, width=2000), 2),
+        (Want(THREE, width=320, most="high"), 0),
+        (Want(THREE, width=1000, most="medium"), 1),
+        (Want(THREE, width=320, height=180), 0),
+        (Want(THREE, width=320, height=360), 1),
+        (Want(THREE, width=1280, height=180), 2),
+        (Want((THREE[0], THREE[1], Encoding(0, 720, active=False, width=1280)), width=1280), 1),
+        (Want(UNREAD, height=180), 0),
+        (Want(UNREAD, width=320), 0),
+        (Want(UNREAD, height=300), 1),
+        (Want(UNREAD, width=640, height=360), 1),
+        (Want(UNREAD, height=720), 2),
+        (Want(UNREAD, height=2000), 2),
+        (Want(UNREAD), 2),
+        (Want(UNREAD[:2], height=100), 0),
+        (Want(UNREAD[:2], height=400), 1),
+        (Want(UNREAD[:1], height=100), 0),
+        (Want((UNREAD[0], THREE[1], UNREAD[2]), height=100), 0),
+        (Want((UNREAD[0], THREE[1], UNREAD[2]), height=190), 0),
+        (Want((UNREAD[0], THREE[1], UNREAD[2]), height=300), 1),
+        (Want((UNREAD[0], THREE[1], UNREAD[2]), height=500), 2),
     ],
 )
 def test_what_a_viewer_wants(want, layer):

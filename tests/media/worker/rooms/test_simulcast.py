@@ -34,6 +34,8 @@ async def test_a_viewer_gets_the_layer_it_wants_or_has_room_for(scene, pair):
         ({"layer": "medium"}, "h"),
         ({"height": 90}, "q"),
         ({"height": 170}, "h"),
+        ({"width": 160}, "q"),
+        ({"width": 300, "height": 90}, "h"),
         ({"height": 1000, "layer": "high"}, "f"),
     ):
         scene.subscribe("viewer", streams=(scene.wish(stream, **wish),))
