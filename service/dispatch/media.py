@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from service.core.calls import Actor, Call, Room
-from service.core.commands import LoseRoom, OpenRoom
+from service.core.commands import Command, LoseRoom, OpenRoom
 from service.core.vocabulary import ActorType, Topology
 from service.live.desk import Desk, host_of
 from service.live.errands import Errand, Errands
@@ -20,7 +20,7 @@ from service.live.wakes import Wakes
 from service.media.local import LocalMedia
 from service.store.database import ConflictError, Database, StoreUnavailableError
 from service.store.rooms import Key, Unhosted, hosted_by, read_calls, unhosted
-from service.switchboard.board import Switchboard
+from service.switchboard.board import Outcome, Switchboard
 from service.telemetry.logs import logger
 from service.wire.feed import Told
 
@@ -107,7 +107,7 @@ class MediaControl:
         for key in missing.keys() & before.keys():
             if not missing[key].unregistered or now - before[key] >= self._config.back_s:
                 call, (_, host, epoch) = missing[key].call, key
-                await switchboard.do(call.app_id, UUID(call.id), LoseRoom(self._actor, host, epoch))
+                await self._do(switchboard, call.app_id, UUID(call.id), LoseRoom(self._actor, host, epoch))
 
     async def run_adoption(self, switchboard: Switchboard) -> None:
         """Take over workers of services that are gone until cancelled. Raises `StoreUnavailableError`."""
@@ -127,7 +127,9 @@ class MediaControl:
         backend = self._backend
         for room in await backend.adopt() if backend else ():
             command = OpenRoom(self._actor, str(self._wakes.replica_id), room.epoch, adopts=True)
-            outcome = await switchboard.do(room.app_id, room.call_id, command)
+            outcome = await self._do(switchboard, room.app_id, room.call_id, command)
+            if outcome is None:
+                continue
             about = {"app_id": room.app_id, "call_id": str(room.call_id), "epoch": room.epoch}
             if outcome.call is None or outcome.refusal:
                 self._log.info("a worker's call needs it no more", **about)
@@ -137,16 +139,27 @@ class MediaControl:
                 self._log.info("a worker was taken over", **about)
                 self._errands.read(room.call_id)
 
+    async def _do(self, switchboard: Switchboard, app_id: str, call_id: UUID, command: Command) -> Outcome | None:
+        """`None` when the call is fought over; the next look finds it again."""
+        try:
+            return await switchboard.do(app_id, call_id, command)
+        except ConflictError as fault:
+            self._log.warning("a call's media waits", call_id=str(call_id), error=str(fault))
+            return None
+
     async def _compare(self, backend: LocalMedia) -> None:
-        """Calls that the database says are carried here and are not, or have changed since; and the other way round."""
+        """Calls that the database says are carried here and are not, or have changed since; and the other way round.
+
+        And those whose worker did not follow: a mute must not wait for the next turn of its call.
+        """
         async with self._database.hot() as driver:
             mine = await hosted_by(driver, self._wakes.replica_id)
-        here = {UUID(call_id) for call_id in backend.rooms}
+        here, behind = ({UUID(call_id) for call_id in known} for known in (backend.rooms, backend.behind))
         for call_id, version in mine.items():
             carried = self._carried.get(call_id)
             if call_id not in here or carried is None or carried.version < version:
                 self._errands.read(call_id)
-        for call_id in here - mine.keys():
+        for call_id in (here - mine.keys()) | behind:
             self._errands.read(call_id)
 
     async def _unhosted(self) -> list[Unhosted]:

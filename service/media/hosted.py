@@ -15,7 +15,7 @@ class Hosted:
     """`handle` is None once the worker is gone, or when none could be had; then `end` says which (a report's kind).
 
     `members` is what the worker was told last, `number` that of its last report. `adopted`: nobody has claimed the call
-    yet, its reports wait at the worker.
+    yet, its reports wait at the worker. `behind`: the worker did not do what it was told last.
     """
 
     app_id: str
@@ -26,6 +26,7 @@ class Hosted:
     number: int = 0
     end: str | None = None
     adopted: bool = False
+    behind: bool = False
 
     @property
     def about(self) -> dict[str, str | int]:

@@ -83,6 +83,11 @@ class LocalMedia:
         """The rooms of this replica, by call."""
         return self._rooms
 
+    @property
+    def behind(self) -> frozenset[str]:
+        """The calls whose worker did not do what it was told last: to `follow` them once more tries again."""
+        return frozenset(call_id for call_id, hosted in self._rooms.items() if hosted.behind)
+
     async def start(self) -> None:
         """Begin to keep a nursery and warm workers; returns at once."""
         self._supervisor.start("media nursery", self._birth.run)
@@ -194,7 +199,10 @@ class LocalMedia:
             self._log.info("a call's media goes on with its worker", **hosted.about)
             await self._ask(hosted, lambda number: Repeat(number, call.id, room.seen))
         members = members_of(call)
-        if members != hosted.members and await self._ask(hosted, lambda number: SetMembers(number, call.id, members)):
+        hosted.behind = members != hosted.members and not await self._ask(
+            hosted, lambda number: SetMembers(number, call.id, members)
+        )
+        if not hosted.behind:
             hosted.members = members
 
     async def _open(self, call: Call, room: Room) -> Hosted:
@@ -228,7 +236,7 @@ class LocalMedia:
         raise MediaUnavailableError(why)
 
     async def _ask(self, hosted: Hosted, request: Callable[[int], Request]) -> bool:
-        """Whether the worker did it; if not, the next telling of the call tries again."""
+        """Whether the worker did it."""
         if hosted.handle is None:
             return False
         try:

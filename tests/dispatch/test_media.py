@@ -182,6 +182,19 @@ async def test_59_workers_of_calls_that_ended_or_have_another_one_are_let_go(hir
     assert sorted(back.sfu.dropped) == sorted([ended.id, moved.id, unknown.id])
 
 
+async def test_what_a_worker_did_not_do_it_is_told_again(hired):
+    """Nothing has changed in the call since, and nothing need change: who was muted stays so."""
+    one = await hired(running=False)
+    call = await one.routed("a", "b")
+    await one.control.settle(one.desk.board)
+    told = one.sfu.members.pop(call.id)
+    await look(one)
+    assert call.id not in one.sfu.members
+    one.sfu.behind.add(call.id)
+    await look(one)
+    assert one.sfu.members[call.id] == told
+
+
 async def test_rooms_that_the_database_knows_nothing_of_are_closed(hired):
     one = await hired(running=False)
     call = await one.routed("a", "b")

@@ -11,7 +11,7 @@ from service.dispatch.media import MediaControl, MediaControlConfig
 from service.live.errands import Errand, Errands
 from service.live.wakes import Wakes
 from service.store.connections import unregister_replica
-from service.store.database import StoreUnavailableError
+from service.store.database import ConflictError, StoreUnavailableError
 from service.wire.feed import Told, new_id
 from tests.core.story import NOON, talking
 from tests.dispatch.rooms import look, read
@@ -29,6 +29,13 @@ class FaultyDesk:
         if self.tries == 1:
             raise StoreUnavailableError("it is away")
         self.posted.append((call_id, host))
+
+
+class Fought:
+    """A switchboard at which somebody else is always quicker."""
+
+    async def do(self, app_id, call_id, command):
+        raise ConflictError(f"call {call_id} is fought over")
 
 
 def carried_by(host, version=3):
@@ -100,3 +107,27 @@ async def test_a_host_that_said_goodbye_is_waited_for_because_it_may_come_back(h
         await look(other)
     assert (await read(other, call)).room.epoch == epoch
     assert all(leg.state is not LegState.RECONNECTING for leg in (await read(other, call)).legs)
+
+
+async def test_a_dead_host_s_call_that_is_fought_over_is_looked_at_again(hired, database):
+    gone, other = await hired(running=False), await hired(running=False)
+    call = await gone.routed("a", "b")
+    await look(gone)
+    async with database.hot() as driver:
+        await driver.execute("UPDATE replicas SET lease_until = $1 WHERE id = $2", NOON - timedelta(days=1), gone.id)
+    await look(other)
+    await other.control.run_once(Fought())
+    assert (await read(other, call)).room.epoch == 1
+    await look(other)
+    assert (await read(other, call)).room.epoch == 2
+
+
+async def test_59_a_worker_whose_call_is_fought_over_is_taken_over_at_the_next_look(hired):
+    gone, back = await hired(running=False), await hired(running=False)
+    call = await gone.routed("a", "b")
+    await gone.control.settle(gone.desk.board)
+    back.sfu.orphan(call)
+    await back.control.adopt(Fought())
+    assert back.sfu.dropped == []
+    await look(back)
+    assert (await read(back, call)).room.host == str(back.id)

@@ -15,6 +15,7 @@ class FakeSfu:
         self.replica = str(replica_id)
         self.rooms = {}
         self.members = {}
+        self.behind = set()
         self.signals = []
         self.dropped = []
         self.orphans = []
@@ -34,6 +35,8 @@ class FakeSfu:
         if room and room.host == self.replica and not call.ended:
             self.rooms[call.id] = room.epoch
             self.members[call.id] = [(leg.user_id, leg.device_id) for leg in call.joined()]
+            self.behind.discard(call.id)
+            self._claimed(call.id)
         else:
             self.rooms.pop(call.id, None)
         self.heard.set()
@@ -53,16 +56,19 @@ class FakeSfu:
         return None
 
     async def adopt(self):
-        orphans, self.orphans = self.orphans, []
-        self.rooms |= {str(orphan.call_id): orphan.epoch for orphan in orphans}
-        return orphans
+        self.rooms |= {str(orphan.call_id): orphan.epoch for orphan in self.orphans}
+        return list(self.orphans)
 
     async def drop(self, call_id):
+        self._claimed(call_id)
         self.rooms.pop(call_id, None)
         self.dropped.append(call_id)
 
     async def close(self):
         self.rooms.clear()
+
+    def _claimed(self, call_id):
+        self.orphans = [orphan for orphan in self.orphans if str(orphan.call_id) != call_id]
 
     # What a test makes happen
 

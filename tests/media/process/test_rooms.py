@@ -13,7 +13,7 @@ import pytest
 from service.core.vocabulary import CallType, LegState
 from service.media.backend import Candidates, Close, Description, Named, Restart, Subscribe, Wish
 from service.media.worker.control import VERSION
-from service.media.worker.messages import Hello
+from service.media.worker.messages import CloseRoom, Hello, OpenRoom
 from tests.media.process.studio import Studio, ended, newer, offer, over, sender, within
 
 
@@ -238,6 +238,22 @@ async def test_a_room_that_was_half_open_when_nobody_waited_any_more_closes_with
         await studio.media.follow(over(two))
         answer = await studio.worker(one).request(lambda number: Hello(number, VERSION))
         assert [room["room"] for room in answer["rooms"]] == [one.id]
+
+
+async def test_what_a_worker_refuses_it_is_told_again(studio):
+    call = studio.call()
+    await studio.media.follow(call)
+    worker, known = studio.worker(call), studio.media.rooms[call.id].members
+    await worker.request(lambda number: CloseRoom(number, call.id))
+    muted = newer(call).copy()
+    muted.legs[0].muted_audio = True
+    await studio.media.follow(muted)
+    assert studio.media.behind == {call.id}
+    assert studio.media.rooms[call.id].members == known
+    await worker.request(lambda number: OpenRoom(number, call.id, 1, call.app_id))
+    await studio.media.follow(muted)
+    assert studio.media.behind == frozenset()
+    assert studio.media.rooms[call.id].members[0].muted_audio
 
 
 async def test_who_leaves_and_comes_back_in_the_meantime_is_somebody_new_to_the_worker(studio):
