@@ -104,7 +104,11 @@ class Notices:
             await self._audience.tell_one(call.app_id, facts["user_id"], facts["device_id"], frame)
         elif notice.kind == "speaker":
             said = {name: facts.get(name) for name in ("user_id", "stream_id", "level")}
-            await self._audience.tell(call, passing_event(SPEAKER, call.id, at, said))
+            event, to = passing_event(SPEAKER, call.id, at, said), facts.get("to")
+            if to:
+                await self._audience.tell_one(call.app_id, to["user_id"], to["device_id"], event)
+            else:
+                await self._audience.tell(call, event)
         elif notice.kind == "quality":
             said = {"epoch": notice.epoch, "streams": facts["streams"]}
             await self._audience.tell(call, passing_event(QUALITY, call.id, at, said), watchers=True)

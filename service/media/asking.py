@@ -6,7 +6,7 @@ from typing import Any
 
 from service.core.calls import Call, Leg
 from service.core.refusals import Code, Refusal
-from service.media.backend import SFU, Candidates, Close, Description, Message, Restart, Sender, Subscribe
+from service.media.backend import SFU, Again, Candidates, Close, Description, Message, Restart, Sender, Subscribe
 from service.media.hosted import has_video
 from service.media.relayed import in_call
 from service.media.worker.messages import (
@@ -19,6 +19,7 @@ from service.media.worker.messages import (
     SetSubscriptions,
     Source,
     StreamWish,
+    TellAgain,
 )
 
 OFFER = "offer"
@@ -60,6 +61,8 @@ def request_for(call: Call, leg: Leg, sender: Sender, message: Message) -> Calla
         return lambda number: RestartPeer(number, *where, message.pc, message.ufrag, message.pwd)
     if isinstance(message, Close):
         return lambda number: ClosePeer(number, *where, message.pc, message.unless_last)
+    if isinstance(message, Again):
+        return lambda number: TellAgain(number, *where)
     return partial(_subscriptions, where, message)
 
 

@@ -114,7 +114,14 @@ class Close:
     to: str = SFU
 
 
-Message = Description | Candidates | Subscribe | Restart | Close
+@dataclass(slots=True, frozen=True)
+class Again:
+    """Tell the device once more what it may have missed while it was away: what is in its slots, and who speaks."""
+
+    to: str = SFU
+
+
+Message = Description | Candidates | Subscribe | Restart | Close | Again
 
 Deliver = Callable[[Sender, str, Mapping[str, Any]], Awaitable[bool]]
 """Brings a frame from one device to the device with which that user is in the call; false when it is not connected."""
@@ -142,8 +149,8 @@ class Report:
 class Notice:
     """What a worker tells in passing; it has no number, and one that is lost is not missed.
 
-    `kind`: `slots` (of one connection of `user_id`, `device_id`), `speaker`, `quality`, with `facts` as on the control
-    channel; and `closed`, when nothing more comes of this epoch.
+    `kind`: `slots` (of one connection of `user_id`, `device_id`), `speaker` (for everybody, or for the one in `to`),
+    `quality`, with `facts` as on the control channel; and `closed`, when nothing more comes of this epoch.
     """
 
     app_id: str

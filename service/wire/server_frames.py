@@ -133,7 +133,11 @@ class SlotView(Shape):
 
 
 class MediaSlots(Shape):
-    """Who is to be heard and seen in which section of the connection `pc`. Always all of them; the last one counts."""
+    """Who is to be heard and seen in which section of the connection `pc`. Always all of them; the last one counts.
+
+    Told when it changes, and again after each `welcome`, each offer and each `media.subscribe`: what was lost with a
+    connection comes with the next one.
+    """
 
     type: Literal["media.slots"]
     call_id: UUID
@@ -155,7 +159,10 @@ class MediaRestart(Shape):
 
 
 class SpeakerData(Shape):
-    """Who speaks: null when nobody has for a while. `level` is in dBov, 0 (loudest) to -127."""
+    """Who speaks: null when nobody has for a while. `level` is in dBov, 0 (loudest) to -127.
+
+    Told when it changes; and to whoever has just come in, or says `hello` while in the call.
+    """
 
     call_id: UUID
     occurred_at: Moment

@@ -231,6 +231,11 @@ async def test_notices_reach_whom_they_concern(hired):
     assert frame not in ann.outlet.sent
     await until(bob, lambda: "speaker.changed" in events(bob))
     await until(ann, lambda: "speaker.changed" in events(ann))
+    whom = {"user_id": "b", "device_id": "b-phone"}
+    one.sfu.notice(call, "speaker", user_id=None, to=whom)
+    await until(bob, lambda: events(bob).count("speaker.changed") == 2)
+    assert events(ann).count("speaker.changed") == 1
+    assert set(bob.outlet.sent[-1]["event"]["data"]) == {"call_id", "occurred_at", "user_id", "stream_id", "level"}
 
 
 async def test_quality_is_kept_told_to_those_who_ask_and_forgotten_in_time(hired, database):

@@ -80,6 +80,19 @@ async def test_who_speaks_and_how_well_it_goes_is_told_and_kept(routed):
         }
 
 
+async def test_39_a_socket_that_comes_back_is_told_its_slots_and_who_speaks(routed):
+    async with routed_call((routed, "ann"), (routed, "bob")) as (call, people):
+        await connect(people)
+        await all_meet(people)
+        ann = people["ann"]
+        told = await ann.phone.hears("speaker.changed")
+        await ann.phone.lose()
+        ann.phone = await phone_at(routed, "ann")
+        slots = await ann.phone.gets("media.slots", call_id=call, pc="sub")
+        assert "bob" in {slot["user_id"] for slot in slots["slots"]}
+        assert (await ann.phone.hears("speaker.changed")).keys() == told.keys()
+
+
 async def test_what_is_not_wanted_does_not_come(routed):
     async with routed_call((routed, "ann"), (routed, "bob")) as (call, people):
         await connect(people)

@@ -22,7 +22,7 @@ from service.api.ws.allowance import Allowance
 from service.api.ws.commands import COMMANDS, FRAMES, relay, relay_now
 from service.api.ws.deps import SocketDeps
 from service.api.ws.lane import Lane, Work
-from service.api.ws.media import count, hand_in, is_for_desk
+from service.api.ws.media import count, hand_in, hear_again, is_for_desk
 from service.api.ws.transport import Reader, SocketProtocol
 from service.api.ws.welcome import welcome
 from service.core.refusals import Code
@@ -261,6 +261,9 @@ class Conversation(Reader):
         deps.hub.enter(session)
         await welcome(deps, session, hello.resume_after)
         self._admitted = admitted
+        for call_id in session.active:
+            if (call := deps.hub.call(call_id)) and call.room and call.room.host:
+                self._media_lane().do(partial(hear_again, deps.desk, session, principal, UUID(call_id)))
 
     def _ring_me(self, call_id: str) -> None:
         self._do(partial(self._ring, UUID(call_id)))
@@ -281,11 +284,15 @@ class Conversation(Reader):
         admitted, session, call = self._admitted, self._session, self._deps.hub.call(call_id)
         if admitted is None or session is None or session.closed or call is None:
             return
+        if (watch := session.watches.get(call_id)) is None or watch.carried != epoch:
+            return  # it has left, or is told of a later one
         asker = Asker(self._deps.api, admitted, self._ws_url)
         try:
             connection = await connection_of(asker, call, session.connection.user_id, session.connection.device_id)
         except StoreUnavailableError:
-            return  # the client finds its media gone, and joins again
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._deps.config.restart_again_s, self._restart_me, call_id, epoch)
+            return
         self._say({"type": "media.restart", "call_id": call_id, "epoch": epoch, "connection": connection})
 
     def _no_hello(self) -> None:

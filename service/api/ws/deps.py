@@ -15,7 +15,8 @@ class SocketConfig:
     """How one socket may behave. Times in seconds.
 
     `frames_per_s` and `burst` bound every kind of frame; commands count against the user's requests besides,
-    and what goes to the media worker against its device (`api/limits.py`).
+    and what goes to the media worker against its device (`api/limits.py`). `restart_again_s`: so long after the
+    credentials for another media worker could not be had they are tried for again.
     """
 
     hello_s: float = 5.0
@@ -23,6 +24,7 @@ class SocketConfig:
     pending_commands: int = 64
     frames_per_s: float = 200.0
     burst: float = 400.0
+    restart_again_s: float = 1.0
     session: SessionConfig = field(default_factory=SessionConfig)
 
 

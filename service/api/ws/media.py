@@ -1,8 +1,10 @@
 """Frames for the media worker of a routed call: what a device signals, and what it wants to receive."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import TypeGuard
+from uuid import UUID
 
 from service.api.calling import Answered
 from service.api.errors import refused
@@ -12,7 +14,8 @@ from service.core.refusals import Refusal
 from service.core.rights import Principal
 from service.live.desk import Desk
 from service.live.session import Session
-from service.media.backend import SFU, Message, Sender, Subscribe, Wish
+from service.media.backend import SFU, Again, Message, Sender, Subscribe, Wish
+from service.store.database import StoreUnavailableError
 from service.wire import frames
 
 DeskFrame = frames.RtcDescription | frames.RtcCandidates | frames.MediaSubscribe | frames.MediaWatch
@@ -45,14 +48,7 @@ async def hand_in(desk: Desk, session: Session, principal: Principal, frame: Des
 
     Raises `RefusedError` and `StoreUnavailableError`.
     """
-    sender = Sender(
-        app_id=principal.app_id,
-        user_id=principal.user_id or "",
-        device_id=principal.device_id,
-        publish=principal.grants.publish,
-        subscribe=principal.grants.subscribe,
-        reply=desk.answers.address_of(session.connection.id),
-    )
+    sender = _sender(desk, session, principal)
     if isinstance(frame, frames.MediaWatch):
         refusal = await _watch(desk, session, sender, frame)
     else:
@@ -60,6 +56,23 @@ async def hand_in(desk: Desk, session: Session, principal: Principal, frame: Des
     if refusal:
         raise refused(refusal)
     return {}
+
+
+async def hear_again(desk: Desk, session: Session, principal: Principal, call_id: UUID) -> None:
+    """Let the worker tell the device what it may have missed. Without a worker there is nothing to tell."""
+    with suppress(StoreUnavailableError):
+        await desk.signal(_sender(desk, session, principal), call_id, Again())
+
+
+def _sender(desk: Desk, session: Session, principal: Principal) -> Sender:
+    return Sender(
+        app_id=principal.app_id,
+        user_id=principal.user_id or "",
+        device_id=principal.device_id,
+        publish=principal.grants.publish,
+        subscribe=principal.grants.subscribe,
+        reply=desk.answers.address_of(session.connection.id),
+    )
 
 
 def message_of(frame: frames.Rtc | frames.MediaSubscribe) -> Message:

@@ -187,6 +187,8 @@ class Desk:
             room.set_members(request.members)
         elif isinstance(request, said.SetSubscriptions):
             room.subscribe(request)
+        elif isinstance(request, said.TellAgain):
+            room.tell_again(request.user_id, request.device_id)
         elif isinstance(request, said.AddCandidates):
             participant = room.participant(request.user_id, request.device_id)
             if request.pc is not None:

@@ -147,6 +147,10 @@ class ClosePeer(PeerRequest, frozen=True, tag="peer.close"):
     unless_last: bool = False
 
 
+class TellAgain(PeerRequest, frozen=True, tag="peer.again"):
+    """What is in the slots of a member, and who speaks: its device was away."""
+
+
 class StreamWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a member wants of one stream. Pixels."""
 
@@ -178,6 +182,7 @@ AnyRequest = (
     | RestartPeer
     | AddCandidates
     | ClosePeer
+    | TellAgain
     | SetSubscriptions
 )
 

@@ -120,6 +120,18 @@ class Room:
             connection.told = None  # what is in the slots follows in any case: a client that was away may ask so
         self._touched.add(participant.key)
 
+    def tell_again(self, user_id: str, device_id: str | None) -> None:
+        """What is in a member's slots, and who speaks: its device was away.
+
+        Raises:
+            LookupError: no such member.
+        """
+        participant = self.participant(user_id, device_id)
+        for connection in participant.connections.values():
+            connection.told = None
+        self._touched.add(participant.key)
+        self._tell_speaker(self._speakers.told, to=participant.who)
+
     def close_peer(self, user_id: str, device_id: str | None, pc: str) -> None:
         """End a member's connection; one that is not there is no fault."""
         participant = self._participants.get((user_id, device_id))
@@ -276,6 +288,8 @@ class Room:
         participant.up = up
         if up:
             self._tell("peer.up", participant)
+            if self._speakers.told.key is not None:
+                self._tell_speaker(self._speakers.told, to=participant.who)
         else:
             self._tell("peer.down", participant, reason=reason)
 
@@ -358,13 +372,13 @@ class Room:
 
     # Telling
 
-    def _tell_speaker(self, change: Speaking) -> None:
+    def _tell_speaker(self, change: Speaking, **only: Any) -> None:
         publication = self._publications.get(change.key) if change.key is not None else None
         if publication is None:
-            self._notice("speaker", user_id=None, stream_id=None, level=None)
+            self._notice("speaker", user_id=None, stream_id=None, level=None, **only)
         else:
             user, level = publication.participant.user_id, -round(change.level, 1)
-            self._notice("speaker", user_id=user, stream_id=publication.stream_id, level=level)
+            self._notice("speaker", user_id=user, stream_id=publication.stream_id, level=level, **only)
 
     def _tell(self, kind: str, participant: Participant, **facts: Any) -> None:
         self._report({"report": {"kind": kind, **participant.who, **facts}})

@@ -77,6 +77,12 @@ class Speakers:
         self._told, self._told_at = self.active, now
         return Speaking(self.active, self.sources[self.active].level if self.active is not None else SILENCE)
 
+    @property
+    def told(self) -> Speaking:
+        """Who speaks, as it was told last."""
+        source = self.sources.get(self._told) if self._told is not None else None
+        return Speaking(self._told, source.level) if source is not None else Speaking(None, SILENCE)
+
     def spoken(self, now: float) -> dict[str, int]:
         """Whole seconds since each stream was louder than background, of those that ever were."""
         return {key: int(now - each.spoke_at) for key, each in self.sources.items() if each.spoke_at is not None}

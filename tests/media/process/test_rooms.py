@@ -11,10 +11,10 @@ from uuid import UUID
 import pytest
 
 from service.core.vocabulary import CallType, LegState
-from service.media.backend import Candidates, Close, Description, Named, Restart, Subscribe, Wish
+from service.media.backend import Again, Candidates, Close, Description, Named, Restart, Subscribe, Wish
 from service.media.worker.control import VERSION
 from service.media.worker.messages import CloseRoom, Hello, OpenRoom
-from tests.media.process.studio import Studio, ended, newer, offer, over, sender, within
+from tests.media.process.studio import Studio, connected, ended, newer, offer, over, sender, within
 
 
 @pytest.fixture
@@ -135,6 +135,20 @@ async def test_a_connection_gets_new_credentials_and_is_closed_at_last(studio):
     assert frame == {"type": "closed", "left": 0}
     refusal = await studio.media.signal(call, sender(), Restart("sub", "efgh", "0123456789012345678902"))
     assert refusal.code == "not_found"
+
+
+async def test_what_is_in_the_slots_is_told_again_to_who_was_away(studio):
+    call = studio.call()
+    async with connected(studio, call, "ann"):
+        for _ in range(2):
+            notice = None
+            while notice is None or notice.kind != "slots":
+                async with within(20):
+                    notice = await studio.notices.get()
+            assert notice.facts["user_id"] == "ann"
+            assert await studio.media.signal(call, sender(), Again()) is None
+    refusal = await studio.media.signal(call, sender("bob", device_id="bob-tablet"), Again())
+    assert refusal.code == "not_participant"
 
 
 async def test_candidates_of_no_connection_are_refused(studio):

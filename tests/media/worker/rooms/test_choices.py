@@ -21,14 +21,40 @@ async def test_the_loudest_is_told_and_shown(scene):
     await speaks(scene, None)
 
 
-async def speaks(scene, user):
+async def speaks(scene, user, to=None):
+    """Wait until that is told: to everybody, or to that one."""
+    whom = {"user_id": to, "device_id": f"{to}-device"} if to else None
+
     def latest():
-        told = [each for each in scene.notices if each["kind"] == "speaker"]
+        told = [each for each in scene.notices if each["kind"] == "speaker" and each.get("to") == whom]
         return told[-1] if told and told[-1]["user_id"] == user else None
 
     notice = await scene.until(latest)
     assert user is None or -60 < notice["level"] < 0
     return notice
+
+
+async def test_who_comes_while_somebody_speaks_and_who_was_away_are_told(scene):
+    viewer, anna = scene.join("viewer"), scene.join("anna")
+    await viewer.watch(audio=1, video=0)
+    await anna.publish(Tone())
+    voice = await stream(scene, "anna", "microphone")
+    await scene.shown("viewer", voice)
+    await speaks(scene, "anna")
+    await scene.join("bert").watch(audio=1, video=0)
+    assert (await speaks(scene, "anna", to="bert"))["stream_id"] == voice
+    await scene.shown("bert", voice)
+    scene.notices.clear()
+    scene.room.tell_again("viewer", "viewer-device")
+    await speaks(scene, "anna", to="viewer")
+    await scene.shown("viewer", voice)
+    assert scene.slots("bert") == {}
+
+
+async def test_that_nobody_speaks_is_told_again_too(scene):
+    await scene.join("viewer").watch(audio=1, video=0)
+    scene.room.tell_again("viewer", "viewer-device")
+    await speaks(scene, None, to="viewer")
 
 
 async def test_a_viewer_chooses(scene):
