@@ -43,12 +43,25 @@ def upgrade() -> None:
         sa.Column("environment", sa.Text(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False, comment="encrypted with the service's key"),
         sa.Column("shown", postgresql.JSONB(), nullable=False, comment="what may be told of it"),
-        sa.Column("token", sa.LargeBinary(), comment="a provider token that all replicas use, encrypted"),
-        sa.Column("token_issued_at", sa.DateTime(timezone=True)),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=NOW, nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=NOW, nullable=False),
         sa.ForeignKeyConstraint(["app_id"], ["apps.id"], name="fk_push_credentials_app_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("app_id", "channel", "environment", name="pk_push_credentials"),
+    )
+    op.create_table(
+        "provider_tokens",
+        sa.Column(
+            "key",
+            sa.LargeBinary(),
+            nullable=False,
+            comment="SHA-256 of the key that signed, which several apps may have",
+        ),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False, comment="the token, encrypted with the service's key"),
+        sa.Column("issued_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "early", sa.Boolean(), nullable=False, comment="made in place of one that was refused before its time"
+        ),
+        sa.PrimaryKeyConstraint("key", name="pk_provider_tokens"),
     )
     op.create_table(
         "alerts",
@@ -104,6 +117,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("alerts")
+    op.drop_table("provider_tokens")
     op.drop_table("push_credentials")
     op.drop_table("rules")
     op.drop_column("connections", "only_call")

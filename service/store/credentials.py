@@ -31,7 +31,7 @@ async def put_credentials(
 ) -> tuple[CredentialsView, bool]:
     """Keep credentials in place of those before, if any; true when there were none. `about` may be told."""
     sealed = vault.seal(orjson.dumps(granted.body.model_dump(mode="json")))
-    said = {"sealed": sealed, "shown": {"about": about}, "token": None, "token_issued_at": None, "updated_at": NOW}
+    said = {"sealed": sealed, "shown": {"about": about}, "updated_at": NOW}
     before = await connection.scalar(
         select(func.count()).where(_of(granted.app_id, granted.channel, granted.environment))
     )

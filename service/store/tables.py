@@ -347,10 +347,17 @@ push_credentials = Table(
     Column("environment", Text, primary_key=True),
     Column("sealed", LargeBinary, nullable=False, comment="encrypted with the service's key"),
     Column("shown", JSONB, nullable=False, comment="what may be told of it"),
-    Column("token", LargeBinary, comment="a provider token that all replicas use, encrypted"),
-    Column("token_issued_at", Timestamp),
     _created(),
     Column("updated_at", Timestamp, nullable=False, server_default=func.clock_timestamp()),
+)
+
+provider_tokens = Table(
+    "provider_tokens",
+    METADATA,
+    Column("key", LargeBinary, primary_key=True, comment="SHA-256 of the key that signed, which several apps may have"),
+    Column("sealed", LargeBinary, nullable=False, comment="the token, encrypted with the service's key"),
+    Column("issued_at", Timestamp, nullable=False),
+    Column("early", Boolean, nullable=False, comment="made in place of one that was refused before its time"),
 )
 
 relay_messages = Table(

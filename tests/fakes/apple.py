@@ -1,0 +1,24 @@
+"""Keys as Apple hands them out, made for the moment."""
+
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+
+from service.wire.credentials import ApnsCredentials
+
+KEY_ID, TEAM_ID, BUNDLE_ID = "KEY1234567", "TEAM123456", "com.example.phone"
+
+
+def pem(key):
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def apns_credentials(**how):
+    """Credentials with a key of their own."""
+    if "private_key" not in how:
+        how["private_key"] = pem(generate_private_key(SECP256R1()))
+    return ApnsCredentials(**{"key_id": KEY_ID, "team_id": TEAM_ID, "bundle_id": BUNDLE_ID, **how})
+
+
+def public_half(credentials):
+    """The key by which Apple checks the credentials' tokens."""
+    return load_pem_private_key(credentials.private_key.encode(), None).public_key()
