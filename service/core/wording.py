@@ -1,6 +1,7 @@
 """What a person reads where a device, a mail or a message shows a notice by itself: short, in the person's language."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from types import MappingProxyType
 
 from service.core.calls import Call
@@ -18,6 +19,7 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             "stop": "The call from {caller} has ended",
             "missed": "Missed call from {caller}",
             "notify": "{caller} invites you to a call",
+            "until": "Until {time} UTC",
         },
         "de": {
             "ring": "{caller} ruft an",
@@ -26,6 +28,7 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             "stop": "Der Anruf von {caller} ist beendet",
             "missed": "Verpasster Anruf von {caller}",
             "notify": "{caller} lädt Sie zu einem Gespräch ein",
+            "until": "Bis {time} UTC",
         },
         "es": {
             "ring": "{caller} está llamando",
@@ -34,6 +37,7 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             "stop": "La llamada de {caller} ha terminado",
             "missed": "Llamada perdida de {caller}",
             "notify": "{caller} le invita a una llamada",
+            "until": "Hasta {time} UTC",
         },
         "fr": {
             "ring": "{caller} vous appelle",
@@ -42,6 +46,7 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             "stop": "L'appel de {caller} est terminé",
             "missed": "Appel manqué de {caller}",
             "notify": "{caller} vous invite à un appel",
+            "until": "Jusqu'au {time} UTC",
         },
         "it": {
             "ring": "{caller} sta chiamando",
@@ -50,6 +55,7 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             "stop": "La chiamata di {caller} è terminata",
             "missed": "Chiamata persa da {caller}",
             "notify": "{caller} la invita a una chiamata",
+            "until": "Fino al {time} UTC",
         },
     }
 )
@@ -58,9 +64,24 @@ WORDS: Mapping[str, Words] = MappingProxyType(
 
 def words(call: Call, kind: AlertKind, locale: str | None) -> str:
     """One sentence about a call for one of its participants."""
-    language = (locale or ENGLISH).replace("_", "-").partition("-")[0].lower()
-    texts = WORDS.get(language, WORDS[ENGLISH])
-    return texts[_key(call, kind)].format(caller=call.caller.name or call.initiator, others=max(1, len(call.legs) - 2))
+    return _texts(locale)[_key(call, kind)].format(
+        caller=call.caller.name or call.initiator, others=max(1, len(call.legs) - 2)
+    )
+
+
+def until(at: datetime, locale: str | None) -> str:
+    """How long something can be answered. Mails are read anywhere, so the time is UTC and the date is with it."""
+    return _texts(locale)["until"].format(time=f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}")
+
+
+def language(locale: str | None) -> str:
+    """The language that texts for this locale are in."""
+    spoken = (locale or ENGLISH).replace("_", "-").partition("-")[0].lower()
+    return spoken if spoken in WORDS else ENGLISH
+
+
+def _texts(locale: str | None) -> Words:
+    return WORDS[language(locale)]
 
 
 def _key(call: Call, kind: AlertKind) -> str:

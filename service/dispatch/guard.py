@@ -76,6 +76,35 @@ class Guard(httpcore2.AsyncNetworkBackend):
                 if not tries:
                     raise
 
+    async def connected(self, host: str, port: int) -> socket.socket:
+        """A connected socket, for what speaks another protocol than HTTP; whoever asks bounds the time.
+
+        Goes to the first permitted address that answers; each but the last has its part of `TRY_S`. Raises as
+        `addresses`, or the last try's `OSError`.
+        """
+        tries = (await self.addresses(host, port))[:MOST_TRIED]
+        while True:
+            address = tries.pop(0)
+            patience = TRY_S / (len(tries) + 1) if tries else None
+            try:
+                async with asyncio.timeout(patience):
+                    return await _connected(address, port)
+            except OSError:  # TimeoutError is one
+                if not tries:
+                    raise
+
+
+async def _connected(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ip_address(address).version == 6 else socket.AF_INET
+    plain = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        plain.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(plain, (address, port))
+    except BaseException:
+        plain.close()
+        raise
+    return plain
+
 
 class SystemResolver:
     """The operating system's resolver, in threads of its own.

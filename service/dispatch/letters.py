@@ -67,6 +67,7 @@ def _address(claim: Claim) -> Address | None:
     given = claim.facts or {}
     email = given.get("email") or (claim.person.email if claim.person else None)
     phone = given.get("phone") or (claim.person.phone if claim.person else None)
+    locale = claim.person.locale if claim.person else None
     if channel == Channel.EMAIL:
-        return Address(email=email, user_id=user_id) if email else None
-    return Address(phone=phone, email=email, user_id=user_id)
+        return Address(email=email, user_id=user_id, locale=locale) if email else None
+    return Address(phone=phone, email=email, user_id=user_id, locale=locale)

@@ -1,15 +1,11 @@
 """One request to somebody else's server, which may do as it likes."""
 
 import asyncio
-import ssl
-from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.dispatch.receiver import OK, dribble, flood, hang, listening, status, vanish
+from tests.fixtures.certificates import certificate
 
 BODY = '{"type":"call.ended","data":{"name":"Zoë"}}'.encode()
 
@@ -196,33 +192,6 @@ async def test_idle_connections_are_bounded_and_swept(make_poster):
         await poster.sweep()
         async with asyncio.timeout(5):
             assert [await b.ended.get(), await c.ended.get()] == [1, 1]
-
-
-def certificate(tmp_path, name):
-    """A self-signed certificate for `name`: server and client contexts that know it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = tmp_path / "server.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    pem.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(pem)
-    client = ssl.create_default_context(cadata=made.public_bytes(serialization.Encoding.PEM).decode())
-    return server, client
 
 
 async def test_tls_sees_the_name_and_the_connection_goes_to_the_address(make_poster, tmp_path):

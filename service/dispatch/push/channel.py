@@ -29,7 +29,8 @@ class Outcome(StrEnum):
 class Address:
     """Where a notice goes: a device's push registration as it was given, or a person's e-mail address or number.
 
-    `push` is `{provider, token | subscription, topic?, environment?}` (wire/devices.py).
+    `push` is `{provider, token | subscription, topic?, environment?}` (wire/devices.py). `locale` is the person's, for
+    what a channel says in its own words.
     """
 
     push: Mapping[str, Any] | None = None
@@ -37,6 +38,7 @@ class Address:
     phone: str | None = None
     user_id: str = ""
     platform: str | None = None
+    locale: str | None = None
 
 
 @dataclass(slots=True, frozen=True)
