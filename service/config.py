@@ -162,7 +162,9 @@ class Settings(BaseSettings):
     keep_events_days: float = Field(
         90, gt=0, description="Events of ended calls are kept so long; calls themselves stay."
     )
-    keep_deliveries_days: float = Field(30, gt=0, description="Webhook deliveries that are done are kept so long.")
+    keep_deliveries_days: float = Field(
+        30, gt=0, description="Webhook deliveries and alerts (pushes, mails, messages) that are done are kept so long."
+    )
     keep_quality_days: float = Field(30, gt=0, description="Quality samples of routed calls are kept so long.")
     keep_idempotency_keys_h: float = Field(24, gt=0, description="A retried create is recognised for so long.")
     shutdown_s: float = Field(10, ge=0, description="How long a stopping process waits for requests under way.")

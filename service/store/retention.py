@@ -1,4 +1,4 @@
-"""Forgetting: events, deliveries, keys and leftovers that have served their time. Calls stay.
+"""Forgetting: events, deliveries, alerts, keys and leftovers that have served their time. Calls stay.
 
 Every function deletes one small batch and says where the next one begins, so that nothing is held up for long.
 """
@@ -52,6 +52,14 @@ WITH oldest AS (
 SELECT (SELECT count(*) FROM gone) AS rows, count(*) AS seen, bool_and(old) AS all_old, max(id) AS last FROM oldest
 """
 
+# What nobody sends (a process without that channel) waits until it makes no sense any more.
+ALERTS = """
+DELETE FROM alerts WHERE ctid = ANY (ARRAY(
+  SELECT ctid FROM alerts WHERE created_at < statement_timestamp() - $1::interval
+    AND (state <> 'pending' OR until < statement_timestamp())
+  ORDER BY created_at LIMIT $2))
+"""
+
 KEYS = """
 DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
   SELECT ctid FROM idempotency_keys WHERE created_at < statement_timestamp() - $1::interval
@@ -76,6 +84,11 @@ async def prune_deliveries(driver: Driver, mark: int, older_than: timedelta, bat
     if row is None or row["seen"] < batch or not row["all_old"]:
         return Pruned(row["rows"] if row else 0, None)
     return Pruned(row["rows"], row["last"])
+
+
+async def prune_alerts(driver: Driver, older_than: timedelta, batch: int) -> int:
+    """Alerts that are older than that and done, or past their time; returns how many rows went."""
+    return _count(await driver.execute(ALERTS, older_than, batch))
 
 
 async def prune_keys(driver: Driver, older_than: timedelta, batch: int) -> int:

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 from service.store.database import Database, Driver
 from service.store.quality import prune_quality
-from service.store.retention import Pruned, prune_deliveries, prune_events, prune_keys, prune_sources
+from service.store.retention import Pruned, prune_alerts, prune_deliveries, prune_events, prune_keys, prune_sources
 
 
 @dataclass(slots=True, frozen=True)
 class RetentionConfig:
-    """How long what is kept."""
+    """How long what is kept; `deliveries`: those to webhooks, and alerts."""
 
     events: timedelta = timedelta(days=90)
     deliveries: timedelta = timedelta(days=30)
@@ -33,6 +33,7 @@ class Retention:
         # Deliveries first: a pending one keeps its event.
         rows = await self._march(lambda driver, mark: prune_deliveries(driver, mark, config.deliveries, batch))
         rows += await self._march(lambda driver, mark: prune_events(driver, mark, config.events, batch))
+        rows += await self._repeat(lambda driver: prune_alerts(driver, config.deliveries, batch))
         rows += await self._repeat(lambda driver: prune_quality(driver, config.quality, batch))
         rows += await self._repeat(lambda driver: prune_keys(driver, config.idempotency_keys, batch))
         async with self._database.hot() as driver:

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from service.store import (
+    alerts,
     calls,
     connections,
     deliveries,
@@ -25,7 +26,7 @@ from service.store.database import driver_dsn
 from tests.fixtures.postgres import execute, fresh_database, value
 
 GROWING = frozenset(
-    "calls call_users connections deliveries devices engagements events idempotency_keys "
+    "alerts calls call_users connections deliveries devices engagements events idempotency_keys "
     "presence_sources quality_samples users".split()
 )
 
@@ -92,6 +93,21 @@ HOT = {
     "calls with a worker here": (rooms.HOSTED, "$host"),
     "how a call did": (quality.OF_CALL, "$call", "'2026-01-01'", "50"),
     "prune samples": (quality.PRUNE, "'30 days'", "1000"),
+    "which lanes have alerts due": (alerts.DUE, NULL),
+    "claim alerts": (alerts.CLAIM, "'{apns:app}'", "'{16}'", NULL, "8"),
+    "record alerts": (
+        alerts.RECORD,
+        "$calls",
+        "'{now,now,now}'",
+        "'{sent,sent,sent}'",
+        "'{NULL,NULL,NULL}'",
+        "'{now,now,now}'",
+        "'{1,1,1}'",
+        "'{0,0,0}'",
+        NULL,
+        "'{NULL,NULL,NULL}'",
+    ),
+    "prune alerts": (retention.ALERTS, "'30 days'", "1000"),
     "prune keys": (retention.KEYS, "'1 day'", "1000"),
 }
 MUST_USE = {
@@ -104,6 +120,7 @@ MUST_USE = {
     "live calls of the app": "ix_calls_live",
     "history of the app": "ix_calls_app_id_id",
     "prune events": "ix_events_tx",
+    "prune alerts": "ix_alerts_created_at",
 }
 
 

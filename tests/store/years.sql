@@ -48,6 +48,12 @@ INSERT INTO deliveries (webhook_id, stream, seq, state)
 SELECT w.id, e.stream, e.seq, CASE WHEN random() < 0.001 THEN 'pending' ELSE 'delivered' END
 FROM events e, (SELECT id FROM webhooks LIMIT 1) w;
 
+INSERT INTO alerts (id, app_id, call_id, user_id, kind, channel, lane, state, next_attempt_at, until, created_at)
+SELECT gen_random_uuid(), 'app', pg_temp.call_id(n), 'u' || n % 20000, 'ring', 'apns', 'apns:app',
+       CASE WHEN n % 1000 = 0 THEN 'pending' ELSE 'sent' END, now(), now() + interval '1 min',
+       now() - (100000 - n) * interval '30 s'
+FROM generate_series(1, 100000) n;
+
 INSERT INTO idempotency_keys (app_id, principal, key, fingerprint, call_id, created_at)
 SELECT app_id, 'key', id::text, '', id, now() - random() * interval '1 day' FROM calls;
 

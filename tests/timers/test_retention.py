@@ -107,6 +107,23 @@ async def test_what_waits_for_a_disabled_webhook_waits_no_longer_than_what_is_do
     assert await run(database, "SELECT array_agg(seq) FROM deliveries") == [1]
 
 
+async def test_alerts_go_that_are_done_or_past_their_time(database, retention, calls):
+    """Nine old ones of each kind, more than a batch; of the young nothing goes."""
+    await run(
+        database,
+        "INSERT INTO alerts (id, app_id, user_id, kind, channel, lane, state, next_attempt_at, until, created_at)"
+        " SELECT gen_random_uuid(), 'app', what, 'missed', 'push', 'apns', state, now(), now() + late, now() - age"
+        " FROM (VALUES ('done', 'sent', interval '-1 day', interval '4 days'),"
+        " ('failed', 'failed', interval '-1 day', interval '4 days'),"
+        " ('stuck', 'pending', interval '-1 s', interval '4 days'),"
+        " ('waits', 'pending', interval '1 day', interval '4 days'),"
+        " ('young', 'sent', interval '-1 day', interval '2 days')) AS v(what, state, late, age), generate_series(1, 9)",
+    )
+    assert await retention.run_once() == 27
+    left = "SELECT array_agg(DISTINCT user_id ORDER BY user_id) FROM alerts"
+    assert await run(database, left) == ["waits", "young"]
+
+
 async def test_many_events_of_one_transaction_do_not_stop_the_march(database, retention, calls):
     _, going_on = calls
     await run(
