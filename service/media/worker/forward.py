@@ -48,7 +48,7 @@ def _nowhere(buffer: bytearray, size: int) -> bool:
 
 
 def _layout(section: Section, ids: Ids) -> Layout:
-    return Layout(ids, section.mid, ids.level if section.kind is Kind.AUDIO else ids.orientation)
+    return Layout(ids, section.mid, ids.level if section.kind is Kind.AUDIO else 0)
 
 
 @dataclass(slots=True, frozen=True)

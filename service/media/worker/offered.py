@@ -18,6 +18,8 @@ TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-exte
 
 _NAMES = MappingProxyType({Kind.AUDIO: ("opus",), Kind.VIDEO: ("VP8", "H264", "VP9", "AV1")})
 """Codecs that are forwarded, the preferred one first. A publisher sends the first that it offered."""
+# Not the orientation of pictures: a phone that may tell it does not turn them any more, and viewers with Firefox or
+# FFmpeg see them lying on their side. Who will see them is not known when that is agreed on.
 _EXTENSIONS = MappingProxyType(
     {
         Kind.AUDIO: frozenset({MID, RID, REPAIRED_RID, AUDIO_LEVEL, ABS_SEND_TIME, TRANSPORT_CC}),

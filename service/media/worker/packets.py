@@ -19,7 +19,6 @@ MID: Final = "urn:ietf:params:rtp-hdrext:sdes:mid"
 RID: Final = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
 REPAIRED_RID: Final = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
 LEVEL: Final = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
-ORIENTATION: Final = "urn:3gpp:video-orientation"
 SEND_TIME: Final = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
 TRANSPORT: Final = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 
@@ -29,7 +28,6 @@ _ROLES: Final = MappingProxyType(
         RID: "rid",
         REPAIRED_RID: "repaired",
         LEVEL: "level",
-        ORIENTATION: "orientation",
         SEND_TIME: "send_time",
         TRANSPORT: "transport",
     }
@@ -44,7 +42,6 @@ class Ids:
     rid: int = 0
     repaired: int = 0
     level: int = 0
-    orientation: int = 0
     send_time: int = 0
     transport: int = 0
 
@@ -101,7 +98,7 @@ class Layout:
 
     `template` is the block with zeros for what changes; `transport`, `stamp` and `value` are the places of the
     transport-wide sequence (16 bits), of the four bytes that end with the send time (`mark` is the first of them) and
-    of the one byte of audio level or video orientation, counted from the packet's start, 0 where not negotiated.
+    of the one byte of audio level, counted from the packet's start, 0 where not negotiated.
     `changes` is whether a packet that is sent a second time is another one, because of sequence or time.
     `pack` writes the whole header in one call, for those who have both sequence and send time, as browsers do:
     `pack(buffer, 0, first, marker and payload type, sequence, timestamp, ssrc, front, transport, mark | time, tail)`.

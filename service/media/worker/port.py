@@ -114,7 +114,7 @@ class Port:
         self.tracks, self.slots = tracks, slots
         # What is not negotiated gets a number that no element has.
         self._transport = ids.transport or 256
-        self._values = (ids.level or 256, ids.orientation or 256)
+        self._level = ids.level or 256
         self._demux.update(tracks, ids)
         self._reports.update(slots, negotiated)
         for mid, slot in old_slots.items():
@@ -186,14 +186,14 @@ class Port:
         self._listener.track_started(self, track)
 
     def _told(self, encoding: Encoding, value: int, now: float) -> None:
-        """Level or orientation, which stays good until the next one."""
+        """A level, which stays good until the next one."""
         encoding.value = value
         track = encoding.track
         if track.kind is Kind.AUDIO and not track.muted:
             self._listener.level(self, track, value & 127, value > 127, now)
 
     def _extensions(self, buffer: bytearray, at: int, size: int, now: float) -> int:
-        """Reads the transport-wide sequence and the one byte of level or orientation; where the payload begins."""
+        """Reads the transport-wide sequence and the level; where the payload begins."""
         if at + 4 > size:
             return size + 1
         profile, words = _read_halves(buffer, at)
@@ -204,17 +204,17 @@ class Port:
         if profile == ONE_BYTE:
             self._one_byte(buffer, at, end, now)
             return end
-        transport, values = self._transport, self._values
+        transport, level = self._transport, self._level
         for number, place, length in elements(buffer, profile, at, end):
             if number == transport and length == 2:
                 self._reports.arrivals.add(buffer[place] << 8 | buffer[place + 1], now)
-            elif number in values and length:
+            elif number == level and length:
                 self._value = buffer[place]
         return end
 
     def _one_byte(self, buffer: bytearray, at: int, end: int, now: float) -> None:
         """As `elements`, without a generator: every packet of a browser comes by here."""
-        transport, values = self._transport, self._values
+        transport, level = self._transport, self._level
         last = end - 2
         while at <= last:
             head = buffer[at]
@@ -222,7 +222,7 @@ class Port:
             if number == transport:
                 if at < last:
                     self._reports.arrivals.add(buffer[at + 1] << 8 | buffer[at + 2], now)
-            elif number in values:
+            elif number == level:
                 self._value = buffer[at + 1]
             elif number == 15:
                 return

@@ -115,6 +115,12 @@ def test_bundled_sections_of_gstreamer_have_port_zero_and_count():
     assert audio.codecs[0].name == "opus"
 
 
+@pytest.mark.parametrize("name", ["chrome_pub", "chrome_sub", "chrome_both"])
+def test_pictures_come_upright_because_not_everybody_turns_them(name):
+    assert "urn:3gpp:video-orientation" in offer(name)
+    assert "orientation" not in answered(offer(name)).sdp
+
+
 def test_sound_is_never_sent_again():
     text = offer("chrome_both").replace("m=audio 9 UDP/TLS/RTP/SAVPF 111", "m=audio 9 UDP/TLS/RTP/SAVPF 111 112")
     line = "a=rtpmap:111 opus/48000/2\r\n"
