@@ -34,10 +34,17 @@ class Subscription(Body):
 
 
 class PushBody(Body):
-    """How the device is woken: `token` for APNs and FCM, `subscription` for Web Push, neither for `none`."""
+    """How the device is woken: `token` for APNs and FCM, `subscription` for Web Push, neither for `none`.
+
+    An iOS app has two tokens. `token` is PushKit's (VoIP), which rings and can do nothing else; `alert_token` is that
+    of `didRegisterForRemoteNotificationsWithDeviceToken`, by which the app is told that a ring is over and that a call
+    was missed. Without it such things reach the device on its socket alone, and alerts say `no_alert_token`.
+    `topic` is the app's bundle id where it is not that of the credentials.
+    """
 
     provider: Literal["apns", "fcm", "webpush", "none"]
     token: Secret | None = None
+    alert_token: Secret | None = None
     subscription: Subscription | None = None
     topic: Line | None = None
     environment: Literal["production", "sandbox"] | None = None
@@ -47,6 +54,8 @@ class PushBody(Body):
         wants_token, wants_subscription = self.provider in {"apns", "fcm"}, self.provider == "webpush"
         if wants_token != (self.token is not None):
             raise ValueError("token: needed for apns and fcm, and for them alone")
+        if self.alert_token is not None and self.provider != "apns":
+            raise ValueError("alert_token: for apns alone")
         if wants_subscription != (self.subscription is not None):
             raise ValueError("subscription: needed for webpush, and for it alone")
         return self
@@ -69,13 +78,14 @@ class DeviceBody(Body):
 
 
 class PushView(View):
-    """How the device is woken; of the token or the endpoint only enough to tell two apart.
+    """How the device is woken; of tokens and the endpoint only enough to tell two apart.
 
     `provider` is `none` for a device that cannot be woken.
     """
 
     provider: str
     token: str | None = None
+    alert_token: str | None = None
     endpoint: str | None = None
     topic: str | None = None
     environment: str | None = None
@@ -103,6 +113,7 @@ def push_view(kept: Mapping[str, Any] | None) -> PushView:
     return PushView(
         provider=kept["provider"],
         token=masked(kept.get("token")),
+        alert_token=masked(kept.get("alert_token")),
         endpoint=f"https://{urlsplit(endpoint).netloc}/…" if endpoint else None,
         topic=kept.get("topic"),
         environment=kept.get("environment"),

@@ -5,7 +5,14 @@ from service.store.devices import MOST_DEVICES
 from tests.api.front import problem
 
 TOKEN = "0123456789abcdef" * 4
-APNS = {"provider": "apns", "token": TOKEN, "topic": "com.example.app.voip", "environment": "sandbox"}
+ALERT_TOKEN = "fedcba9876543210" * 4
+APNS = {
+    "provider": "apns",
+    "token": TOKEN,
+    "alert_token": ALERT_TOKEN,
+    "topic": "com.example.app.voip",
+    "environment": "sandbox",
+}
 PHONE = {"platform": "ios", "push": APNS, "hardware_id": "serial-1", "app_version": "1.2.3"}
 SUBSCRIPTION = {
     "endpoint": "https://push.example.com/wpush/secret-path",
@@ -42,9 +49,11 @@ async def test_what_wakes_the_device_is_never_shown_again(front):
         await front.http.get(f"{URL}/web"),
     ]
     told = "".join(answer.text for answer in answers)
-    assert not any(secret in told for secret in (TOKEN, 'abcd"', "efgh", "secret-path", "BNcR_d-f", "tBHItJI5"))
+    secrets = (TOKEN, ALERT_TOKEN, 'abcd"', "efgh", "secret-path", "BNcR_d-f", "tBHItJI5")
+    assert not any(secret in told for secret in secrets)
     phone, web, short = (answer.json()["push"] for answer in answers[:3])
     assert (phone["provider"], phone["token"], phone["topic"]) == ("apns", "…cdef", "com.example.app.voip")
+    assert phone["alert_token"] == "…3210"
     assert (web["provider"], web["endpoint"], web["token"]) == ("webpush", "https://push.example.com/…", None)
     assert short["token"] == "…"
 
@@ -70,6 +79,9 @@ BAD = (
     },
     {"platform": "web", "push": {"provider": "webpush", "subscription": {**SUBSCRIPTION, "endpoint": "file:///x"}}},
     {"platform": "ios", "push": {**APNS, "environment": "moon"}},
+    {"platform": "ios", "push": {**APNS, "alert_token": "a b"}},
+    {"platform": "ios", "push": {**APNS, "token": None}},
+    {"platform": "android", "push": {"provider": "fcm", "token": "x", "alert_token": "y"}},
     {"platform": "ios", "push": {**APNS, "sound": "x"}},
     {"platform": "ios", "colour": "red"},
     {"platform": "ios", "hardware_id": ""},
