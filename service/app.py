@@ -205,7 +205,7 @@ def doctor(settings: Settings) -> list[Finding]:
         findings.append(Finding(f"{error} (that is fine when the service itself runs there)", note=True))
     findings += asyncio.run(examine_turn(settings.ice(), time.time()))
     workers = settings.media_workers() if Role.MEDIA in settings.roles else None
-    return findings + examine_media(workers, off=settings.media == "off")
+    return findings + examine_media(workers, off=settings.media == "off", remote=settings.serves_others)
 
 
 def _data_folder(folder: Path) -> Finding:

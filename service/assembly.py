@@ -43,6 +43,7 @@ from service.live.farewell import Farewell
 from service.live.hub import Hub
 from service.live.relay import Relay
 from service.live.wakes import Wakes
+from service.media.checkup import out_of_reach
 from service.media.local import Ears, LocalMedia
 from service.store.apps import AppBook
 from service.store.clock import DatabaseClock
@@ -135,6 +136,8 @@ class MediaParts:
         self.notices = Notices(database, audience, clock.utc, carried.get, timedelta(seconds=settings.media_quality_s))
         self.local: LocalMedia | None = None
         if settings.media == "local" and Role.MEDIA in settings.roles:
+            if told := out_of_reach(settings.media_workers(), remote=settings.serves_others):
+                logger("media").warning(told)
             ears = Ears(self.reports.hear, self.notices.hear, answers.deliver)
             self.local = local = LocalMedia(replica_id, settings.media_workers(), ears, metrics=metrics)
             metrics.media_workers.set_function(lambda: len(local.pool.workers))

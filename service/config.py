@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     Field,
@@ -288,9 +289,24 @@ class Settings(BaseSettings):
             memory_mb=self.media_memory_mb,
         )
 
+    @property
+    def serves_others(self) -> bool:
+        """Whether clients on other machines are meant: by the address listened on, or by the one they are told."""
+        reached = [self.host]
+        if self.public_url:
+            reached.append(urlsplit(self.public_url).hostname or "")
+        return not all(map(_is_this_machine, reached))
+
     def logs(self) -> LogConfig:
         """How to log."""
         return LogConfig(self.log_format, self.log_level)
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _ports(text: str) -> tuple[int, int]:

@@ -13,8 +13,11 @@ KERNEL_BUFFER = 4 * MEBIBYTE
 """What a worker asks for; `worker/mux.py` is not imported here, because it brings all of the media stack."""
 
 
-def examine_media(config: MediaConfig | None, *, off: bool = False) -> list[Finding]:
-    """Look at what workers will find; `None` when this process runs none, `off` when no process does."""
+def examine_media(config: MediaConfig | None, *, off: bool = False, remote: bool = False) -> list[Finding]:
+    """Look at what workers will find; `None` when this process runs none, `off` when no process does.
+
+    `remote`: clients of the service are on other machines.
+    """
     if off:
         return [Finding("media is off: calls are relayed between the clients, for up to four people", note=True)]
     if config is None:
@@ -27,7 +30,17 @@ def examine_media(config: MediaConfig | None, *, off: bool = False) -> list[Find
             on,
             Finding(f"media workers cannot listen on {config.host} (HOOKSWITCH_MEDIA_HOST): {fault}", fault=True),
         ]
-    return [on, _ports(config), _address(config), _buffer(config.host)]
+    return [on, _ports(config), _address(config, remote=remote), _buffer(config.host)]
+
+
+def out_of_reach(config: MediaConfig, *, remote: bool) -> str | None:
+    """Why clients of the service will get no media, when nobody has chosen an address that they reach."""
+    if not remote or config.addresses or not ip_address(config.host).is_loopback:
+        return None
+    return (
+        f"the service is for other machines, its media workers for this one alone ({config.host}): in group calls "
+        "nobody elsewhere is heard or seen; set HOOKSWITCH_MEDIA_HOST, and behind NAT HOOKSWITCH_MEDIA_PUBLIC_IP"
+    )
 
 
 def _refused(host: str) -> str | None:
@@ -52,7 +65,9 @@ def _ports(config: MediaConfig) -> Finding:
     return Finding(told, fault=len(taken) == wanted, note=bool(taken))
 
 
-def _address(config: MediaConfig) -> Finding:
+def _address(config: MediaConfig, *, remote: bool) -> Finding:
+    if fault := out_of_reach(config, remote=remote):
+        return Finding(fault, fault=True)
     try:
         told = config.addresses or (_outgoing(config.host),)
     except OSError:

@@ -4,15 +4,16 @@ import socket
 
 import pytest
 
-from service.media.checkup import KERNEL_BUFFER, examine_media
+from service.media.checkup import KERNEL_BUFFER, examine_media, out_of_reach
 from service.media.config import MediaConfig
 from service.media.worker import mux
 from service.media.worker.main import addresses
 from service.media.worker.messages import Setup
 
 
-def told(tmp_path, **options):
-    return [(finding.mark, finding.text) for finding in examine_media(MediaConfig(tmp_path, **options))]
+def told(tmp_path, *, remote=False, **options):
+    found = examine_media(MediaConfig(tmp_path, **options), remote=remote)
+    return [(finding.mark, finding.text) for finding in found]
 
 
 def test_media_that_is_off_is_noted(tmp_path):
@@ -65,6 +66,23 @@ def test_the_address_that_clients_are_told(tmp_path, options, mark, part):
     found = told(tmp_path, **options)[2]
     assert found[0] == mark
     assert part in found[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "mark"),
+    [
+        ({}, "FAULT"),
+        ({"host": "::1"}, "FAULT"),
+        ({"host": "0.0.0.0", "addresses": ("9.9.9.9",)}, "ok"),
+        ({"addresses": ("127.0.0.1",)}, "note"),
+        ({"addresses": ("9.9.9.9",)}, "ok"),
+    ],
+)
+def test_workers_that_only_this_machine_reaches_are_a_fault_where_others_are_served(tmp_path, options, mark):
+    found = told(tmp_path, remote=True, **options)[2]
+    assert found[0] == mark
+    assert ("HOOKSWITCH_MEDIA_HOST" in found[1]) is (mark == "FAULT")
+    assert out_of_reach(MediaConfig(tmp_path, **options), remote=False) is None
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])

@@ -185,6 +185,22 @@ def test_media_workers_are_told_their_ports_addresses_and_folder(no_settings, mo
     assert (load_settings().media_workers().low_port, load_settings().media_workers().high_port) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("given", "others"),
+    [
+        ({}, False),
+        ({"host": "localhost"}, False),
+        ({"host": "::1", "public_url": "http://app.localhost:8080"}, False),
+        ({"host": "0.0.0.0"}, True),
+        ({"host": "::"}, True),
+        ({"host": "calls"}, True),
+        ({"public_url": "https://calls.example.com"}, True),
+    ],
+)
+def test_whether_other_machines_are_served(no_settings, given, others):
+    assert load_settings(**given).serves_others is others
+
+
 def test_ice_servers_are_read_from_the_environment_and_from_the_file(no_settings, monkeypatch):
     (no_settings / "hookswitch.toml").write_text('ice_servers = [{urls = ["stun:a.example.com"]}]\n')
     assert load_settings().ice_servers[0].urls == ("stun:a.example.com",)

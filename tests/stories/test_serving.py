@@ -7,12 +7,13 @@ import sys
 import asyncpg
 import httpx2
 import pytest
+from structlog.testing import capture_logs
 
 from service.cli import main
 from service.store.database import driver_dsn
 from tests.fixtures.deadlines import due_in
 from tests.fixtures.feeds import dial, ended
-from tests.fixtures.serving import client, environment, reached_process, service_process
+from tests.fixtures.serving import client, environment, reached_process, service_in_loop, service_process
 from tests.house.source import ROOT
 
 pytestmark = pytest.mark.timeout(180)  # starts processes, on a machine that may be busy
@@ -70,6 +71,14 @@ async def test_a_database_that_does_not_exist_is_told_in_one_sentence(postgres_s
     code, _, err = await command("migrate", database_url=postgres_server.url("nowhere"))
     assert code == 1
     assert err == 'hookswitch: the database does not exist: database "nowhere" does not exist\n'
+
+
+@pytest.mark.parametrize(("told", "given"), [(1, {"host": "0.0.0.0"}), (0, {"host": "127.0.0.1"})])
+async def test_workers_that_clients_elsewhere_cannot_reach_are_told_of_once(db_url, tmp_path, told, given):
+    with capture_logs() as lines:
+        async with service_in_loop(db_url, media="local", media_warm_workers=0, data_dir=tmp_path, **given):
+            pass
+    assert len([line for line in lines if "HOOKSWITCH_MEDIA_HOST" in line["event"]]) == told
 
 
 def test_a_wrong_setting_is_told_by_its_name(tmp_path, monkeypatch, capsys):
