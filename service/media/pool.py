@@ -120,6 +120,7 @@ class Pool:
             self._birth.give_up(setup.worker)
             raise
         except TimeoutError:
+            self._birth.give_up(setup.worker)
             message = f"no worker was ready within {config.start_s:g} s"
             raise MediaUnavailableError(message) from None
         self._metrics.media_worker_start.observe(loop.time() - began)

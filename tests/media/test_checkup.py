@@ -1,5 +1,7 @@
 """What the doctor says of the media workers' surroundings."""
 
+import errno
+import os
 import socket
 
 import pytest
@@ -7,7 +9,8 @@ import pytest
 from service.media.checkup import KERNEL_BUFFER, examine_media, out_of_reach
 from service.media.config import MediaConfig
 from service.media.worker import mux
-from service.media.worker.main import addresses
+from service.media.worker.desk import FaultError
+from service.media.worker.main import addresses, reachable
 from service.media.worker.messages import Setup
 
 
@@ -93,6 +96,22 @@ def test_it_is_the_one_that_a_worker_tells(tmp_path, host):
     except OSError:
         wanted = "HOOKSWITCH_MEDIA_PUBLIC_IP"
     assert wanted in told(tmp_path, host=host)[2][1]
+
+
+class Nowhere(socket.socket):
+    """A socket of a machine without a way out."""
+
+    def connect(self, _address):
+        raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_a_worker_that_finds_no_address_says_which_setting_helps(tmp_path, monkeypatch, host):
+    monkeypatch.setattr(socket, "socket", Nowhere)
+    with pytest.raises(FaultError, match=r"Network is unreachable \(HOOKSWITCH_MEDIA_PUBLIC_IP\)$") as refused:
+        reachable(Setup("w", str(tmp_path), host))
+    assert refused.value.fault.code == "media_unavailable"
+    assert reachable(Setup("w", str(tmp_path), host, ("9.9.9.9",))) == ("9.9.9.9",)
 
 
 def test_the_buffer_is_what_the_kernel_grants_a_worker(tmp_path):

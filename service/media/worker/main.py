@@ -125,7 +125,8 @@ class Worker:
         if self._grace is not None:
             self._grace.cancel()
             self._grace = None
-        return Welcome(VERSION, os.getpid(), self._setup.worker, self._mux.port, addresses(self._setup), rooms)
+        told = reachable(self._setup) if not rooms else ()  # those of rooms were told to their clients
+        return Welcome(VERSION, os.getpid(), self._setup.worker, self._mux.port, told, rooms)
 
     def _make_room(self, request: OpenRoom, report: Report) -> Room:
         if self._mux is None:
@@ -138,7 +139,7 @@ class Worker:
             self._clock,
             report,
             request.limits,
-            addresses(self._setup),
+            reachable(self._setup),
         )
 
     def _tick(self, due: float) -> None:
@@ -220,6 +221,17 @@ def addresses(setup: Setup) -> tuple[str, ...]:
         # Where packets to a distant address would leave from; connecting a UDP socket sends none.
         probe.connect(("2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1", 9))
         return (probe.getsockname()[0],)
+
+
+def reachable(setup: Setup) -> tuple[str, ...]:
+    """As `addresses`. Raises FaultError when there is none, with what an operator can do."""
+    try:
+        return addresses(setup)
+    except OSError as error:
+        detail = (
+            f"no address of this machine can be told to clients: {error.strerror or error} (HOOKSWITCH_MEDIA_PUBLIC_IP)"
+        )
+        raise FaultError("media_unavailable", detail) from error
 
 
 def run(setup: Setup, channel: socket.socket) -> int:

@@ -149,6 +149,23 @@ async def test_a_worker_that_is_not_ready_in_time_fails_the_room(tmp_path):
         assert (await studio.report()).kind == "room.failed"
 
 
+async def test_the_end_of_a_worker_that_was_not_ready_in_time_needs_no_line_of_its_own(tmp_path):
+    news = asyncio.Event()
+
+    def heard(_logger, _name, line):
+        news.set()
+        return line
+
+    with structlog.testing.capture_logs(processors=[heard]) as lines:
+        async with Studio(tmp_path / "media", warm_workers=0, start_s=0.0001) as studio, within(20):
+            await studio.media.birth.ready.wait()
+            await studio.media.follow(studio.call())
+            while not (ends := [line for line in lines if "has ended" in line["event"]]):
+                news.clear()
+                await news.wait()
+    assert [line["log_level"] for line in ends] == ["debug"]
+
+
 async def test_each_worker_takes_a_port_of_its_own_from_the_range(tmp_path):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
