@@ -27,6 +27,7 @@ from service.store.apps import FRESH_S, AppBook, list_apps, suspend_app
 from service.store.checkup import Finding, examine
 from service.store.database import Database, StoreUnavailableError
 from service.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from service.store.secret_key import SecretKeyError, own_key
 from service.store.starting import UnusableDatabaseError, migrate_in_words, prepare
 from service.switchboard.board import Switchboard
 from service.switchboard.departures import suspend
@@ -42,7 +43,14 @@ class PortTakenError(Exception):
     """Somebody else listens there."""
 
 
-FORESEEN = (SettingsError, EmbeddedPostgresError, UnusableDatabaseError, StoreUnavailableError, PortTakenError)
+FORESEEN = (
+    SettingsError,
+    EmbeddedPostgresError,
+    UnusableDatabaseError,
+    StoreUnavailableError,
+    SecretKeyError,
+    PortTakenError,
+)
 """Faults of the surroundings; their messages are sentences for the operator."""
 
 
@@ -56,7 +64,7 @@ def database_place(settings: Settings, say: Callable[[str], None] = lambda _sent
     say(f"starting an embedded PostgreSQL in {settings.embedded().folder} (HOOKSWITCH_DATABASE_URL is not set)")
     embedded.start()
     try:
-        yield Place(embedded.url(), embedded)
+        yield Place(embedded.url(), embedded, own_key(settings.data_dir, make=not settings.secret_keys))
     finally:
         embedded.stop()
 

@@ -5,7 +5,7 @@ import contextlib
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from types import FrameType
@@ -110,10 +110,14 @@ class FrontServer(uvicorn.Server):
 
 @dataclass(slots=True, frozen=True)
 class Place:
-    """Where the database is; `embedded` is the server that this process looks after, if it does."""
+    """Where the database is; `embedded` is the server that this process looks after, if it does.
+
+    `own_key` is the key in the data folder, if there is one.
+    """
 
     url: str
     embedded: EmbeddedPostgres | None = None
+    own_key: str | None = field(default=None, repr=False)
 
 
 class MediaParts:
@@ -169,6 +173,7 @@ class Service:
         self.clocks = clocks
         self.settings = settings
         self.embedded = place.embedded
+        self.vault = settings.vault(place.own_key)
         self.log = logger("app")
         self.replica_id = new_id()
         self.metrics = Metrics()

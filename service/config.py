@@ -37,6 +37,7 @@ from service.store.embedded import EmbeddedConfig
 from service.telemetry.logs import LogConfig
 from service.timers.retention import RetentionConfig
 from service.wire.ice import IceConfig, IceServer
+from service.wire.sealing import SHORTEST_KEY, Vault
 from service.wire.turn import TurnConfig
 
 PREFIX = "HOOKSWITCH_"
@@ -86,13 +87,21 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    data_dir: Path = Field(Path(".hookswitch"), description="Folder of the embedded PostgreSQL.")
+    data_dir: Path = Field(
+        Path(".hookswitch"), description="Folder of the embedded PostgreSQL and its key, and of media workers."
+    )
     database_url: SecretStr | None = Field(
         None, description="`postgresql://user:password@host/name`. Without it an embedded PostgreSQL is started."
     )
     listen_database_url: SecretStr | None = Field(
         None,
         description="The same database without a pooler between, for LISTEN. Needed behind a transaction pooler.",
+    )
+    secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (),
+        description="What credentials of push services are encrypted with, comma-separated, 16 characters or more each "
+        "(`openssl rand -hex 32`). The first seals, all open. Without it: with the embedded PostgreSQL a key file "
+        "beside it; with a PostgreSQL of yours no credentials can be taken.",
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
@@ -170,7 +179,9 @@ class Settings(BaseSettings):
     keep_idempotency_keys_h: float = Field(24, gt=0, description="A retried create is recognised for so long.")
     shutdown_s: float = Field(10, ge=0, description="How long a stopping process waits for requests under way.")
 
-    @field_validator("roles", "cors_origins", "turn_urls", "turn_secrets", "media_public_ip", mode="before")
+    @field_validator(
+        "roles", "cors_origins", "turn_urls", "turn_secrets", "secret_keys", "media_public_ip", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -197,6 +208,14 @@ class Settings(BaseSettings):
     def _signs(cls, value: tuple[SecretStr, ...], info: ValidationInfo) -> tuple[SecretStr, ...]:
         if info.data.get("turn_urls") and not value:
             message = "HOOKSWITCH_TURN_URLS needs a secret to sign with"
+            raise ValueError(message)
+        return value
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _long(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(key.get_secret_value()) < SHORTEST_KEY for key in value):
+            message = f"each must have at least {SHORTEST_KEY} characters"
             raise ValueError(message)
         return value
 
@@ -256,6 +275,14 @@ class Settings(BaseSettings):
     def embedded(self) -> EmbeddedConfig:
         """Where the embedded server lives."""
         return EmbeddedConfig(self.data_dir / "postgres")
+
+    def vault(self, own_key: str | None = None) -> Vault | None:
+        """What seals and opens credentials; `own_key` is that of the data folder, which goes on opening what it sealed.
+
+        `None` where there is no key at all.
+        """
+        keys = [*(key.get_secret_value() for key in self.secret_keys), *([own_key] if own_key else [])]
+        return Vault(keys) if keys else None
 
     def retention(self) -> RetentionConfig:
         """How long what is kept."""

@@ -105,6 +105,8 @@ def test_the_example_settings_are_those_the_compose_file_needs(compose):
     assert settings["HOOKSWITCH_DATABASE_URL"] == "postgresql://{}:{}@database:5432/{}".format(
         settings["POSTGRES_USER"], settings["POSTGRES_PASSWORD"], settings["POSTGRES_DB"]
     )
+    assert settings["HOOKSWITCH_SECRET_KEYS"] == ""
+    assert load_settings(secret_keys="").vault() is None
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
     assert "*.env" in ignored
     assert {service["env_file"] for service in compose["services"].values()} == {"hookswitch.env"}

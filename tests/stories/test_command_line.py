@@ -11,6 +11,7 @@ from joserfc.jwk import OctKey
 
 from service.cli import main
 from service.config import Settings, SettingsError, load_settings, refuse_unknown, settings_table
+from service.wire.sealing import UnsealedError, Vault
 from tests.fixtures.feeds import asked
 from tests.fixtures.serving import client
 from tests.house.source import ROOT
@@ -127,7 +128,14 @@ def test_the_command_line_goes_over_the_environment_over_the_file(no_settings, m
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("ROLES", "api,cook"), ("ROLES", ","), ("DATABASE_URL", "mysql://u:hunter2@h/d"), ("LEASE_S", "0"), ("PORT", "x")],
+    [
+        ("ROLES", "api,cook"),
+        ("ROLES", ","),
+        ("DATABASE_URL", "mysql://u:hunter2@h/d"),
+        ("LEASE_S", "0"),
+        ("PORT", "x"),
+        ("SECRET_KEYS", "hunter2"),
+    ],
 )
 def test_a_wrong_value_is_named_and_not_repeated(no_settings, monkeypatch, name, value):
     monkeypatch.setenv(f"HOOKSWITCH_{name}", value)
@@ -165,6 +173,7 @@ def test_a_wrong_option_is_told_in_plain_words(no_settings, given, sentence):
         ("MEDIA_PORTS", "40000", "must be two ports between 1 and 65535, the lower one first: 40000-40099"),
         ("MEDIA_PORTS", "40099-40000", "must be two ports between 1 and 65535, the lower one first: 40000-40099"),
         ("MEDIA_WARM_WORKERS", "-1", "must be at least 0"),
+        ("SECRET_KEYS", "long enough for a key,hunter2", "each must have at least 16 characters"),
     ],
 )
 def test_a_wrong_variable_is_told_in_plain_words(no_settings, monkeypatch, name, value, sentence):
@@ -206,6 +215,20 @@ def test_ice_servers_are_read_from_the_environment_and_from_the_file(no_settings
     assert load_settings().ice_servers[0].urls == ("stun:a.example.com",)
     monkeypatch.setenv("HOOKSWITCH_ICE_SERVERS", '[{"urls": ["stun:b.example.com"]}]')
     assert load_settings().ice_servers[0].urls == ("stun:b.example.com",)
+
+
+def test_the_first_key_seals_and_all_open(no_settings, monkeypatch):
+    monkeypatch.setenv("HOOKSWITCH_SECRET_KEYS", "the new key of the tests, the old key of the tests,")
+    settings = load_settings()
+    assert "key of the tests" not in repr(settings)
+    new, old = Vault(["the new key of the tests"]), Vault(["the old key of the tests"])
+    assert new.open(settings.vault().seal(b"x")) == b"x"
+    assert settings.vault().open(old.seal(b"x")) == b"x"
+    assert settings.vault("the key of the data folder").open(Vault(["the key of the data folder"]).seal(b"x")) == b"x"
+    with pytest.raises(UnsealedError):
+        settings.vault().open(Vault(["the key of the data folder"]).seal(b"x"))
+    monkeypatch.setenv("HOOKSWITCH_SECRET_KEYS", "")
+    assert load_settings().vault() is None
 
 
 def test_what_kubernetes_adds_to_the_environment_is_no_misspelt_setting():

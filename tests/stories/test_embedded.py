@@ -48,6 +48,21 @@ async def test_a_folder_is_all_it_needs_and_an_app_is_made_beside_it(data_dir):
         await process.stop()
 
 
+async def test_the_key_of_the_folder_is_made_once_and_told_of_once(data_dir):
+    code, _, err = await command("migrate", "--data-dir", str(data_dir), log_level="info")
+    key = (data_dir / "secret.key").read_text()
+    assert code == 0
+    assert str(data_dir / "secret.key") in err
+    assert key.strip() not in err
+    code, _, err = await command("migrate", "--data-dir", str(data_dir), log_level="info")
+    assert (code, err) == (0, "the database is up to date\n")
+    assert (data_dir / "secret.key").read_text() == key
+    (data_dir / "secret.key").unlink()
+    code, *_ = await command("migrate", "--data-dir", str(data_dir), secret_keys="a key of the tests only")
+    assert code == 0
+    assert not (data_dir / "secret.key").exists(), "nobody needs it where the settings have keys"
+
+
 async def test_after_a_kill_the_server_is_taken_over_and_a_dead_server_is_started_again(data_dir):
     async with service_process(None, "--data-dir", str(data_dir)) as process:
         app = await app_in(data_dir)
