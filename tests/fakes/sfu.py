@@ -4,12 +4,15 @@ import asyncio
 from uuid import UUID
 
 from service.core.refusals import Code, Refusal
-from service.media.backend import SFU, Description, Notice, Report
+from service.media.asking import admitted, reply_frame
+from service.media.backend import Close, Description, Notice, Report
 from service.media.hosted import Adopted
+
+OVER_HTTP = ("whip-", "whep-")
 
 
 class FakeSfu:
-    """What `LocalMedia` is to the rest of the service. `told` is everything that was said to it, by call."""
+    """What `LocalMedia` is to the rest of the service. `signals` is everything that it took."""
 
     def __init__(self, replica_id, answer, report=None, notice=None):
         self.replica = str(replica_id)
@@ -26,6 +29,7 @@ class FakeSfu:
         self._notice = notice
         self._numbers = {}
         self._versions = {}
+        self._connections = {}
 
     async def follow(self, call):
         if call.version < self._versions.get(call.id, 0):
@@ -42,18 +46,33 @@ class FakeSfu:
         self.heard.set()
 
     async def signal(self, call, sender, message):
+        leg = admitted(call, sender, message)
+        if isinstance(leg, Refusal):
+            return leg
         await self.follow(call)
         if self.refusal:
             return self.refusal
         if call.id not in self.rooms:
             return Refusal(Code.MEDIA_UNAVAILABLE, "no media worker carries this call now")
+        if isinstance(message, Description) and not message.sdp.startswith("v=0"):
+            return Refusal(Code.INVALID_REQUEST, "this is no session description")
         self.signals.append((call.id, sender, message))
-        if isinstance(message, Description) and sender.reply:
-            description = {"type": "answer", "sdp": f"answer to {message.sdp}"}
-            said = {"type": "rtc.description", "call_id": call.id, "from": SFU, "pc": message.pc or "pub"}
-            await self._answer(sender.reply, {**said, "description": description})
+        frame = reply_frame(call.id, message, self._done(call, sender, message))
+        if frame is not None and sender.reply:
+            await self._answer(sender.reply, frame)
         self.heard.set()
         return None
+
+    def _done(self, call, sender, message):
+        """What a worker would answer."""
+        pc = getattr(message, "pc", None) or "pub"
+        connections = self._connections.setdefault((call.id, sender.user_id, sender.device_id), set())
+        if isinstance(message, Description):
+            connections.add(pc)
+        left = sum(other.startswith(OVER_HTTP) for other in connections - {pc})
+        if isinstance(message, Close) and (left or not message.unless_last):
+            connections.discard(pc)
+        return {"pc": pc, "sdp": f"answer to {getattr(message, 'sdp', pc)}", "left": left}
 
     async def adopt(self):
         self.rooms |= {str(orphan.call_id): orphan.epoch for orphan in self.orphans}
