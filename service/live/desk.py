@@ -23,6 +23,7 @@ from service.live.audience import TELL, Audience
 from service.live.errands import Errands
 from service.live.hub import Hub
 from service.live.wakes import Wakes
+from service.media.asking import part_of
 from service.media.backend import Address, MediaBackend, Message, Sender
 from service.store import relays
 from service.store.calls import load
@@ -78,18 +79,18 @@ class Desk:
         """Bring a signal to the worker of a call. Its answer, if any, goes to `sender.reply`.
 
         Waits a few seconds for a worker that is being started. Refuses with `not_found`, `not_participant`,
-        `call_ended`, `invalid_request`, `media_permission_denied`, `media_unavailable`. Raises
+        `call_ended`, `invalid_request`, `media_permission_denied`, `media_unavailable`, `internal_error`. Raises
         `StoreUnavailableError`.
         """
         loop = asyncio.get_running_loop()
         until, pause = loop.time() + self._config.open_s, self._config.first_look_s
         call = self._hub.newest(str(call_id))
-        if call is None or isinstance(admitted(call, sender), Refusal) or host_of(call) is None:
+        if call is None or isinstance(routed_part_of(call, sender), Refusal) or host_of(call) is None:
             call = await self._read(call_id)
         while True:
             if call is None or call.app_id != sender.app_id:
                 return Refusal(Code.NOT_FOUND, "there is no such call")
-            leg = admitted(call, sender)
+            leg = routed_part_of(call, sender)
             if isinstance(leg, Refusal):
                 return leg
             verdict = await self._hand_over(call, sender_of(sender, leg), message)
@@ -111,11 +112,11 @@ class Desk:
     async def admit(self, sender: Sender, call_id: UUID) -> Refusal | None:
         """Whether this device is in the call, and a worker carries it or will. Raises `StoreUnavailableError`."""
         call = self._hub.newest(str(call_id))
-        if call is None or isinstance(admitted(call, sender), Refusal):
+        if call is None or isinstance(routed_part_of(call, sender), Refusal):
             call = await self._read(call_id)
         if call is None or call.app_id != sender.app_id:
             return Refusal(Code.NOT_FOUND, "there is no such call")
-        verdict = admitted(call, sender)
+        verdict = routed_part_of(call, sender)
         return verdict if isinstance(verdict, Refusal) else None
 
     async def follow(self, call_id: UUID, host: UUID) -> None:
@@ -191,13 +192,11 @@ def host_of(call: Call) -> UUID | None:
     return UUID(call.room.host) if call.room and call.room.host else None
 
 
-def admitted(call: Call, sender: Sender) -> Leg | Refusal:
+def routed_part_of(call: Call, sender: Sender) -> Leg | Refusal:
     """The leg of the device that signals: it is in the call, and a worker carries the call, or will."""
-    if call.ended:
-        return Refusal(Code.CALL_ENDED, f"the call has ended: {call.end_reason}")
-    leg = call.leg(sender.user_id)
-    if leg is None or not leg.joined or leg.device_id not in {None, sender.device_id}:
-        return Refusal(Code.NOT_PARTICIPANT, "this device is not in the call")
+    leg = part_of(call, sender)
+    if isinstance(leg, Refusal):
+        return leg
     if call.topology is not Topology.ROUTED:
         return Refusal(Code.INVALID_REQUEST, "this call has no media worker; send to the participants")
     return leg

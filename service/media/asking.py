@@ -25,13 +25,21 @@ from service.media.worker.messages import (
 OFFER = "offer"
 
 
-def admitted(call: Call, sender: Sender, message: Message) -> Leg | Refusal:
-    """The leg that signals, or why it may not."""
+def part_of(call: Call, sender: Sender) -> Leg | Refusal:
+    """The leg of the device that signals, if it is in the call."""
     if call.ended:
-        return Refusal(Code.CALL_ENDED, "the call has ended")
+        return Refusal(Code.CALL_ENDED, f"the call has ended: {call.end_reason}")
     leg = call.leg(sender.user_id)
     if leg is None or not in_call(leg, sender.device_id):
         return Refusal(Code.NOT_PARTICIPANT, "this device is not in the call")
+    return leg
+
+
+def admitted(call: Call, sender: Sender, message: Message) -> Leg | Refusal:
+    """As :func:`part_of`, if it may say this to a worker."""
+    leg = part_of(call, sender)
+    if isinstance(leg, Refusal):
+        return leg
     if isinstance(message, Description | Candidates) and message.to != SFU:
         return Refusal(Code.INVALID_REQUEST, f"this call has a media worker; send to {SFU}", (message.to,))
     if isinstance(message, Description) and message.type != OFFER:

@@ -170,7 +170,7 @@ class MediaBackend(Protocol):
         """Take a signal of a device in the call. An answer, if any, is delivered later as a frame.
 
         Refuses with `not_participant`, `call_ended`, `invalid_request`, `media_permission_denied`,
-        `media_unavailable`.
+        `media_unavailable` (nobody takes it now; later somebody may), `internal_error` (it was taken, and failed).
         """
 
     async def close(self) -> None:

@@ -135,6 +135,15 @@ async def test_nobody_waits_for_ever(database):
     assert await one.media_desk.signal(sender(one), UUID(call.id), OFFER) == one.sfu.refusal
 
 
+async def test_what_a_worker_took_and_failed_at_is_not_said_again(database):
+    one = await Replica(database, workers=True, waits={"open_s": 3600}).open()
+    call = await one.routed("a", "b")
+    await host(one, call)
+    one.sfu.refusal = Refusal(Code.INTERNAL_ERROR, "the media worker failed at this request")
+    async with asyncio.timeout(10):
+        assert await one.media_desk.signal(sender(one), UUID(call.id), OFFER) == one.sfu.refusal
+
+
 async def test_a_host_that_is_gone_is_not_waited_for_for_ever(database):
     one = await Replica(database, workers=True, waits={"open_s": 0.1, "answer_s": 0.1}).open()
     gone = await Replica(database, workers=True).open()

@@ -245,7 +245,7 @@ class Desk:
         about = _asked(body)
         extra = _about(about.room, self.rooms.get(about.room)) | {"op": about.op}
         self._log.error("a request failed", exc_info=error, extra=extra)
-        return said.Fault("media_unavailable", "the media worker failed at this request")
+        return said.Fault("internal_error", "the media worker failed at this request")
 
 
 def _close(room: Room, request: said.ClosePeer) -> said.Closed:

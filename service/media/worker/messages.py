@@ -6,7 +6,9 @@ from typing import Any, Literal
 import msgspec
 
 Name = str
-FaultCode = Literal["invalid_request", "media_permission_denied", "not_found", "no_connection", "media_unavailable"]
+FaultCode = Literal[
+    "invalid_request", "media_permission_denied", "not_found", "no_connection", "media_unavailable", "internal_error"
+]
 
 
 class Setup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -108,7 +108,7 @@ def test_a_room_that_fails_is_told_as_lost_and_the_other_goes_on(counter, caplog
 
 def test_a_mistake_of_ours_is_not_the_askers(counter, caplog):
     (answer,) = counter.say("room.members", room="one", members=[])
-    assert answer["error"]["code"] == "media_unavailable"
+    assert answer["error"]["code"] == "internal_error"
     (line,) = caplog.records
     assert (line.call_id, line.app_id, line.op, line.getMessage()) == ("one", "app", "room.members", "a request failed")
 
