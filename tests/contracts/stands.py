@@ -1,0 +1,124 @@
+"""Channels with their providers at hand, for the suite that all channels keep to (test_channels.py)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from service.dispatch.guard import Guard, SystemResolver
+from service.dispatch.post import PostConfig, Poster
+from service.dispatch.push.apprise import Apprise
+from service.dispatch.push.channel import Notice, Outcome, Receipt
+from service.dispatch.push.email import EmailChannel, EmailConfig
+from service.dispatch.push.message import MessageChannel
+from service.wire.credentials import Granted
+from service.wire.signatures import new_secret
+from tests.dispatch.notices import by_mail, by_message, notice
+from tests.dispatch.receiver import hang, listening, status
+from tests.fakes.channel import FakeChannel
+from tests.fakes.mailroom import PASSWORD, USER, mail_server
+from tests.fixtures.certificates import certificate
+
+LIMIT_S = 0.5
+"""How long a try may take in these tests."""
+
+
+@dataclass
+class Stand:
+    """A channel and what it sends; its provider does what `behave` says with the next notice, and takes all others.
+
+    `behave` knows `gone`, `refused`, `later`, `silent` and `unauthorized`; `leave` takes the provider away. `heard` are
+    texts in which what came to the provider can be read. `gone` is what the channel makes of an address that is gone,
+    `asks_s` for how long its provider can ask to be left alone. None of `secrets` may be in a receipt.
+    """
+
+    channel: Any
+    notice: Notice
+    granted: Granted
+    behave: Callable[[str], None]
+    heard: Callable[[], list[str]]
+    leave: Callable[[], Awaitable[None]]
+    secrets: tuple[str, ...]
+    gone: Outcome = Outcome.GONE
+    asks_s: float = 7.0
+
+
+@asynccontextmanager
+async def fake(tmp_path):
+    channel = FakeChannel()
+    receipts = {
+        "gone": Receipt(Outcome.GONE, 410, reason="Gone"),
+        "refused": Receipt(Outcome.REFUSED, 400, reason="Bad"),
+        "later": Receipt(Outcome.LATER, 503, reason="Busy", retry_after_s=7.0),
+        "silent": Receipt(Outcome.LATER, reason="no_answer"),
+        "unauthorized": Receipt(Outcome.MISCONFIGURED, 403, reason="Forbidden", detail="the key is not known"),
+    }
+
+    async def leave():
+        channel.script.append(Receipt(Outcome.LATER, reason="no_connection"))
+
+    yield Stand(
+        channel,
+        notice(),
+        by_mail(25, password="not to be told"),
+        lambda word: channel.script.append(receipts[word]),
+        lambda: [str(each.payload) for each in channel.sent],
+        leave,
+        ("not to be told",),
+    )
+
+
+@asynccontextmanager
+async def email(tmp_path):
+    theirs, ours = certificate(tmp_path, "mail.example")
+    gate = asyncio.Event()
+    says = {
+        "gone": ("RCPT", "550 5.1.1 no such user"),
+        "refused": ("DATA", "554 5.7.1 no"),
+        "later": ("RCPT", "451 4.7.1 later"),
+        "silent": ("MAIL", gate),
+        "unauthorized": ("MAIL", "530 5.7.0 sign in first"),
+    }
+
+    async def here(host, port):
+        return ["127.0.0.1"]
+
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(mail_server(tls=theirs, sign_in=True))
+        yield Stand(
+            EmailChannel(Guard(here, allow_private=True), EmailConfig(timeout_s=LIMIT_S), ours),
+            notice(),
+            by_mail(server.port, host="mail.example", security="starttls", username=USER, password=PASSWORD),
+            lambda word: server.says.setdefault(says[word][0], []).append(says[word][1]),
+            lambda: [mail.as_string() for mail in server.mails],
+            stack.aclose,
+            (PASSWORD,),
+            gone=Outcome.REFUSED,
+            asks_s=0.0,
+        )
+        gate.set()
+
+
+@asynccontextmanager
+async def message(tmp_path):
+    secret = new_secret()
+    answers = {
+        "gone": status(410),
+        "refused": status(422),
+        "later": status(503, "retry-after: 7"),
+        "silent": hang,
+        "unauthorized": status(401),
+    }
+    async with AsyncExitStack() as stack:
+        gateway = await stack.enter_async_context(listening())
+        guard = Guard(SystemResolver(), allow_private=True)
+        yield Stand(
+            MessageChannel(Poster(guard, PostConfig(timeout_s=LIMIT_S, allow_private=True)), Apprise()),
+            notice(),
+            by_message(url=gateway.url, secret=secret),
+            lambda word: gateway.answers.append(answers[word]),
+            lambda: [request.body.decode() for request in gateway.requests],
+            stack.aclose,
+            (secret,),
+        )
