@@ -31,6 +31,7 @@ from pydantic_settings import (
 )
 
 from service.api.limits import LimitsConfig
+from service.dispatch.push.fcm import GOOGLE, FcmConfig
 from service.media.config import MediaConfig
 from service.store.database import DatabaseConfig, sqlalchemy_url
 from service.store.embedded import EmbeddedConfig
@@ -39,6 +40,7 @@ from service.timers.retention import RetentionConfig
 from service.wire.ice import IceConfig, IceServer
 from service.wire.sealing import SHORTEST_KEY, Vault
 from service.wire.turn import TurnConfig
+from service.wire.urls import check_url
 
 PREFIX = "HOOKSWITCH_"
 FILE_VARIABLE = "HOOKSWITCH_CONFIG"
@@ -121,7 +123,11 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least important line.")
     database_pool_size: int = Field(16, ge=2, le=500, description="Connections for calls, per process.")
     allow_private_webhooks: bool = Field(
-        default=False, description="Development only: webhooks to private and loopback addresses."
+        default=False,
+        description="Development only: webhooks, push services and token servers at private and loopback addresses.",
+    )
+    fcm_url: str = Field(
+        GOOGLE, description="Where Firebase Cloud Messaging is reached: a proxy, or a server that stands in for it."
     )
     ice_servers: Annotated[tuple[IceServer, ...], NoDecode] = Field(
         (), description='STUN and TURN servers for clients, as JSON: `[{"urls": ["stun:stun.example.com:3478"]}]`.'
@@ -219,6 +225,15 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return value
 
+    @field_validator("fcm_url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        check_url(value, allow_private=True)
+        if "?" in value:
+            message = "must be an address without a query"
+            raise ValueError(message)
+        return value.rstrip("/")
+
     @field_validator("media_public_ip")
     @classmethod
     def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -301,6 +316,10 @@ class Settings(BaseSettings):
         """What clients are told of STUN and TURN."""
         secrets = tuple(secret.get_secret_value() for secret in self.turn_secrets)
         return IceConfig(self.ice_servers, self.ice_ttl_s, TurnConfig(self.turn_urls, secrets, self.turn_ttl_s))
+
+    def fcm(self) -> FcmConfig:
+        """How Android phones are pushed."""
+        return FcmConfig(self.fcm_url, allow_private=self.allow_private_webhooks)
 
     def media_workers(self) -> MediaConfig:
         """How this process runs media workers."""

@@ -17,6 +17,7 @@ from service.dispatch.guard import ForbiddenAddressError, Guard
 from service.wire.urls import check_url
 
 LONGEST_ERROR = 300
+SWEEP_S = 5.0
 NO_ANSWER = (httpcore2.RemoteProtocolError, httpcore2.ReadError, httpcore2.WriteError)
 """How a connection that the other side closed while it was idle fails."""
 
@@ -66,6 +67,7 @@ class Poster:
         self._tls = tls or httpcore2.default_ssl_context()
         self._kept: dict[httpcore2.AsyncHTTPConnection, str] = {}
         self._by_origin: dict[str, list[httpcore2.AsyncHTTPConnection]] = {}
+        self._sweep_at = 0.0
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Send `body` to `url`. Raises nothing: every fault is an `Answer` without success."""
@@ -158,6 +160,13 @@ class Poster:
             if connection in self._kept:
                 self._drop(connection)
                 await connection.aclose()
+
+    async def sweep_now_and_then(self) -> None:
+        """Sweep, unless that was a moment ago: for who has no other occasion than its requests."""
+        at = asyncio.get_running_loop().time()
+        if at >= self._sweep_at:
+            self._sweep_at = at + SWEEP_S
+            await self.sweep()
 
     async def close(self) -> None:
         """Close all idle connections."""

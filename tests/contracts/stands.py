@@ -11,11 +11,13 @@ from service.dispatch.post import PostConfig, Poster
 from service.dispatch.push.apprise import Apprise
 from service.dispatch.push.channel import Notice, Outcome, Receipt
 from service.dispatch.push.email import EmailChannel, EmailConfig
+from service.dispatch.push.fcm import FcmChannel, FcmConfig
 from service.dispatch.push.message import MessageChannel
 from service.wire.credentials import Granted
 from service.wire.signatures import new_secret
-from tests.dispatch.notices import by_mail, by_message, notice
+from tests.dispatch.notices import by_mail, by_message, granted, notice, ring
 from tests.dispatch.receiver import hang, listening, status
+from tests.fakes import google as says
 from tests.fakes.channel import FakeChannel
 from tests.fakes.mailroom import PASSWORD, USER, mail_server
 from tests.fixtures.certificates import certificate
@@ -98,6 +100,31 @@ async def email(tmp_path):
             asks_s=0.0,
         )
         gate.set()
+
+
+@asynccontextmanager
+async def fcm(tmp_path):
+    token = "cXk-registration:APA91b-of-a-phone"
+    answers = {
+        "gone": says.UNREGISTERED,
+        "refused": says.error(400, "INVALID_ARGUMENT", f"{token} is none", "INVALID_ARGUMENT"),
+        "later": (*says.UNAVAILABLE, "retry-after: 7"),
+        "silent": hang,
+        "unauthorized": says.DISABLED,
+    }
+    async with AsyncExitStack() as stack:
+        google = await stack.enter_async_context(says.google())
+        credentials = google.credentials()
+        yield Stand(
+            FcmChannel(SystemResolver(), FcmConfig(google.base, timeout_s=LIMIT_S, allow_private=True)),
+            ring({"provider": "fcm", "token": token}),
+            granted(credentials),
+            lambda word: google.answers.append(answers[word]),
+            lambda: [str(body) for body in google.sent],
+            stack.aclose,
+            (token, "ya29", *credentials.service_account.private_key.splitlines()[1:-1]),
+        )
+        assert google.wrong == []
 
 
 @asynccontextmanager

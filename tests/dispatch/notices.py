@@ -19,7 +19,7 @@ PAYLOAD = {
 
 def notice(kind=AlertKind.FALLBACK, payload=PAYLOAD, **how):
     """A ring for bob; `how` are fields of the notice, or of its address."""
-    address = {name: how.pop(name) for name in ("email", "phone", "user_id", "locale") if name in how}
+    address = {name: how.pop(name) for name in ("email", "phone", "user_id", "locale", "push") if name in how}
     address = {"email": "bob@example.com", "phone": "+49 30 1234", "user_id": "bob", **address}
     fields = {
         "id": UUID("4f6c7c1e-0000-5000-8000-000000000001"),
@@ -29,6 +29,21 @@ def notice(kind=AlertKind.FALLBACK, payload=PAYLOAD, **how):
         "collapse": "019a9f6e7c5a7c3e8d552b1f0a4c9e01",
     }
     return Notice(kind=kind, address=Address(**address), payload=payload, **{**fields, **how})
+
+
+def ring(push, **how):
+    """A ring for a device of bob's, with what lets it act."""
+    payload = {
+        **PAYLOAD,
+        "ring_id": "019a9f6e-7c5a-5c3e-8d55-2b1f0a4c9e02",
+        "expires_at": "2026-11-20T08:16:15.123Z",
+        "action_token": "header.claims-of-the-ring.signature",
+    }
+    return notice(AlertKind.RING, **{"payload": payload, "push": push, **how})
+
+
+def granted(body, environment="production"):
+    return Granted("app", body.channel, environment, body)
 
 
 def by_mail(port, **how):

@@ -53,13 +53,17 @@ class Receiver:
         async with asyncio.timeout(within):
             return [await self.arrived.get() for _ in range(count)]
 
+    def answer_to(self, request):
+        """The next of the answers; kinds of receivers look at the request first."""
+        return self.answers.pop(0) if self.answers else self.otherwise
+
     async def connected(self, reader, writer):
         self.connections += 1
         number = self.connections
         try:
             while request := await self.read(reader, number):
                 self.requests.append(request)
-                answer = self.answers.pop(0) if self.answers else self.otherwise
+                answer = self.answer_to(request)
                 self.arrived.put_nowait(request)
                 if callable(answer):
                     await answer(request, reader, writer)
