@@ -5,7 +5,7 @@ import math
 from array import array
 from fractions import Fraction
 
-from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, VideoStreamTrack
 from av import AudioFrame, VideoFrame
 
@@ -113,10 +113,14 @@ class Client:
         await pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         return answer
 
-    async def publish(self, *tracks, label="pub", **more):
+    async def publish(self, *tracks, label="pub", codec=None, **more):
+        """Send these; pictures with that codec alone, where one is named."""
         pc = self.open(label)
         for track in tracks:
-            pc.addTransceiver(track, direction="sendonly")
+            transceiver = pc.addTransceiver(track, direction="sendonly")
+            if codec is not None and track.kind == "video":
+                known = RTCRtpSender.getCapabilities("video").codecs
+                transceiver.setCodecPreferences([each for each in known if each.mimeType in (codec, "video/rtx")])
         return await self.offer(label, **more)
 
     async def watch(self, audio=1, video=1, label="sub"):
