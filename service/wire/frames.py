@@ -239,9 +239,8 @@ class RtcCandidates(OfCall):
 class StreamWish(Body):
     """What is wanted of one stream: `paused` for not now; `layer` or the size in which it is shown as the most.
 
-    By the size (`width`, `height` or both, in pixels of the screen) the smallest layer comes that is as large. The size
-    of a layer is read from the pictures of VP8 and H.264; else the highest counts as 1280 by 720, and each as twice
-    the one below.
+    By the size (`width`, `height` or both, in pixels of the screen) the smallest layer comes that is as large. Where
+    sizes cannot be read from the pictures the highest layer counts as 1280 by 720, and each as twice the one below.
     """
 
     stream_id: StreamId

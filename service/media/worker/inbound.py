@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from service.media.worker.codecs import KEYS, SIZES, always
+from service.media.worker.codecs import KEYS, always
 from service.media.worker.history import SIZE, History
 from service.media.worker.keyframes import Course, KeyFrames
 from service.media.worker.losses import Losses
 from service.media.worker.reception import Reception, SenderClock
 from service.media.worker.rewrite import picture_of
 from service.media.worker.sections import Codec, Kind, Section
+from service.media.worker.sizes import SIZES
 
 if TYPE_CHECKING:
     from service.media.worker.forward import Slot

@@ -28,7 +28,7 @@ _SHARE = 0.95  # of the estimate; the rest is for retransmissions
 ENLARGED = 1.1
 """So much larger than it is a picture may be shown; that is not seen."""
 USUAL = 1280, 720
-"""What the largest layer of a codec whose sizes are not read is taken for. Each layer below has half of it."""
+"""What the largest layer is taken for where no sizes can be read. Each layer below has half of it."""
 _NAMES = MappingProxyType({"low": 0, "medium": 1, "high": 2})
 
 

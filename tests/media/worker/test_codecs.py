@@ -6,12 +6,13 @@ from struct import pack
 import pytest
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
-from av import VideoFrame
+from av import CodecContext, VideoFrame
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.media.worker.codecs import KEYS, SIZES, av1_key, h264_key, vp8_key, vp9_key
+from service.media.worker.codecs import KEYS, av1_key, h264_key, vp8_key, vp9_key
 from service.media.worker.rewrite import Pictures, next_timestamp, picture_of, renumber
+from service.media.worker.sizes import SIZES
 from tests.media.worker.wire import vp8
 
 
@@ -41,6 +42,62 @@ def test_real_encoders_begin_with_a_key_frame_of_their_size_and_go_on_without(na
         sizes |= {SIZES[name](payload) for payload in payloads if KEYS[name](payload)}
     assert keys == [True, False, False, True, False, False]
     assert sizes - {None} == {size}
+
+
+def encoded(name, size, pixels="yuv420p", **options):
+    """What an encoder of FFmpeg makes of two pictures."""
+    context = CodecContext.create(name, "w")
+    context.width, context.height = size
+    context.pix_fmt, context.time_base, context.framerate = pixels, Fraction(1, 30), 30
+    context.options = options
+    written = []
+    for number, frame in enumerate(frames(2, *size)):
+        frame.pts, frame.time_base = number, context.time_base
+        written += [bytes(packet) for packet in context.encode(frame.reformat(format=pixels))]
+    return written + [bytes(packet) for packet in context.encode()]
+
+
+LAYERS = b"\x30" + pack("!4H", 320, 180, 640, 360)
+GROUPS = b"\x08\x02\x04\x01\x08\x01\x02"
+DESCRIPTORS = (
+    b"\x08",
+    b"\x88\x05",  # picture id
+    b"\x88\x81\x02",
+    b"\xa8\x81\x02\x00\x07",  # layer and TL0PICIDX
+    b"\xb8\x05\x00",  # flexible mode, which has no TL0PICIDX
+    b"\x0a" + GROUPS,
+)
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv444p", "gbrp"])
+@pytest.mark.parametrize("size", [(320, 240), (1280, 720), (101, 57)])
+def test_a_real_vp9_encoder_tells_its_size(size, pixels):
+    first, second = encoded("libvpx-vp9", size, pixels, deadline="realtime", **{"lag-in-frames": "0"})
+    for descriptor in DESCRIPTORS:
+        assert vp9_key(descriptor + first)
+        assert SIZES["vp9"](descriptor + first) == size
+    assert SIZES["vp9"](b"\x08" + second) is None
+    assert SIZES["vp9"](b"\xaa\x81\x02\x00\x07" + LAYERS + first) == (640, 360)
+
+
+@pytest.mark.parametrize("size", [(320, 240), (1280, 720), (102, 58)])
+def test_a_real_av1_encoder_tells_its_size(size):
+    first = encoded("libsvtav1", size, preset="12")[0]
+    assert (
+        first[:3] == b"\x12\x00\x0a"
+    )  # a temporal delimiter, which is not sent, and a sequence header with its length
+    length = first[3]
+    sequence = first[4 : 4 + length]
+    for payload in (
+        b"\x18\x0a" + first[3:],
+        b"\x18\x08" + sequence,
+        b"\x18\x0c\x00" + sequence,
+        bytes((0x28, length + 1, 0x08)) + sequence + b"\x30frame",
+        bytes((0x08, length + 1, 0x08)) + sequence + b"\x06\x30frame",
+    ):
+        assert av1_key(payload)
+        assert SIZES["av1"](payload) == size
+    assert SIZES["av1"](b"\x18\x30frame") is None
 
 
 @pytest.mark.parametrize(

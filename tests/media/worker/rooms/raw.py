@@ -4,10 +4,13 @@ import re
 from struct import pack
 
 from tests.media.worker.recorded import offer
+from tests.media.worker.rooms import keys
 from tests.media.worker.transport.peer import Peer
 
 LAYERS = {"q": (160, 90), "h": (320, 180), "f": (640, 360)}
-MID_ID, RID_ID, VP8 = 4, 10, 96
+MID_ID, RID_ID = 4, 10
+CODECS = {"VP8": (96, keys.vp8), "H264": (108, keys.h264), "VP9": (98, keys.vp9), "AV1": (45, keys.av1)}
+"""Payload types of the recorded offers."""
 
 
 class Raw:
@@ -18,6 +21,7 @@ class Raw:
         self.peer = Peer()
         self.offer = offer(name)
         self.sequence = dict.fromkeys(LAYERS, 0)
+        self.codec = "VP8"
 
     async def connect(self):
         remote = self.peer.path.remote(self.peer.certificate, self.peer.setup)
@@ -35,12 +39,11 @@ class Raw:
         for number, rid in enumerate(rids):
             self.sequence[rid] += 1
             sequence, ssrc = self.sequence[rid], 1000 + list(LAYERS).index(rid)
-            header = pack("!BBHII", 0x90, 0x80 | VP8, sequence, sequence * 3000, ssrc)
+            kind, frame = CODECS[self.codec]
+            header = pack("!BBHII", 0x90, 0x80 | kind, sequence, sequence * 3000, ssrc)
             names = bytes([MID_ID << 4]) + b"1" + bytes([RID_ID << 4]) + rid.encode()
-            width, height = LAYERS[rid]
-            frame = b"\x10\x10\x02\x00\x9d\x01\x2a" + pack("<HH", width, height) + f"layer-{rid}".encode()
-            data = header + pack("!HH", 0xBEDE, 1) + names + frame.ljust(200 * (number + 1), b".")
-            await self.peer.send(data)
+            payload = frame(*LAYERS[rid], f"layer-{rid}".encode().ljust(200 * (number + 1), b"."))
+            await self.peer.send(header + pack("!HH", 0xBEDE, 1) + names + payload)
 
     async def see(self, publisher, rid, *rids):
         """Let the publisher send these layers until one of `rid` has come, and after it two more with no other."""

@@ -7,9 +7,9 @@ import pytest
 from service.media.worker.sdp import OfferError
 from tests.media.worker.recorded import offer
 from tests.media.worker.rooms.clients import Picture
-from tests.media.worker.rooms.raw import MID_ID, RID_ID, VP8, Raw
+from tests.media.worker.rooms.raw import MID_ID, RID_ID, Raw
 
-H264 = 102
+VP8, H264 = 96, 102
 
 
 def packet(sequence, kind):

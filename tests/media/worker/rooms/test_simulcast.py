@@ -23,12 +23,16 @@ async def layer(scene, rid):
     return row["stream_id"]
 
 
-async def test_a_viewer_gets_the_layer_it_wants_or_has_room_for(scene, pair):
+@pytest.mark.parametrize("codec", ["VP8", "H264", "VP9", "AV1"])
+async def test_a_viewer_gets_the_layer_it_wants_or_has_room_for(scene, pair, codec):
     anna, viewer = pair
+    anna.codec = codec
     await viewer.see(anna, "f", *ALL)
     stream = await layer(scene, "f")
     report = await scene.report("stream.created", stream_id=stream)
-    assert report["stream"]["layers"] == ["q", "h", "f"]
+    assert (report["stream"]["layers"], report["stream"]["codec"]) == (["q", "h", "f"], codec)
+    encodings = scene.port("anna", "pub").tracks["1"].encodings
+    assert [(each.width, each.height) for each in encodings] == [(160, 90), (320, 180), (640, 360)]
     for wish, rid in (
         ({"layer": "low"}, "q"),
         ({"layer": "medium"}, "h"),
@@ -43,6 +47,15 @@ async def test_a_viewer_gets_the_layer_it_wants_or_has_room_for(scene, pair):
         await layer(scene, rid)
     rows = [row for row in scene.quality() if row["direction"] == "up" and row["kind"] == "video"]
     assert [row["layer"] for row in rows] == ["q", "h", "f"]
+
+
+async def test_a_publisher_may_change_its_codec(scene, pair):
+    anna, viewer = pair
+    for codec in ("VP8", "H264", "VP9", "AV1", "VP8"):
+        anna.codec = codec
+        await viewer.see(anna, "f", *ALL)
+        (slot,) = (slot for slot in scene.port("viewer", "sub").slots.values() if slot.encoding is not None)
+        assert slot.codec_for(slot.encoding.codec).name == codec
 
 
 async def test_a_layer_that_is_not_sent_any_more_is_left(scene, pair):
