@@ -32,6 +32,7 @@ from pydantic_settings import (
 
 from service.api.limits import LimitsConfig
 from service.dispatch.push.fcm import GOOGLE, FcmConfig
+from service.dispatch.push.webpush import WebPushConfig
 from service.media.config import MediaConfig
 from service.store.database import DatabaseConfig, sqlalchemy_url
 from service.store.embedded import EmbeddedConfig
@@ -320,6 +321,10 @@ class Settings(BaseSettings):
     def fcm(self) -> FcmConfig:
         """How Android phones are pushed."""
         return FcmConfig(self.fcm_url, allow_private=self.allow_private_webhooks)
+
+    def webpush(self) -> WebPushConfig:
+        """How browsers are pushed."""
+        return WebPushConfig(allow_private=self.allow_private_webhooks)
 
     def media_workers(self) -> MediaConfig:
         """How this process runs media workers."""

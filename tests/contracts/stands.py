@@ -13,6 +13,7 @@ from service.dispatch.push.channel import Notice, Outcome, Receipt
 from service.dispatch.push.email import EmailChannel, EmailConfig
 from service.dispatch.push.fcm import FcmChannel, FcmConfig
 from service.dispatch.push.message import MessageChannel
+from service.dispatch.push.webpush import WebPushChannel, WebPushConfig
 from service.wire.credentials import Granted
 from service.wire.signatures import new_secret
 from tests.dispatch.notices import by_mail, by_message, granted, notice, ring
@@ -20,6 +21,7 @@ from tests.dispatch.receiver import hang, listening, status
 from tests.fakes import google as says
 from tests.fakes.channel import FakeChannel
 from tests.fakes.mailroom import PASSWORD, USER, mail_server
+from tests.fakes.push_service import CAPABILITY, push_service
 from tests.fixtures.certificates import certificate
 
 LIMIT_S = 0.5
@@ -125,6 +127,28 @@ async def fcm(tmp_path):
             (token, "ya29", *credentials.service_account.private_key.splitlines()[1:-1]),
         )
         assert google.wrong == []
+
+
+@asynccontextmanager
+async def webpush(tmp_path):
+    answers = {
+        "gone": status(410, body=CAPABILITY.encode()),
+        "refused": status(400, body=CAPABILITY.encode()),
+        "later": status(503, "retry-after: 7"),
+        "silent": hang,
+        "unauthorized": status(403),
+    }
+    async with AsyncExitStack() as stack:
+        service = await stack.enter_async_context(push_service())
+        yield Stand(
+            WebPushChannel(SystemResolver(), WebPushConfig(timeout_s=LIMIT_S, allow_private=True)),
+            ring(service.push),
+            granted(service.credentials),
+            lambda word: service.answers.append(answers[word]),
+            lambda: [text.decode() for text in service.heard],
+            stack.aclose,
+            (CAPABILITY, service.credentials.private_key, *service.push["subscription"]["keys"].values()),
+        )
 
 
 @asynccontextmanager
