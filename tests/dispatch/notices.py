@@ -31,7 +31,7 @@ def notice(kind=AlertKind.FALLBACK, payload=PAYLOAD, **how):
     return Notice(kind=kind, address=Address(**address), payload=payload, **{**fields, **how})
 
 
-def ring(push, **how):
+def ring(push, kind=AlertKind.RING, **how):
     """A ring for a device of bob's, with what lets it act."""
     payload = {
         **PAYLOAD,
@@ -39,7 +39,7 @@ def ring(push, **how):
         "expires_at": "2026-11-20T08:16:15.123Z",
         "action_token": "header.claims-of-the-ring.signature",
     }
-    return notice(AlertKind.RING, **{"payload": payload, "push": push, **how})
+    return notice(kind, **{"payload": payload, "push": push, **how})
 
 
 def granted(body, environment="production"):
