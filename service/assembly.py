@@ -25,12 +25,22 @@ from service.api.ws.endpoint import ws_route
 from service.api.ws.transport import SocketProtocol
 from service.config import Role, Settings
 from service.core.calls import Call, Leg, Ring
+from service.core.vocabulary import AlertKind, Channel
+from service.dispatch.alerts import AlertSender
 from service.dispatch.guard import Guard, SystemResolver
+from service.dispatch.letters import Letters
 from service.dispatch.media import MediaControl, actor_of
 from service.dispatch.media_notices import Notices
 from service.dispatch.media_reports import Reports
 from service.dispatch.post import PostConfig, Poster
 from service.dispatch.presence import PresenceTeller
+from service.dispatch.push.apprise import Apprise
+from service.dispatch.push.channel import Channel as Way
+from service.dispatch.push.channel import Receipt
+from service.dispatch.push.email import EmailChannel
+from service.dispatch.push.fcm import FcmChannel
+from service.dispatch.push.message import MessageChannel, MessageConfig
+from service.dispatch.push.webpush import WebPushChannel
 from service.dispatch.robots import Robots
 from service.dispatch.webhooks import WebhookSender
 from service.live.answers import Answers
@@ -45,8 +55,9 @@ from service.live.relay import Relay
 from service.live.wakes import Wakes
 from service.media.checkup import out_of_reach
 from service.media.local import Ears, LocalMedia
-from service.store.apps import AppBook
+from service.store.apps import AppBook, SigningKey
 from service.store.clock import DatabaseClock
+from service.store.credentials import CredentialBook
 from service.store.database import Database, StoreUnavailableError
 from service.store.embedded import EmbeddedPostgres
 from service.store.orphans import live_calls
@@ -166,6 +177,45 @@ class MediaParts:
             await self.notices.close()
 
 
+class AlertParts:
+    """What reaches phones and people outside the sockets; a process with the role `dispatch` sends it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        book: AppBook,
+        clock: DatabaseClock,
+        credentials: CredentialBook,
+        counting: Counting,
+    ) -> None:
+        self._book = book
+        self._clock = clock
+        self._counting = counting
+        self.base_url = settings.public_url or ""
+        private = settings.allow_private_webhooks
+        resolver = SystemResolver()
+        message = MessageConfig(allow_private=private)
+        posting = PostConfig(timeout_s=message.timeout_s, allow_private=private)
+        poster = Poster(Guard(resolver, allow_private=private), posting)
+        ways: dict[Channel, Way] = {
+            Channel.FCM: FcmChannel(resolver, settings.fcm()),
+            Channel.WEBPUSH: WebPushChannel(resolver, settings.webpush()),
+            Channel.EMAIL: EmailChannel(Guard(resolver, allow_private=private)),
+            Channel.MESSAGE: MessageChannel(poster, Apprise(), message),
+        }
+        letters = Letters(self._ring_token, lambda: self.base_url)
+        self.sender = AlertSender(database, ways, credentials, letters, clock.utc, counted=self._counted)
+
+    async def _ring_token(self, call: Call, leg: Leg, ring: Ring) -> str | None:
+        signer = await self._book.signer(call.app_id)
+        return ring_token(signer, call, leg, ring, self._clock()) if signer else None
+
+    def _counted(self, channel: Channel, kind: AlertKind, receipt: Receipt) -> None:
+        reason = None if receipt.taken else receipt.reason or "unknown"
+        self._counting.alert(channel, kind, receipt.outcome.value, reason, receipt.latency_ms / 1000)
+
+
 class Service:
     """Everything one process is made of. Constructed inside the event loop."""
 
@@ -202,6 +252,8 @@ class Service:
         )
         self.metronome = Metronome()
         self.webhooks = self._webhook_sender()
+        self.credentials = CredentialBook(self.database, self.vault, clocks.steady)
+        self.alerts = AlertParts(settings, self.database, self.book, self.clock, self.credentials, self.counting)
         self.robots = Robots(self.database, self.book)
         self.bell = Bell()
         self.metrics.sockets.set_function(lambda: len(self.hub.sessions()))
@@ -211,6 +263,7 @@ class Service:
             self.bus.told,
             self.deadlines.told,
             self.webhooks.wake,
+            *([self.alerts.sender.wake] if Role.DISPATCH in settings.roles else []),
             self.bell.ring,
             self.counting.told,
             self.chronicle.told,
@@ -236,11 +289,7 @@ class Service:
     def _ring_token(self, call: Call, leg: Leg, ring: Ring) -> str | None:
         """The action token of a ring; the key is known here, because the device's own token was checked with it."""
         key = self.book.known_signer(call.app_id)
-        if key is None or leg.ring_deadline is None:
-            return None
-        claims = RingClaims(ring.id, call.id, leg.user_id, ring.device_id)
-        deadline = leg.ring_deadline.timestamp()
-        return mint_ring(TokenKey(key.kid, key.app.id, key.secret), claims, now=self.clock(), ring_deadline=deadline)
+        return ring_token(key, call, leg, ring, self.clock()) if key else None
 
     def _webhook_sender(self) -> WebhookSender:
         private = self.settings.allow_private_webhooks
@@ -295,6 +344,7 @@ class Service:
         """Begin to serve on a bound socket; returns the base URL once `/readyz` is 200."""
         await self.clock.run_once()
         await self.attendance.open()
+        self.alerts.base_url = self.settings.public_url or address_of(listener)
         self._start_tasks()
         if self.settings.media == "local":
             await self.media.start(self.supervisor, self.switchboard)
@@ -321,6 +371,7 @@ class Service:
             every(REVIVE_S, "embedded PostgreSQL", partial(self._look_after, self.embedded))
         if Role.DISPATCH in self.settings.roles:
             keep("webhooks", self.webhooks.run)
+            keep("alerts", partial(self.alerts.sender.run, self.switchboard))
         if Role.TIMERS in self.settings.roles:
             keep("deadlines", self.deadlines.run)
             retention = Retention(self.database, self.settings.retention())
@@ -369,6 +420,15 @@ class Service:
         await self.supervisor.stop()
         await self.media.close()
         await self.database.close()
+
+
+def ring_token(key: SigningKey, call: Call, leg: Leg, ring: Ring, now: float) -> str | None:
+    """The action token of a ring, signed with a key of its app."""
+    if leg.ring_deadline is None:
+        return None
+    claims = RingClaims(ring.id, call.id, leg.user_id, ring.device_id)
+    deadline = leg.ring_deadline.timestamp()
+    return mint_ring(TokenKey(key.kid, key.app.id, key.secret), claims, now=now, ring_deadline=deadline)
 
 
 def address_of(listener: socket.socket) -> str:
