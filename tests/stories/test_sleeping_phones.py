@@ -1,0 +1,132 @@
+"""Phones ring though nobody is connected: woken by push, they act with the token that came in it (B-22, C-09)."""
+
+import asyncio
+import json
+
+import pytest
+from pydantic import BaseModel
+
+from service.store.credentials import put_credentials
+from service.wire.credentials import Granted
+from tests.fakes.google import UNAVAILABLE, UNREGISTERED, google
+from tests.fixtures.serving import client, service_in_loop
+from tests.fixtures.sockets import phones
+
+KEY = "only for the stories of phones"
+WITHIN_S = 10
+
+
+@pytest.fixture
+async def pushing(db_url):
+    """A service whose app may push by FCM, and Google."""
+    async with google() as fcm, service_in_loop(db_url, secret_keys=[KEY], fcm_url=fcm.base) as reached:
+        await may_push(reached, fcm.credentials())
+        yield reached, fcm
+
+
+async def may_push(reached, body: BaseModel):
+    service = reached.service
+    granted = Granted(reached.app_id, body.channel, "production", body)
+    async with service.database.begin() as connection:
+        await put_credentials(connection, service.vault, granted, {})
+
+
+async def registers(reached, user, device, **fields):
+    push = {"provider": "fcm", "token": f"token-of-{device}"}
+    path = f"/v1/users/{user}/devices/{device}"
+    answer = await reached.http.put(path, json={"platform": "android", "push": push, **fields})
+    assert answer.status_code in {200, 201}, answer.text
+
+
+async def woken(fcm, device, kind="call.ring", count=1):
+    """What the n-th push of that kind to the device says, once it has come."""
+
+    def found():
+        sent = [body["message"] for body in fcm.sent]
+        mine = [message for message in sent if message["token"] == f"token-of-{device}"]
+        return [message for message in mine if message["data"]["type"] == kind]
+
+    async with asyncio.timeout(WITHIN_S):
+        while len(found()) < count:
+            await fcm.take()
+    return json.loads(found()[count - 1]["data"]["payload"])
+
+
+async def test_b_22_a_phone_that_sleeps_rings_and_answers_by_plain_http(pushing):
+    reached, fcm = pushing
+    await registers(reached, "bob", "pixel")
+    async with phones(reached, "ann") as (ann,):
+        call = await ann.dial("bob")
+        push = await woken(fcm, "pixel")
+        assert (push["call_id"], push["caller"]["id"]) == (call, "ann")
+        await ann.hears("notification.sent")
+        async with client("", push["action_token"]) as phone:
+            assert (await phone.get(push["links"]["state"])).status_code == 200
+            assert (await phone.post(push["links"]["ack"], json={"alerting": False})).status_code == 200
+            await ann.hears("notification.delivered")
+            assert "participant.ringing" not in ann.summary
+            assert (await phone.post(push["links"]["ack"])).status_code == 200
+            await ann.hears("call.ringing")
+            answer = await phone.post(push["links"]["answer"])
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["connection"]["call_id"] == call
+            again = await phone.post(push["links"]["answer"])
+            assert again.status_code == 200
+        await ann.hears("call.answered")
+    assert fcm.wrong == []
+    assert len([body for body in fcm.sent if body["message"]["data"]["type"] == "call.ring"]) == 1
+
+
+async def test_c_09_a_woken_phone_declines_without_a_login_and_the_other_one_is_told_to_stop(pushing):
+    reached, fcm = pushing
+    await registers(reached, "bob", "pixel")
+    await registers(reached, "bob", "tablet")
+    async with phones(reached, "ann") as (ann,):
+        await ann.dial("bob")
+        push = await woken(fcm, "pixel")
+        await woken(fcm, "tablet")
+        async with client("", push["action_token"]) as phone:
+            answer = await phone.post(push["links"]["decline"], json={"reason": "none", "message": "Later"})
+            assert answer.status_code == 200
+        ended = await ann.hears("call.ended")
+        assert ended["call"]["end_reason"] == "declined"
+        stop = await woken(fcm, "tablet", "call.stop")
+        assert stop["stop_reason"] == "declined_elsewhere"
+
+
+async def test_10_whoever_is_called_and_given_up_on_has_a_missed_call(pushing):
+    reached, fcm = pushing
+    await registers(reached, "bob", "pixel")
+    async with phones(reached, "ann") as (ann,):
+        call = await ann.dial("bob")
+        await woken(fcm, "pixel")
+        await ann.do("call.cancel", call)
+        missed = await woken(fcm, "pixel", "call.missed")
+        stop = await woken(fcm, "pixel", "call.stop")
+    assert (missed["call_id"], stop["call_id"], stop["stop_reason"]) == (call, call, "canceled")
+
+
+async def test_15_a_soft_error_is_tried_again_and_a_gone_device_is_forgotten(pushing):
+    reached, fcm = pushing
+    await registers(reached, "bob", "pixel")
+    fcm.answers[:] = [UNAVAILABLE, UNREGISTERED]
+    async with phones(reached, "ann") as (ann,):
+        await ann.dial("bob")
+        failed = await ann.hears("notification.failed")
+        assert failed["notification"]["reason"] == "UNREGISTERED"
+        left = await reached.http.get("/v1/users/bob/devices")
+    assert left.json()["items"] == []
+    assert len(fcm.sent) == 2
+
+
+async def test_the_phone_of_somebody_on_a_socket_is_left_in_peace_when_it_acknowledges(pushing):
+    reached, fcm = pushing
+    await registers(reached, "bob", "bob-phone")
+    async with phones(reached, "ann", "bob") as (ann, bob):
+        call = await ann.dial("bob")
+        await bob.gets("ring")
+        await bob.do("call.ack", call)
+        await ann.hears("call.ringing")
+        await bob.do("call.decline", call)
+        await ann.hears("call.ended")
+    assert fcm.sent == []
