@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+from cryptography.x509 import load_pem_x509_certificates
 from pydantic import (
     Field,
     SecretStr,
@@ -31,7 +32,9 @@ from pydantic_settings import (
 )
 
 from service.api.limits import LimitsConfig
+from service.dispatch.push.apns import ApnsConfig
 from service.dispatch.push.fcm import GOOGLE, FcmConfig
+from service.dispatch.push.http2 import LinesConfig
 from service.dispatch.push.webpush import WebPushConfig
 from service.media.config import MediaConfig
 from service.store.database import DatabaseConfig, sqlalchemy_url
@@ -126,6 +129,13 @@ class Settings(BaseSettings):
     allow_private_webhooks: bool = Field(
         default=False,
         description="Development only: webhooks, push services and token servers at private and loopback addresses.",
+    )
+    apns_url: str | None = Field(
+        None,
+        description="Where APNs is reached instead of at Apple's: an HTTP/2 proxy, or a server that stands in for it.",
+    )
+    apns_ca: Path | None = Field(
+        None, description="PEM file with certificates that such a server's may be signed by, besides the system's."
     )
     fcm_url: str = Field(
         GOOGLE, description="Where Firebase Cloud Messaging is reached: a proxy, or a server that stands in for it."
@@ -226,9 +236,23 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return value
 
-    @field_validator("fcm_url")
+    @field_validator("apns_ca")
     @classmethod
-    def _url(cls, value: str) -> str:
+    def _certificates(cls, value: Path | None) -> Path | None:
+        if value is None:
+            return None
+        try:
+            load_pem_x509_certificates(value.read_bytes())
+        except (OSError, ValueError):
+            message = "must be a file of certificates in PEM"
+            raise ValueError(message) from None
+        return value
+
+    @field_validator("apns_url", "fcm_url")
+    @classmethod
+    def _url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         check_url(value, allow_private=True)
         if "?" in value:
             message = "must be an address without a query"
@@ -317,6 +341,11 @@ class Settings(BaseSettings):
         """What clients are told of STUN and TURN."""
         secrets = tuple(secret.get_secret_value() for secret in self.turn_secrets)
         return IceConfig(self.ice_servers, self.ice_ttl_s, TurnConfig(self.turn_urls, secrets, self.turn_ttl_s))
+
+    def apns(self) -> ApnsConfig:
+        """How Apple's devices are pushed."""
+        ca = self.apns_ca.read_bytes() if self.apns_ca else None
+        return ApnsConfig(url=self.apns_url, lines=LinesConfig(ca=ca))
 
     def fcm(self) -> FcmConfig:
         """How Android phones are pushed."""

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from service.dispatch.guard import Guard, SystemResolver
 from service.dispatch.post import PostConfig, Poster
+from service.dispatch.push.apns import ApnsChannel
 from service.dispatch.push.apprise import Apprise
-from service.dispatch.push.channel import Notice, Outcome, Receipt
+from service.dispatch.push.channel import Address, Notice, Outcome, Receipt
 from service.dispatch.push.email import EmailChannel, EmailConfig
 from service.dispatch.push.fcm import FcmChannel, FcmConfig
 from service.dispatch.push.message import MessageChannel
@@ -19,9 +20,12 @@ from service.wire.signatures import new_secret
 from tests.dispatch.notices import by_mail, by_message, granted, notice, ring
 from tests.dispatch.receiver import hang, listening, status
 from tests.fakes import google as says
+from tests.fakes.apple import FakeProviderTokens, apns_credentials
 from tests.fakes.channel import FakeChannel
 from tests.fakes.mailroom import PASSWORD, USER, mail_server
 from tests.fakes.push_service import CAPABILITY, push_service
+from tests.fixtures.apns import apns as stands_in
+from tests.fixtures.apns import token
 from tests.fixtures.certificates import certificate
 
 LIMIT_S = 0.5
@@ -102,6 +106,30 @@ async def email(tmp_path):
             asks_s=0.0,
         )
         gate.set()
+
+
+@asynccontextmanager
+async def apns(tmp_path):
+    words = {"gone": "gone", "refused": "bad", "later": "down 7", "silent": "silent", "unauthorized": "invalid"}
+    tokens = {word: token("once", *what.split()) for word, what in words.items()}
+    credentials = apns_credentials()
+
+    def behave(word):
+        stand.notice = replace(stand.notice, address=Address(push={"provider": "apns", "token": tokens[word]}))
+
+    async with AsyncExitStack() as stack:
+        # It does not mind that the notice is of another day.
+        apple = await stack.enter_async_context(stands_in(tmp_path, credentials, lifetime_s=1e9))
+        stand = Stand(
+            ApnsChannel(FakeProviderTokens(), apple.config(timeout_s=LIMIT_S)),
+            ring({"provider": "apns", "token": token("ok")}),
+            granted(credentials),
+            behave,
+            lambda: [str(request["payload"]) for request in apple.requests],
+            stack.aclose,
+            (*tokens.values(), "bearer", "eyJ", *credentials.private_key.splitlines()[1:-1]),
+        )
+        yield stand
 
 
 @asynccontextmanager

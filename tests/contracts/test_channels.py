@@ -7,10 +7,10 @@ from uuid import UUID
 import pytest
 
 from service.dispatch.push.channel import Outcome
-from tests.contracts.stands import LIMIT_S, email, fake, fcm, message, webpush
+from tests.contracts.stands import LIMIT_S, apns, email, fake, fcm, message, webpush
 from tests.dispatch.notices import NOW
 
-STANDS = {"fake": fake, "fcm": fcm, "webpush": webpush, "email": email, "message": message}
+STANDS = {"fake": fake, "apns": apns, "fcm": fcm, "webpush": webpush, "email": email, "message": message}
 WORDS = ("gone", "refused", "later", "silent", "unauthorized")
 
 
