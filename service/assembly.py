@@ -223,12 +223,13 @@ class Service:
         self.clocks = clocks
         self.settings = settings
         self.embedded = place.embedded
-        self.vault = settings.vault(place.own_key)
         self.log = logger("app")
         self.replica_id = new_id()
         self.metrics = Metrics()
         self.database = Database(settings.database(place.url))
         self.metrics.watch_pool(self.database.connections)
+        self.vault = settings.vault(place.own_key)
+        self.keys = CredentialBook(self.database, self.vault, clocks.steady)
         self.clock = DatabaseClock(self.database, clocks.epoch)
         self.book = AppBook(self.database, clocks.steady)
         self.gate = Gate(self.book, RevocationBook(self.database, clocks.steady), self.clock)
@@ -313,6 +314,8 @@ class Service:
             ice=self.settings.ice(),
             dismiss=Farewell(self.database, self.hub, self.relay).say,
             bell=self.bell,
+            vault=self.vault,
+            regranted=self.keys.forget,
             metrics=self.metrics.page,
             ready=self.is_ready,
             moved=self.presence.mark,

@@ -14,6 +14,7 @@ from service.store.apps import AppBook
 from service.store.database import Database
 from service.switchboard.board import Switchboard
 from service.wire.ice import IceConfig
+from service.wire.sealing import Vault
 
 
 @dataclass(slots=True, frozen=True)
@@ -55,11 +56,16 @@ def _unheard(_app_id: str, _user_id: str) -> None:
     """Nobody is told of presence."""
 
 
+def _unknown() -> None:
+    """Nobody remembers credentials."""
+
+
 @dataclass(slots=True, frozen=True)
 class Deps:
     """Everything endpoints reach for.
 
     `clock` gives seconds since the epoch, `metrics` the text of /metrics; `bell.ring` is a listener of the switchboard.
+    `vault` seals what is uploaded, where the service has a key; `regranted` is called when credentials were changed.
     `dismiss` closes the sockets of a user (app, user) whose tokens were revoked; `moved` is called when something that
     a user's presence is made of was changed here. `ask` and `signal` bring a message to the worker of a call; the first
     returns the frame that answers it.
@@ -75,6 +81,8 @@ class Deps:
     ice: IceConfig = field(default_factory=IceConfig)
     bell: Bell = field(default_factory=Bell)
     metrics: Callable[[], bytes] = lambda: b""
+    vault: Vault | None = None
+    regranted: Callable[[], None] = _unknown
     ready: Callable[[], Awaitable[bool]] = _always
     dismiss: Callable[[str, str], Awaitable[None]] = _nobody
     moved: Callable[[str, str], None] = _unheard

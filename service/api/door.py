@@ -18,6 +18,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from service.api.auth import Admitted
@@ -244,4 +245,5 @@ class Door(APIRoute):
     def _methods_here(self, scope: Scope) -> list[str]:
         """Every method that this path takes, at whichever door."""
         doors = (route for route in scope["app"].routes if isinstance(route, Door))
-        return sorted({method for door in doors if door.path == self.path for method in door.methods or ()})
+        here = (door for door in doors if door.matches(scope)[0] is not Match.NONE)
+        return sorted({method for door in here for method in door.methods or ()})

@@ -1,7 +1,8 @@
 """Credentials of the apps' channels: sealed as they come in, opened for the moment of their use."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -12,14 +13,28 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.vocabulary import Channel
 from service.store.database import Database
+from service.store.tables import apps, provider_tokens
 from service.store.tables import push_credentials as table
 from service.wire.credentials import Credentials, CredentialsView, Environment, Granted
 from service.wire.sealing import UnsealedError, Vault
+from service.wire.uploads import Checked, completed
 
 NOW = func.clock_timestamp()
+PRODUCTION: Environment = "production"
 FRESH_S = 2.0
 """How long a process goes by the credentials it knew."""
 BODY: TypeAdapter[Any] = TypeAdapter(Credentials)
+NO_KEY = "this service has no key to keep credentials with: set HOOKSWITCH_SECRET_KEYS"
+OTHER_KEY = "they were encrypted with a key that is not among those of this service (HOOKSWITCH_SECRET_KEYS)"
+
+
+@dataclass(slots=True, frozen=True)
+class Taken:
+    """Credentials that are kept now. `secret` was made for them."""
+
+    view: CredentialsView
+    created: bool
+    secret: str | None = field(default=None, repr=False)
 
 
 def _of(app_id: str, channel: Channel, environment: Environment) -> ColumnElement[bool]:
@@ -44,12 +59,33 @@ async def put_credentials(
     return _view(written.one()), not before
 
 
-async def list_credentials(connection: AsyncConnection, app_id: str) -> list[CredentialsView]:
-    """What may be told of the app's credentials, by channel and environment."""
+async def take_credentials(
+    connection: AsyncConnection, vault: Vault, app_id: str, environment: Environment, body: Checked
+) -> Taken | None:
+    """Keep credentials that were checked, with what they left out; `None`: there is no such app."""
+    # One upload at a time for each app, so that no two make a key for it.
+    locked = select(apps.c.id).where(apps.c.id == app_id).with_for_update(key_share=True)
+    if await connection.scalar(locked) is None:
+        return None
+    sealed = await connection.scalar(select(table.c.sealed).where(_of(app_id, body.channel, environment)))
+    upload = completed(body, None if sealed is None else _opened(vault, sealed))
+    granted = Granted(app_id, body.channel, environment, upload.body)
+    view, created = await put_credentials(connection, vault, granted, upload.about)
+    return Taken(view, created, upload.secret)
+
+
+async def list_credentials(connection: AsyncConnection, app_id: str, vault: Vault | None) -> list[CredentialsView]:
+    """What may be told of the app's credentials, by channel and environment; also that they cannot be opened."""
     rows = await connection.execute(
         select(table).where(table.c.app_id == app_id).order_by(table.c.channel, table.c.environment)
     )
-    return [_view(row) for row in rows]
+    return [_view(row) if (why := _closed(vault, row.sealed)) is None else _broken(_view(row), why) for row in rows]
+
+
+async def public_key(connection: AsyncConnection, app_id: str) -> str | None:
+    """What the browsers of the app's users subscribe to Web Push with, if the app has credentials for it."""
+    shown = await connection.scalar(select(table.c.shown).where(_of(app_id, Channel.WEBPUSH, PRODUCTION)))
+    return None if shown is None else shown["about"].get("public_key")
 
 
 async def remove_credentials(
@@ -60,9 +96,29 @@ async def remove_credentials(
     return done.rowcount > 0
 
 
+async def reseal(connection: AsyncConnection, vault: Vault) -> tuple[int, int]:
+    """Seal everything with the first key; how many were, and how many no key opens. These stay as they are."""
+    rows = await connection.execute(select(table).with_for_update())
+    done, closed = 0, 0
+    for row in rows.all():
+        try:
+            fresh = vault.seal(vault.open(row.sealed))
+        except UnsealedError:
+            closed += 1
+            continue
+        where = _of(row.app_id, Channel(row.channel), row.environment)
+        await connection.execute(update(table).where(where).values(sealed=fresh))
+        done += 1
+    await connection.execute(delete(provider_tokens))  # made again when they are needed
+    return done, closed
+
+
 @dataclass(slots=True)
 class _Page:
+    """What was found; `since` tells an upload from the one before."""
+
     granted: Granted | None
+    since: datetime | None
     fresh_until: float
 
 
@@ -89,22 +145,22 @@ class CredentialBook:
         key = app_id, channel, environment
         page = self._pages.get(key)
         if page is None or page.fresh_until <= self._clock():
-            page = _Page(await self._look(app_id, channel, environment), self._clock() + FRESH_S)
-            self._pages[key] = page
+            found = await self._look(app_id, channel, environment)
+            if page is None or page.since != found.since:
+                self._noted.pop(key, None)  # what was said of the ones before is not said of these
+            page = self._pages[key] = found
         return page.granted
 
-    async def _look(self, app_id: str, channel: Channel, environment: Environment) -> Granted | None:
-        if self._vault is None:
-            return None
-        async with self._database.begin() as connection:
-            sealed = await connection.scalar(select(table.c.sealed).where(_of(app_id, channel, environment)))
-        if sealed is None:
-            return None
-        try:
-            body = BODY.validate_json(self._vault.open(sealed))
-        except UnsealedError:
-            return None
-        return Granted(app_id, channel, environment, body)
+    async def _look(self, app_id: str, channel: Channel, environment: Environment) -> _Page:
+        granted, since = None, None
+        if self._vault is not None:
+            columns = select(table.c.sealed, table.c.updated_at).where(_of(app_id, channel, environment))
+            async with self._database.begin() as connection:
+                row = (await connection.execute(columns)).one_or_none()
+            body = _opened(self._vault, row.sealed) if row else None
+            granted = Granted(app_id, channel, environment, body) if body else None
+            since = row.updated_at if row else None
+        return _Page(granted, since, self._clock() + FRESH_S)
 
     async def note(self, granted: Granted, problem: str | None) -> None:
         """The provider refused these credentials for that reason, or took them. Written when it is news."""
@@ -117,6 +173,26 @@ class CredentialBook:
             await connection.execute(
                 update(table).where(_of(*key)).values(shown=table.c.shown.op("||")(news)),
             )
+
+
+def _opened(vault: Vault, sealed: bytes) -> Checked | None:
+    """`None` for what was sealed with another key."""
+    try:
+        body: Checked = BODY.validate_json(vault.open(sealed))
+    except UnsealedError:
+        return None
+    return body
+
+
+def _closed(vault: Vault | None, sealed: bytes) -> str | None:
+    """Why credentials cannot be used here, whatever is in them."""
+    if vault is None:
+        return NO_KEY
+    return OTHER_KEY if _opened(vault, sealed) is None else None
+
+
+def _broken(view: CredentialsView, problem: str) -> CredentialsView:
+    return view.model_copy(update={"works": False, "problem": problem})
 
 
 def _view(row: Row[Any]) -> CredentialsView:

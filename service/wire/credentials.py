@@ -121,3 +121,15 @@ class CredentialsView(View):
     problem: str | None
     created_at: Moment
     updated_at: Moment
+
+
+class UploadedView(CredentialsView):
+    """Credentials that were taken. `secret` signs messages to the gateway; told only where it was made just now."""
+
+    secret: str | None = None
+
+
+class PublicKeyView(View):
+    """What a browser subscribes to Web Push with (`applicationServerKey`): a P-256 point in base64url."""
+
+    public_key: str

@@ -17,9 +17,11 @@ LETTERS = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+", re.ASCII)
 LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)", re.ASCII)
 NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*", re.ASCII)
 """A last label of this kind makes resolvers read the name as an IPv4 address (WHATWG URL, "ends in a number")."""
+NO_HOST = "the host is not a name or an address"
 LOCAL_NAMES = ("localhost", "local", "internal", "localdomain", "home.arpa", "onion")
 WEB_PORTS = (80, 443)
 FIRST_FREE_PORT = 1_024
+MAIL_PORTS = frozenset({25, 465, 587})
 
 NOT_PUBLIC_V4: Mapping[IPv4Network, str] = MappingProxyType(
     {
@@ -109,22 +111,36 @@ def _check_port(parts: SplitResult) -> None:
 
 
 def _check_host(parts: SplitResult, *, allow_private: bool) -> None:
-    host = (parts.hostname or "").removesuffix(".")
+    if "[" in parts.netloc:
+        _check_literal(parts.hostname or "")
+    check_host(parts.hostname or "", allow_private=allow_private)
+
+
+def _check_literal(host: str) -> None:
+    try:
+        ip_address(host)
+    except ValueError:
+        raise ValueError(NO_HOST) from None
+
+
+def check_host(host: str, *, allow_private: bool = False) -> None:
+    """As `check_url`, for a server's name or address alone."""
+    host = host.removesuffix(".")
     try:
         address = ip_address(host)
     except ValueError:
-        _check_name(host, in_brackets="[" in parts.netloc, allow_private=allow_private)
+        _check_name(host, allow_private=allow_private)
         return
     if why := why_not(address, allow_private=allow_private):
         raise ValueError(f"{host} is not a public address ({why})")
 
 
-def _check_name(host: str, *, in_brackets: bool, allow_private: bool) -> None:
+def _check_name(host: str, *, allow_private: bool) -> None:
     labels = host.split(".")
-    if in_brackets or len(host) > 253 or not all(LABEL.fullmatch(label) for label in labels):
-        raise ValueError("the URL's host is not a name or an address")
+    if len(host) > 253 or not all(LABEL.fullmatch(label) for label in labels):
+        raise ValueError(NO_HOST)
     if NUMBER.fullmatch(labels[-1]):
-        raise ValueError("the URL's host looks like an address, but is not written as one")
+        raise ValueError("the host looks like an address, but is not written as one")
     local = any(host == name or host.endswith(f".{name}") for name in LOCAL_NAMES)
     if not allow_private and (local or len(labels) == 1):
         raise ValueError(f"{host} is a local name")

@@ -16,9 +16,11 @@ from service.store.apps import AppBook, change_settings, create_app
 from service.store.calls import load
 from service.store.revocations import RevocationBook
 from service.switchboard.board import Switchboard
+from service.wire.sealing import Vault
 from service.wire.tokens import RingClaims, TokenKey, UserClaims, mint_ring, mint_user
 from tests.switchboard.desk import AGE, ONLINE, shifted
 
+VAULT = Vault(["a key of the tests only"])
 NO_LIMITS = LimitsConfig(0, 0, 0, 0, 0)
 
 
@@ -116,7 +118,7 @@ class Front:
 
 
 @asynccontextmanager
-async def front_door(database, *, limits=NO_LIMITS, config=None, **settings):
+async def front_door(database, *, limits=NO_LIMITS, config=None, vault=VAULT, **settings):
     """A front door with a new app of these settings."""
     clock = Clock()
     told = []
@@ -131,6 +133,7 @@ async def front_door(database, *, limits=NO_LIMITS, config=None, **settings):
         clock=clock,
         config=config or ApiConfig(),
         bell=bell,
+        vault=vault,
     )
     async with database.begin() as connection:
         credentials = await create_app(connection, "test", **settings)

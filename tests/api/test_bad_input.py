@@ -38,6 +38,7 @@ async def address(front, door):
     call = await front.call("ana", "ben")
     ring_id, phone = await front.ring(call["id"], "ben")
     given = {"call_id": call["id"], "user_id": "ana", "device_id": "ana-1", "ring_id": ring_id, "delivery_id": "1"}
+    given["environment"] = "production"
     path = door.path
     for name, value in given.items():
         path = path.replace(f"{{{name}}}", value)

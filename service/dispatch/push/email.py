@@ -32,9 +32,8 @@ from service.dispatch.guard import ForbiddenAddressError, Guard
 from service.dispatch.push.channel import Notice, Outcome, Receipt
 from service.dispatch.push.mime import is_plain, letter, mailbox, message_id, one_line
 from service.wire.credentials import EmailCredentials, Granted
+from service.wire.urls import FIRST_FREE_PORT, MAIL_PORTS
 
-MAIL_PORTS = frozenset({25, 465, 587})
-FIRST_FREE_PORT = 1_024
 GOODBYE_S = 0.5
 """How long a server may take to say goodbye after it has the mail."""
 LONGEST_DETAIL = 200

@@ -1,0 +1,100 @@
+"""Credentials as they are kept: sealed, found by senders, and what was said of them."""
+
+import pytest
+
+from service.core.vocabulary import Channel
+from service.store.apps import create_app
+from service.store.credentials import (
+    FRESH_S,
+    CredentialBook,
+    list_credentials,
+    put_credentials,
+    remove_credentials,
+    reseal,
+    take_credentials,
+)
+from service.wire.credentials import Granted, WebPushCredentials
+from service.wire.sealing import Vault
+from tests.api.front import Clock
+from tests.fixtures.postgres import value
+
+OLD, NEW = "the old key of the tests", "the new key of the tests"
+BODY = WebPushCredentials(subject="mailto:calls@example.com")
+PLACE = Channel.WEBPUSH, "production"
+
+
+@pytest.fixture
+async def app(database):
+    async with database.begin() as connection:
+        return (await create_app(connection, "test")).app_id
+
+
+async def take(database, app, vault, body=BODY):
+    async with database.begin() as connection:
+        return await take_credentials(connection, vault, app, "production", body)
+
+
+async def told(database, app, vault):
+    async with database.begin() as connection:
+        (view,) = await list_credentials(connection, app, vault)
+    return view.works, view.problem
+
+
+async def test_there_must_be_an_app(database):
+    assert await take(database, "nobody", Vault([OLD])) is None
+
+
+async def test_senders_find_what_was_kept_and_hear_of_another_soon(database, app):
+    vault, clock = Vault([OLD]), Clock()
+    book = CredentialBook(database, vault, clock)
+    assert await book.find(app, *PLACE) is None
+    await take(database, app, vault)
+    assert await book.find(app, *PLACE) is None, "not yet"
+    clock.skip(FRESH_S)
+    first = await book.find(app, *PLACE)
+    assert first.body.private_key is not None
+    assert await book.find(app, Channel.FCM, "production") is None
+    async with database.begin() as connection:
+        await remove_credentials(connection, app, *PLACE)
+    assert await book.find(app, *PLACE) == first
+    book.forget()
+    assert await book.find(app, *PLACE) is None
+
+
+async def test_what_a_provider_said_is_said_of_the_next_ones_anew(database, app):
+    vault, clock = Vault([OLD]), Clock()
+    book = CredentialBook(database, vault, clock)
+    for problem in (None, "no", None):
+        await take(database, app, vault)
+        assert await told(database, app, vault) == (None, None)
+        clock.skip(FRESH_S)
+        granted = await book.find(app, *PLACE)
+        await book.note(granted, problem)
+        assert await told(database, app, vault) == (problem is None, problem)
+
+
+async def test_what_another_key_sealed_is_not_found_and_can_be_replaced(database, app):
+    await take(database, app, Vault([OLD]))
+    book = CredentialBook(database, Vault([NEW]), Clock())
+    assert await book.find(app, *PLACE) is None
+    assert await CredentialBook(database, None, Clock()).find(app, *PLACE) is None
+    taken = await take(database, app, Vault([NEW]))
+    assert not taken.created
+    book.forget()
+    assert (await book.find(app, *PLACE)).body.private_key is not None
+
+
+async def test_everything_is_sealed_anew_so_that_an_old_key_can_go(database, db_url, app):
+    async with database.begin() as connection:
+        lost = Granted(app, Channel.APNS, "production", BODY)
+        await put_credentials(connection, Vault(["a key that nobody has"]), lost, {})
+    before = (await take(database, app, Vault([OLD]))).view.about
+    async with database.begin() as connection:
+        assert await reseal(connection, Vault([NEW, OLD])) == (1, 1)
+    found = await CredentialBook(database, Vault([NEW]), Clock()).find(app, *PLACE)
+    async with database.begin() as connection:
+        views = await list_credentials(connection, app, Vault([NEW]))
+    assert [view.works for view in views] == [False, None]
+    assert views[1].about == before
+    assert found.body.subject == BODY.subject
+    assert await value(db_url, "SELECT count(*) FROM provider_tokens") == 0
