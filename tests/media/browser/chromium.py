@@ -118,9 +118,9 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def web():
-    """A web server with the test pages, on this machine alone; its address."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=PAGES)) as server:
+def web(folder=PAGES):
+    """A web server with these pages, on this machine alone; its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder)) as server:
         thread = Thread(target=server.serve_forever, name="web pages")
         thread.start()
         try:
