@@ -36,7 +36,8 @@ class Letters:
             ring = next((ring for ring in leg.rings if ring.id == alert.ring_id), None)
             doors = await self._doors(call, leg, ring)
             payload = push_payload(alert.kind, call, leg, ring, now=now, until=alert.until, doors=doors)
-            title = words(call, alert.kind, claim.person.locale if claim.person else None)
+            locale = claim.person.locale if claim.person else None
+            title = words(call, alert.kind, locale, ring.stop_reason if ring else None)
             body = ""
         else:
             return None

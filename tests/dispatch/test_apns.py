@@ -104,6 +104,18 @@ async def test_nothing_but_a_ring_is_ever_a_voip_push(phones):
     assert len(phones.server.requests) == len(AlertKind) - 1
 
 
+async def test_what_would_be_too_large_is_cut_where_a_person_reads_it(phones):
+    payload = {**PAYLOAD, "custom": {"x": "y" * 2_800}}
+    told = ring(kind=AlertKind.RULE, payload=payload, body="Ärger “überall”\n" * 200)
+    got, receipt = await phones.told(told)
+    assert receipt.taken
+    alert = got["payload"]["aps"]["alert"]
+    assert alert["body"].endswith("…")
+    assert told.body.startswith(alert["body"][:-1])
+    assert len(alert["body"]) > 300
+    assert got["payload"]["custom"] == payload["custom"]
+
+
 @pytest.mark.parametrize("topic", ["com.example.other", "com.example.other.voip"])
 async def test_the_topic_of_a_registration_is_its_bundle_id_with_or_without_voip(opened, topic):
     async with opened(topics=[BUNDLE_ID, "com.example.other"]) as phones:

@@ -24,6 +24,8 @@ from service.dispatch.push.channel import Notice, Outcome, Receipt
 VOIP = ".voip"
 TOKEN = re.compile(r"[0-9A-Za-z_-]+", re.ASCII)
 """Apple's are hexadecimal; what cannot be a part of a path is not worth asking for."""
+LARGEST = 4_096
+"""Bytes of a push. A VoIP push may have some more, which the payload never needs."""
 AT_ONCE, WHEN_CONVENIENT = "10", "5"
 ELSEWHERE = frozenset({StopReason.ANSWERED_ELSEWHERE, StopReason.DECLINED_ELSEWHERE})
 ONE_FOR_A_CALL = frozenset({AlertKind.STOP, AlertKind.MISSED, AlertKind.NOTIFY})
@@ -62,7 +64,18 @@ def push_of(notice: Notice, bundle_id: str) -> ApnsPush | Receipt:
     }
     if notice.kind in ONE_FOR_A_CALL and kind == "alert":
         headers["apns-collapse-id"] = notice.collapse
-    return ApnsPush(token, headers, orjson.dumps({**notice.payload, "aps": aps}), rings, bool(registered.get("topic")))
+    return ApnsPush(token, headers, _fitted(notice.payload, aps), rings, bool(registered.get("topic")))
+
+
+def _fitted(payload: Mapping[str, Any], aps: dict[str, Any]) -> bytes:
+    """The body; where it would be too large, the text that a person reads is cut."""
+    body = orjson.dumps({**payload, "aps": aps})
+    text = aps.get("alert", {}).get("body")
+    if len(body) <= LARGEST or not text:
+        return body
+    whole = text.encode()
+    cut = whole[: max(0, len(whole) - (len(body) - LARGEST) - len("…".encode()))].decode(errors="ignore")
+    return orjson.dumps({**payload, "aps": aps | {"alert": aps["alert"] | {"body": f"{cut}…"}}})
 
 
 def to_nobody(topic: str) -> ApnsPush:

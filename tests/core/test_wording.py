@@ -1,0 +1,40 @@
+"""What people read, in their language."""
+
+from string import Formatter
+
+import pytest
+
+from service.core.vocabulary import AlertKind, StopReason
+from service.core.wording import WORDS, words
+from tests.core.story import Story, person
+
+
+@pytest.fixture
+def call():
+    return Story(person("ben")).call
+
+
+def test_every_language_has_the_same_texts_with_the_same_fields():
+    def fields(texts):
+        return {key: {name for _, name, _, _ in Formatter().parse(text) if name} for key, text in texts.items()}
+
+    english = fields(WORDS["en"])
+    assert {language: fields(texts) for language, texts in WORDS.items()} == dict.fromkeys(WORDS, english)
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        (StopReason.ANSWERED_ELSEWHERE, "was answered on another device"),
+        (StopReason.DECLINED_ELSEWHERE, "was declined on another device"),
+        (StopReason.CANCELED, "has ended"),
+        (None, "has ended"),
+    ],
+)
+def test_5_who_is_told_of_a_stop_reads_why(call, reason, told):
+    assert words(call, AlertKind.STOP, None, reason).endswith(told)
+
+
+def test_a_ring_says_nothing_of_an_earlier_stop(call):
+    assert "device" not in words(call, AlertKind.RING, "en-GB", StopReason.ANSWERED_ELSEWHERE)
+    assert words(call, AlertKind.MISSED, "de_AT", StopReason.TIMED_OUT).startswith("Verpasster Anruf")
