@@ -40,7 +40,7 @@ function signedIn(session, authorization) {
   const latest = config.patient ? null : shown.get(head.kid);
   if (latest && latest.jwt !== jwt && Math.abs(claims.iat - latest.iat) < 20 * 60) return refused(429, 'TooManyProviderTokenUpdates');
   shown.set(head.kid, { jwt, iat: claims.iat });
-  if (!session.trusted && !session.destroyed) session.settings({ maxConcurrentStreams: 1000 });
+  if (!session.trusted && !session.closed && !session.destroyed) session.settings({ maxConcurrentStreams: 1000 });
   session.trusted = true;
   return null;
 }
@@ -122,6 +122,7 @@ server.on('sessionError', () => {});
 server.on('stream', (stream, headers) => {
   const { session } = stream;
   stream.on('error', () => {});
+  if (!session || session.destroyed) return; // torn down in the meantime
   let text = '';
   stream.on('data', (chunk) => { text += chunk; });
   stream.on('end', () => told(session, stream, headers, text));
