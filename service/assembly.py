@@ -34,6 +34,7 @@ from service.dispatch.media_notices import Notices
 from service.dispatch.media_reports import Reports
 from service.dispatch.post import PostConfig, Poster
 from service.dispatch.presence import PresenceTeller
+from service.dispatch.push.apns import ApnsChannel
 from service.dispatch.push.apprise import Apprise
 from service.dispatch.push.channel import Channel as Way
 from service.dispatch.push.channel import Receipt
@@ -61,6 +62,7 @@ from service.store.credentials import CredentialBook
 from service.store.database import Database, StoreUnavailableError
 from service.store.embedded import EmbeddedPostgres
 from service.store.orphans import live_calls
+from service.store.provider_tokens import ProviderTokens
 from service.store.revocations import RevocationBook
 from service.switchboard.attendance import Attendance
 from service.switchboard.board import Switchboard
@@ -74,6 +76,7 @@ from service.timers.leases import Orphans
 from service.timers.metronome import Metronome
 from service.timers.retention import Retention
 from service.wire.feed import Told, new_id
+from service.wire.sealing import Vault
 from service.wire.tokens import RingClaims, TokenKey, mint_ring
 
 FRAME_LIMIT = 256 * 1024
@@ -186,6 +189,7 @@ class AlertParts:
         database: Database,
         book: AppBook,
         clock: DatabaseClock,
+        vault: Vault | None,
         credentials: CredentialBook,
         counting: Counting,
     ) -> None:
@@ -204,6 +208,8 @@ class AlertParts:
             Channel.EMAIL: EmailChannel(Guard(resolver, allow_private=private)),
             Channel.MESSAGE: MessageChannel(poster, Apprise(), message),
         }
+        if vault:
+            ways[Channel.APNS] = ApnsChannel(ProviderTokens(database, vault), settings.apns())
         letters = Letters(self._ring_token, lambda: self.base_url)
         self.sender = AlertSender(database, ways, credentials, letters, clock.utc, counted=self._counted)
 
@@ -254,7 +260,9 @@ class Service:
         self.metronome = Metronome()
         self.webhooks = self._webhook_sender()
         self.credentials = CredentialBook(self.database, self.vault, clocks.steady)
-        self.alerts = AlertParts(settings, self.database, self.book, self.clock, self.credentials, self.counting)
+        self.alerts = AlertParts(
+            settings, self.database, self.book, self.clock, self.vault, self.credentials, self.counting
+        )
         self.robots = Robots(self.database, self.book)
         self.bell = Bell()
         self.metrics.sockets.set_function(lambda: len(self.hub.sessions()))

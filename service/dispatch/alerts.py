@@ -34,6 +34,7 @@ from service.wire.canonical import rfc3339
 from service.wire.credentials import Environment
 from service.wire.feed import Told
 
+CHANNELS = frozenset(channel.value for channel in Channel)
 PRODUCTION: Environment = "production"
 
 
@@ -88,7 +89,7 @@ class AlertSender:
 
     def look_after(self, lanes: Sequence[str]) -> None:
         """These lanes have something due."""
-        lanes = [lane for lane in lanes if channel_of(lane) in self._ways]
+        lanes = [lane for lane in lanes if channel_of(lane) in CHANNELS]
         if lanes:
             self._due.update(dict.fromkeys(lanes))
             self._bell.set()

@@ -8,6 +8,7 @@ import pytest
 from service.core.calls import Rung
 from service.core.vocabulary import Channel
 from service.dispatch.push.channel import Outcome, Receipt
+from service.store.credentials import remove_credentials
 from service.store.database import StoreUnavailableError
 from service.store.devices import get_device
 from tests.dispatch.post_office import PostOffice
@@ -303,3 +304,14 @@ async def test_t_07_a_missed_call_is_pushed_to_each_thing_once_in_the_user_s_lan
     sent = office.ways[Channel.FCM].sent
     assert sorted(office.ways[Channel.FCM].kinds) == ["missed app", "missed tablet"]
     assert {notice.title for notice in sent} == {"Verpasster Anruf von Ann"}
+
+
+async def test_a_channel_that_this_process_cannot_have_is_no_reason_to_wait_for_ever(office):
+    """Without a key of the service there are no credentials, and no APNs."""
+    del office.ways[Channel.APNS]
+    async with office.database.begin() as connection:
+        await remove_credentials(connection, "app", Channel.APNS, "production")
+    await office.device("ben", "iphone", "apns")
+    await office.desk.dial("ann", "ben")
+    await office.send()
+    assert await office.rows() == [("ring", "iphone", "failed", "no_credentials", 0)]
