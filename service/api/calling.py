@@ -94,8 +94,6 @@ async def create(asker: Asker, body: CreateCall, key: str | None = None) -> Answ
     allowed(may_dial(principal))
     initiator = allowed(acting_user(principal, body.initiator))
     device_id = allowed(acting_device(principal, body.device_id))
-    if body.ring_initiator:
-        raise RefusedError(Code.INVALID_REQUEST, "ring_initiator: not supported yet")
     request = DialRequest(
         app_id=principal.app_id,
         settings=settings,
@@ -110,12 +108,13 @@ async def create(asker: Asker, body: CreateCall, key: str | None = None) -> Answ
         max_duration_s=body.max_duration_s,
         hunt=body.hunt,
         notify_only=body.notify_only,
+        ring_initiator=body.ring_initiator,
         custom=body.custom,
         idempotency=Idempotency(principal.scope, key, _fingerprint(body)) if key else None,
     )
     outcome = await asker.deps.switchboard.dial(request)
     call = _call_of(outcome)
-    if outcome.changed and not call.ended:
+    if outcome.changed and not call.ended and not call.awaited:
         await make_room(
             asker.deps.database, asker.deps.switchboard, call, initiator, principal.actor, body.call_waiting
         )
@@ -127,7 +126,7 @@ async def _created(asker: Asker, outcome: Outcome, call: Call, initiator: str, d
     answer: Answered = {"call": call_snapshot(call, merged=merged)}
     if merged:
         answer["merged"] = True
-    if not call.ended:
+    if not call.ended and not call.awaited:
         answer["connection"] = await connection_of(asker, call, initiator, device_id)
     return answer
 
@@ -215,7 +214,7 @@ async def answer(asker: Asker, call_id: UUID, body: AnswerCall) -> Answered:
     user_id, device_id = _who(asker, body)
     outcome = await _done(asker, call_id, Answer(asker.principal.actor, user_id, device_id))
     call = _call_of(outcome)
-    if outcome.changed:
+    if outcome.changed and not call.ended:
         await _make_room(asker, call, user_id, body)
     return await _in(asker, call, user_id, device_id)
 
@@ -236,7 +235,7 @@ async def come_in(asker: Asker, call_id: UUID, body: JoinCall) -> Call:
     call = _call_of(outcome)
     held = (leg := call.leg(user_id)) is not None and leg.held
     call = await take_back(asker.deps.switchboard, call, user_id, principal.actor)
-    if outcome.changed or held:
+    if (outcome.changed and not call.ended) or held:
         await _make_room(asker, call, user_id, body)
     return call
 

@@ -104,6 +104,7 @@ REQUEST_EXAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
         "CreateCall",
         {"initiator": "ana", "participants": [{"user_id": "ben", "role": "moderator"}, "cleo"], "hunt": True},
     ),
+    ("CreateCall", {"initiator": "ana", "participants": ["ben"], "ring_initiator": True}),
     ("AnswerCall", {"user_id": "ben", "device_id": "ben-phone"}),
     ("JoinCall", {"device_id": "ben-tv"}),
     ("DeclineCall", {"reason": "do_not_disturb", "message": "I call you back at five"}),

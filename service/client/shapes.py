@@ -73,7 +73,10 @@ class Leg(Shape, frozen=True):
 
 
 class Call(Shape, frozen=True):
-    """A call; `talk_s` is in whole seconds, `seq` the number of its events so far."""
+    """A call; `talk_s` is in whole seconds, `seq` the number of its events so far.
+
+    `awaited` are dialled when the initiator has picked up, in a call that rings it first (`ring_initiator`).
+    """
 
     id: str
     state: str
@@ -95,6 +98,8 @@ class Call(Shape, frozen=True):
     custom: dict[str, Any] = {}
     sip_status: int | None = None
     q850_cause: int | None = None
+    ring_initiator: bool = False
+    awaited: list[str] = []
 
     def leg(self, user_id: str) -> Leg:
         """The leg of that user. Raises `KeyError` for somebody else."""
@@ -229,7 +234,10 @@ class Caller(Shape, frozen=True):
 
 
 class Ring(Shape, frozen=True):
-    """This device shall ring, until `expires_at` or a :class:`RingStop`."""
+    """This device shall ring, until `expires_at` or a :class:`RingStop`.
+
+    `outgoing`: for a call of the user's own, to `caller`; whoever picks up makes it.
+    """
 
     ring_id: str
     call_id: str
@@ -241,6 +249,7 @@ class Ring(Shape, frozen=True):
     expires_at: datetime
     server_time: datetime
     action_token: str | None = None
+    outgoing: bool = False
     group: dict[str, Any] | None = None
     custom: dict[str, Any] = {}
 

@@ -3,7 +3,8 @@
 A robot behaves as a device would: it acknowledges its ring at once, plays the steps of its script from there, and once
 it is in the call it reports media with everybody who is in, as soon as they are. It has no media of its own; with its
 report its own leg is `connected`, and the call becomes `active` when the human side has reported, too. A robot that is
-the initiator has nothing to answer: its media and its hang-up count from the moment when it was answered.
+the initiator has nothing to answer, unless it is rung first (click-to-dial): its media and its hang-up count from the
+moment when somebody else has answered.
 
 No robot stays in a call for itself: it hangs up when the last person has left, and a call that never had a person in
 it ends some time after the last of it was played.

@@ -30,7 +30,7 @@ def acknowledge(turn: Turn, command: Ack, leg: Leg, _engaged: tuple[Slot, ...]) 
         _prove(turn, command, leg, ring)
     elif ring and not ring.open:
         return refuse(Code.NOT_RINGING, "this device's ring has already stopped", leg.user_id)
-    elif ring is None and command.device_id is not None and not turn.call.policy.notify_only:
+    elif ring is None and command.device_id is not None and turn.call.rings(leg):
         turn.record_ring(leg, command.device_id)
     if leg.state is LegState.INVITED and command.alerting:
         leg.state, leg.ringing_at = LegState.RINGING, turn.at
@@ -60,9 +60,22 @@ def silence(_turn: Turn, _command: Silence, leg: Leg, _engaged: tuple[Slot, ...]
 
 
 def accept(turn: Turn, command: UserCommand, leg: Leg, engaged: tuple[Slot, ...]) -> Refusal | None:
-    """Take the call on one device; every other device of the user stops (scenarios 4, 5)."""
-    call = turn.call
-    if call.policy.notify_only and engaged:
+    """Take the call, and whatever follows from that."""
+    refusal = take(turn, command, leg, engaged)
+    if refusal:
+        return refusal
+    if isinstance(command, Answer) and command.common_type:
+        _lower_type(turn, command)
+    if turn.call.answered_at is None:
+        _first_answer(turn, leg)
+    grow(turn)
+    conclude(turn)
+    return None
+
+
+def take(turn: Turn, command: UserCommand, leg: Leg, engaged: tuple[Slot, ...]) -> Refusal | None:
+    """Answer on one device; every other device of the user stops (scenarios 4, 5)."""
+    if engaged and not turn.call.rings(leg):
         return refuse(Code.INITIATOR_BUSY, "you are in another call", leg.user_id)
     ring = leg.ring_of(command.device_id)
     if ring and ring.state is RingState.STOPPED:
@@ -72,13 +85,7 @@ def accept(turn: Turn, command: UserCommand, leg: Leg, engaged: tuple[Slot, ...]
     turn.stop_rings(leg, StopReason.ANSWERED_ELSEWHERE)
     leg.state, leg.device_id, leg.answered_at = LegState.ANSWERED, command.device_id, turn.at
     leg.ring_deadline = None
-    if isinstance(command, Answer) and command.common_type:
-        _lower_type(turn, command)
     turn.tell(EventType.ANSWERED, leg.user_id, device_id=command.device_id)
-    if call.answered_at is None:
-        _first_answer(turn, leg)
-    grow(turn)
-    conclude(turn)
     return None
 
 

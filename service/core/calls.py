@@ -239,9 +239,22 @@ class Leg:
         )
 
 
+@dataclass(slots=True, frozen=True)
+class Awaited:
+    """Somebody who is dialled once the initiator's own phone has been picked up."""
+
+    user_id: str
+    role: Role
+    name: str | None = None
+    avatar_url: str | None = None
+
+
 @dataclass(slots=True)
 class Call:
-    """The one true state of a call. `seq` is the number of events told so far, `last_hash` closes their chain."""
+    """The one true state of a call. `seq` is the number of events told so far, `last_hash` closes their chain.
+
+    `ring_initiator`: click-to-dial; `awaited` are dialled when the initiator picks up, and are empty from then on.
+    """
 
     id: str
     app_id: str
@@ -270,6 +283,8 @@ class Call:
     warned: bool = False
     upgrade_from: str | None = None
     room: Room | None = None
+    ring_initiator: bool = False
+    awaited: list[Awaited] = field(default_factory=list)
 
     @property
     def ended(self) -> bool:
@@ -300,9 +315,33 @@ class Call:
         """Legs that answered and have not ended."""
         return [leg for leg in self.legs if leg.joined]
 
+    @property
+    def headcount(self) -> int:
+        """How many people it is about, those included who are not dialled yet."""
+        return len(self.legs) + len(self.awaited)
+
+    def outgoing(self, leg: Leg) -> bool:
+        """Whether that leg's ring is (or was) the initiator's own, which comes before anybody else is dialled."""
+        return self.ring_initiator and leg.attempt == 1 and leg.user_id == self.initiator
+
+    def rings(self, leg: Leg) -> bool:
+        """Whether the devices of that leg are rung: in a `notify_only` call none, but for the initiator's own ring."""
+        return not self.policy.notify_only or self.outgoing(leg)
+
+    def other_end(self, leg: Leg) -> Leg | Awaited:
+        """Who is shown to the person of that leg: the caller; to the initiator itself the first it is going to call."""
+        if not self.outgoing(leg):
+            return self.caller
+        return self.awaited[0] if self.awaited else self.legs[1]
+
     def copy(self) -> "Call":
         """A copy that shares nothing mutable but `custom`, which is never changed."""
-        return replace(self, legs=[leg.copy() for leg in self.legs], room=self.room and self.room.copy())
+        return replace(
+            self,
+            legs=[leg.copy() for leg in self.legs],
+            room=self.room and self.room.copy(),
+            awaited=list(self.awaited),
+        )
 
 
 def engaged_slots(call: Call) -> dict[str, int]:
@@ -312,4 +351,4 @@ def engaged_slots(call: Call) -> dict[str, int]:
     """
     if call.ended:
         return {}
-    return {leg.user_id: leg.slot for leg in call.legs if leg.joined or (leg.pending and not call.policy.notify_only)}
+    return {leg.user_id: leg.slot for leg in call.legs if leg.joined or (leg.pending and call.rings(leg))}

@@ -1,5 +1,6 @@
 """What can be asked of a call. Commands are plain data; who may send which is decided in `rights`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -54,6 +55,10 @@ class Slot:
     slot: int
 
 
+Engaged = Mapping[str, tuple[Slot, ...]]
+"""In which other calls people are engaged."""
+
+
 @dataclass(slots=True, frozen=True)
 class Command:
     """Base of all commands: who acts."""
@@ -63,7 +68,7 @@ class Command:
 
 @dataclass(slots=True, frozen=True)
 class Dial(Command):
-    """Create a call and ring everybody in it."""
+    """Create a call and ring everybody in it; with `ring_initiator` first the initiator alone."""
 
     call_id: str
     app_id: str
@@ -74,6 +79,7 @@ class Dial(Command):
     policy: Policy
     custom: dict[str, Any]
     device_id: str | None = None
+    ring_initiator: bool = False
 
 
 @dataclass(slots=True, frozen=True)
@@ -98,16 +104,24 @@ class Silence(UserCommand):
 
 @dataclass(slots=True, frozen=True)
 class Answer(UserCommand):
-    """Take the call. `common_type` is the other dial's type when a glare is merged (scenario 1)."""
+    """Take the call. `common_type` is the other dial's type when a glare is merged (scenario 1).
+
+    `people` is what is known of those who are dialled now, when it is the initiator who picks up.
+    """
 
     common_type: CallType | None = None
+    people: tuple[Person, ...] = ()
 
 
 @dataclass(slots=True, frozen=True)
 class Join(UserCommand):
-    """Rejoin, come in as a guest, or move to a second device. `person` is set for someone not yet in the call."""
+    """Rejoin, come in as a guest, or move to a second device. `person` is set for someone not yet in the call.
+
+    `people` as in :class:`Answer`, which a join of somebody who is being rung is.
+    """
 
     person: Person | None = None
+    people: tuple[Person, ...] = ()
 
 
 @dataclass(slots=True, frozen=True)

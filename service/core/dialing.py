@@ -1,24 +1,23 @@
 """The first turn of a call: who is asked, who is busy, who is rung."""
 
-from collections.abc import Mapping
 from datetime import datetime
 
 from service.core.calls import Call, Leg, Media
-from service.core.commands import Dial, Person, Slot
+from service.core.commands import Dial, Engaged, Person, Slot
 from service.core.ending import conclude, restate
-from service.core.joining import can_wait, ring_person
+from service.core.joining import can_wait, ring_everybody
+from service.core.outgoing import ring_initiator
 from service.core.refusals import Code, Refusal
 from service.core.turn import Cause, Decision, Turn, refuse
 from service.core.vocabulary import TYPE_RANK, CallState, CallType, EventType, LegState, Role
-
-Engaged = Mapping[str, tuple[Slot, ...]]
 
 
 def dial(command: Dial, engaged: Engaged, now: datetime) -> Decision | Refusal:
     """Create a call and ring everybody in it, or say why not (scenarios 20 to 27).
 
     `engaged` holds the calls in which the people concerned are engaged at this moment. The caller is busy from now
-    on (B-08). A one-to-one call whose callee cannot be rung is created and ended in the same turn.
+    on (B-08). A one-to-one call whose callee cannot be rung is created and ended in the same turn. With
+    `ring_initiator` the callees are rung when the caller has picked up.
     """
     callees = _callees(command)
     call = Call(
@@ -32,12 +31,13 @@ def dial(command: Dial, engaged: Engaged, now: datetime) -> Decision | Refusal:
         touched_at=now,
         group=len(callees) > 1,
         custom=command.custom,
+        ring_initiator=command.ring_initiator,
     )
     slots = engaged.get(call.initiator, ())
     refusal = _refusal(command, callees, call, slots)
     if refusal:
         return refusal
-    turn = Turn(call, now, Cause("command", "dial", command.actor))
+    turn = Turn(call, now, Cause("command", "dial", command.actor), engaged)
     call.legs.append(
         Leg(
             user_id=call.initiator,
@@ -53,10 +53,10 @@ def dial(command: Dial, engaged: Engaged, now: datetime) -> Decision | Refusal:
         ),
     )
     turn.tell(EventType.CALL_CREATED)
-    for person in callees:
-        ring_person(turn, person, engaged.get(person.user_id, ()))
-        if leg := call.leg(person.user_id):
-            leg.first_seq = 1  # whoever is dialled hears the call from its beginning
+    if command.ring_initiator:
+        ring_initiator(turn, command.initiator, callees)
+    else:
+        ring_everybody(turn, callees, first_seq=1)
     conclude(turn)
     restate(turn)
     return Decision(call, tuple(turn.events), changed=True)
@@ -86,8 +86,19 @@ def _refusal(command: Dial, callees: list[Person], call: Call, slots: tuple[Slot
         return refuse(Code.INVALID_USERS, "the initiator is unknown", call.initiator)
     if slots and not can_wait(call, slots):
         return refuse(Code.INITIATOR_BUSY, "the initiator is in another call", call.initiator)
+    if command.ring_initiator and (refusal := _cannot_be_rung(command.initiator)):
+        return refusal
     if len(callees) == 1:
         return _one_to_one_refusal(callees[0])
+    return None
+
+
+def _cannot_be_rung(initiator: Person) -> Refusal | None:
+    """Why its own ring will come to nothing, for sure: a test user that takes none."""
+    if initiator.wrong:
+        return refuse(Code.INVALID_REQUEST, initiator.wrong, initiator.user_id)
+    if initiator.busy:
+        return refuse(Code.INITIATOR_BUSY, "the initiator takes no ring", initiator.user_id)
     return None
 
 
@@ -105,10 +116,11 @@ def _one_to_one_refusal(callee: Person) -> Refusal | None:
 def merges_into(call: Call, command: Dial) -> bool:
     """Glare: the person I dial is ringing me right now, just the two of us (scenario 1).
 
-    A retried create finds the call already answered by its own device and is merged again.
+    A dial that rings its own initiator first comes from no device that could answer. A retried create finds the call
+    already answered by its own device and is merged again.
     """
     callees = _callees(command)
-    if call.group or len(callees) != 1 or call.ended:
+    if call.group or len(callees) != 1 or call.ended or command.ring_initiator:
         return False
     mine = call.leg(command.initiator.user_id)
     if mine is None or call.initiator != callees[0].user_id:

@@ -44,7 +44,7 @@ def _end_pending(turn: Turn, leg: Leg, reason: EndReason, by: Actor) -> None:
 def miss(turn: Turn, leg: Leg) -> None:
     """The leg's ring deadline passed: missed, or unreachable when no alert was ever accepted (scenarios 14, 17)."""
     accepted = (
-        turn.call.policy.notify_only
+        not turn.call.rings(leg)
         or leg.ringing_at is not None
         or leg.fallback_at is not None
         or any(ring.sent_at for ring in leg.rings if ring.attempt == leg.attempt)
@@ -59,6 +59,10 @@ def conclude(turn: Turn, by: Actor = SERVER) -> None:
     """After a leg ended or came in: does the call end, or is somebody alone in it? (scenarios 28 to 34, invariant 6)"""
     call = turn.call
     if call.ended:
+        return
+    if call.awaited:
+        if not call.pending():
+            end_call(turn, _alike(call), by)
         return
     if not call.group:
         if sum(leg.live for leg in call.legs) < 2:
@@ -77,8 +81,8 @@ def conclude(turn: Turn, by: Actor = SERVER) -> None:
 
 
 def _alike(call: Call) -> EndReason:
-    """The common reason of all callees, else `no_answer` (scenario 29)."""
-    reasons = {leg.end_reason for leg in call.callees()}
+    """The common reason of all callees, else `no_answer` (scenario 29); of the initiator, if it alone was rung."""
+    reasons = {leg.end_reason for leg in call.callees() or call.legs}
     only = reasons.pop() if len(reasons) == 1 else None
     return only or EndReason.NO_ANSWER
 
@@ -104,7 +108,7 @@ def _talking(call: Call) -> bool:
 
 
 def _alerting(call: Call) -> bool:
-    return any(leg.state is LegState.RINGING for leg in call.legs)
+    return any(leg.state is LegState.RINGING for leg in call.callees())
 
 
 def keep_talk_time(turn: Turn) -> None:

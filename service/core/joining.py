@@ -1,15 +1,16 @@
 """The ways in: invite, join, rejoin, move to another device, come back online."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import timedelta
 
 from service.core.answering import accept
-from service.core.calls import Call, Leg, Media
+from service.core.calls import Awaited, Call, Leg, Media
 from service.core.commands import Device as AlertDevice
 from service.core.commands import (
     DeviceConnected,
     DeviceDisconnected,
     DeviceRemoved,
+    Engaged,
     Invite,
     Join,
     Person,
@@ -30,7 +31,13 @@ from service.core.vocabulary import (
     StopReason,
 )
 
-Engaged = Mapping[str, tuple[Slot, ...]]
+
+def ring_everybody(turn: Turn, people: Iterable[Person], first_seq: int) -> None:
+    """Ring people who are dialled together: they hear the same of the call, from event `first_seq` on."""
+    for person in people:
+        ring_person(turn, person, turn.engaged.get(person.user_id, ()))
+        if leg := turn.call.leg(person.user_id):
+            leg.first_seq = first_seq
 
 
 def ring_person(turn: Turn, person: Person, engaged: tuple[Slot, ...]) -> None:
@@ -111,15 +118,30 @@ def invite(turn: Turn, command: Invite, engaged: Engaged) -> Refusal | None:
     if command.user_id is not None and not ((inviter := call.leg(command.user_id)) and inviter.joined):
         return refuse(Code.NOT_PARTICIPANT, "only somebody in the call can invite")
     people = {person.user_id: person for person in command.people}.values()
-    wanted = [p for p in people if (leg := call.leg(p.user_id)) is None or not leg.live]
-    live = sum(leg.live for leg in call.legs)
-    if live + len(wanted) > call.policy.max_participants:
+    asked = {leg.user_id for leg in call.legs if leg.live} | {other.user_id for other in call.awaited}
+    wanted = [person for person in people if person.user_id not in asked]
+    if len(asked) + len(wanted) > call.policy.max_participants:
         return refuse(Code.CAPACITY_EXCEEDED, f"at most {call.policy.max_participants} participants")
     call.group = call.group or bool(wanted)
+    if call.awaited:
+        _await_more(turn, wanted)
+        return None
     for person in wanted:
         ring_person(turn, person, engaged.get(person.user_id, ()))
     conclude(turn)
     return None
+
+
+def _await_more(turn: Turn, people: list[Person]) -> None:
+    """The initiator has not picked up yet: they are dialled with the others."""
+    if people:
+        turn.call.awaited += map(as_awaited, people)
+        turn.tell(EventType.CALL_UPDATED, change="awaited")
+
+
+def as_awaited(person: Person) -> Awaited:
+    """What the call keeps of somebody until they are dialled."""
+    return Awaited(person.user_id, person.role, person.name, person.avatar_url)
 
 
 def join_new(turn: Turn, command: Join, engaged: tuple[Slot, ...]) -> Refusal | None:
@@ -129,6 +151,8 @@ def join_new(turn: Turn, command: Join, engaged: tuple[Slot, ...]) -> Refusal | 
         return refuse(Code.NOT_PARTICIPANT, "you are not in this call")
     if call.ended:
         return refuse(Code.CALL_ENDED, f"the call has ended: {call.end_reason}")
+    if call.awaited:
+        return refuse(Code.NOT_RINGING, "the initiator has not picked up yet", call.initiator)
     refusal = _room_for(call, engaged, command.user_id)
     if refusal:
         return refusal
@@ -198,7 +222,7 @@ def device_connected(turn: Turn, command: DeviceConnected, leg: Leg, _engaged: t
     device = command.device_id
     if leg.pending:
         silenced = any(ring.state is RingState.SILENCED for ring in leg.open_rings())
-        if device and command.rings and not silenced and not turn.call.policy.notify_only:
+        if device and command.rings and not silenced and turn.call.rings(leg):
             turn.start_rings(leg, (AlertDevice(device, connected=True),))
         return None
     if device != leg.device_id:

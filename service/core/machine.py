@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from service.core.alerting import fell_back, pushed, pushed_late
-from service.core.answering import accept, acknowledge, answer_again, decline, declined_late, silence
+from service.core.answering import acknowledge, answer_again, decline, declined_late, silence
 from service.core.calls import Call, Leg
 from service.core.commands import (
     Ack,
@@ -21,6 +21,7 @@ from service.core.commands import (
     DeviceDisconnected,
     DeviceRemoved,
     End,
+    Engaged,
     FailRoom,
     FellBack,
     HangUp,
@@ -62,14 +63,16 @@ from service.core.joining import (
 )
 from service.core.leaving import (
     cancel,
-    cancel_refused,
+    cancel_late,
     closed,
     end,
     hang_up,
+    leave_early,
     left_before,
     over,
     remove,
 )
+from service.core.outgoing import pick_up
 from service.core.refusals import Code, Refusal
 from service.core.routing import (
     fail_room,
@@ -95,7 +98,6 @@ from service.core.turn import Cause, Decision, Turn, refuse
 from service.core.vocabulary import LegState
 
 Rule = Callable[[Turn, Any, Leg, tuple[Slot, ...]], Refusal | None]
-Engaged = Mapping[str, tuple[Slot, ...]]
 
 
 def nothing(_turn: Turn, _command: UserCommand, _leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
@@ -149,15 +151,15 @@ TABLE: Mapping[type[UserCommand], Mapping[LegState, Rule]] = MappingProxyType({
                             late=too_late, canceled=taken, gone=over, removed=removed_before),
     Silence:            row(pending=silence, joined=nothing, refused=nothing, busy=was_busy,
                             late=too_late, canceled=taken, gone=over, removed=removed_before),
-    Answer:             row(pending=accept, joined=answer_again, refused=declined_before, busy=was_busy,
+    Answer:             row(pending=pick_up, joined=answer_again, refused=declined_before, busy=was_busy,
                             late=too_late, canceled=taken, gone=over, removed=removed_before),
     Decline:            row(pending=decline, joined=answered_before, refused=nothing, busy=nothing,
                             late=declined_late, canceled=taken, gone=over, removed=removed_before),
-    Cancel:             row(pending=cancel_refused, joined=cancel, refused=cancel_refused, busy=cancel_refused,
-                            late=cancel_refused, canceled=left_before, gone=left_before, removed=removed_before),
-    HangUp:             row(pending=cancel_refused, joined=hang_up, refused=over, busy=over,
-                            late=over, canceled=over, gone=left_before, removed=removed_before),
-    Join:               row(pending=accept, joined=move_device, refused=rejoin, busy=rejoin,
+    Cancel:             row(pending=leave_early, joined=cancel, refused=cancel_late, busy=cancel_late,
+                            late=cancel_late, canceled=left_before, gone=left_before, removed=removed_before),
+    HangUp:             row(pending=leave_early, joined=hang_up, refused=over, busy=over,
+                            late=over, canceled=left_before, gone=left_before, removed=removed_before),
+    Join:               row(pending=pick_up, joined=move_device, refused=rejoin, busy=rejoin,
                             late=rejoin, canceled=rejoin, gone=rejoin, removed=removed_before),
     Hold:               row(pending=answer_first, joined=hold, refused=over, busy=over,
                             late=over, canceled=over, gone=over, removed=removed_before),
@@ -219,7 +221,7 @@ def decide(call: Call, command: Command, engaged: Engaged, now: datetime) -> Dec
     now = max(now, call.touched_at)
     by_worker = isinstance(command, WorkerReport | OpenRoom | LoseRoom | FailRoom)
     cause = Cause("report" if by_worker else "command", NAMES[type(command)], command.actor)
-    turn = Turn(call.copy(), now, cause)
+    turn = Turn(call.copy(), now, cause, engaged)
     settle(turn)
     turn.set_time(now, cause)
     refusal = _apply(turn, command, engaged)

@@ -256,13 +256,14 @@ def _rings_since(leg: Leg) -> datetime:
 
 
 def _busy_with(facts: Facts, engagements: list[tuple[Call, Leg]], outside: list[External]) -> tuple[Companion, ...]:
-    """Everybody in the user's calls; before an answer those who are being rung."""
+    """Everybody in the user's calls; before an answer those who are being rung, or will be."""
     found = [
         Companion(other.user_id, call.id, other.name)
         for call, _leg in engagements
         for other in call.legs
         if other.user_id != facts.user_id and (other.joined or (other.pending and call.answered_at is None))
     ]
+    found += [Companion(other.user_id, call.id, other.name) for call, _leg in engagements for other in call.awaited]
     for said in outside:
         if said.state is State.BUSY:
             found.extend(said.busy_with)

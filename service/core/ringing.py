@@ -85,7 +85,7 @@ def alerts_of(before: Call | None, after: Call, events: Iterable[Event]) -> list
         if leg.user_id in missed and after.policy.missed_push:
             at = leg.ended_at or after.touched_at
             found.append(_alert(after, leg, AlertKind.MISSED, at, at + timedelta(seconds=NOTICE_FOR_S)))
-        if after.policy.notify_only and leg.pending and leg.ring_deadline and _is_new(was, leg):
+        if not after.rings(leg) and leg.pending and leg.ring_deadline and _is_new(was, leg):
             found.append(_alert(after, leg, AlertKind.NOTIFY, leg.invited_at, leg.ring_deadline))
     return found
 
@@ -149,8 +149,11 @@ def _stops(call: Call, was: Leg | None, leg: Leg) -> Iterator[Alert]:
 
 
 def _fallbacks(call: Call, was: Leg | None, leg: Leg) -> Iterator[Alert]:
-    """The ladder (B-19): after a while without any acknowledgement; its first rung at once when no device is left."""
-    if not leg.pending or leg.ring_deadline is None or call.policy.notify_only:
+    """The ladder (B-19): after a while without any acknowledgement; its first rung at once when no device is left.
+
+    Not for the initiator: no mail has to tell of a call that the reader is making.
+    """
+    if not leg.pending or leg.ring_deadline is None or not call.rings(leg) or call.outgoing(leg):
         return
     alone = not any(ring.attempt == leg.attempt for ring in leg.open_rings())
     if not _is_new(was, leg) and not (alone and was and any(was.open_rings())):

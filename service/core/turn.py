@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from service.core.calls import SERVER, Actor, Call, Leg, Ring
-from service.core.commands import Device
+from service.core.commands import Device, Engaged
 from service.core.refusals import Code, Refusal
 from service.core.vocabulary import (
     UNTOLD_RING,
@@ -65,10 +65,11 @@ TERMINAL_EVENT: Mapping[LegState, EventType] = MappingProxyType(
 
 
 class Turn:
-    """A draft of one call at one moment."""
+    """A draft of one call at one moment. `engaged` are other calls of the people whom this turn may engage."""
 
-    def __init__(self, call: Call, now: datetime, cause: Cause) -> None:
+    def __init__(self, call: Call, now: datetime, cause: Cause, engaged: Engaged = MappingProxyType({})) -> None:
         self.call = call
+        self.engaged = engaged
         self.now = now
         self.at = now
         self.late_by_ms = 0
@@ -163,7 +164,10 @@ class Turn:
         missed: bool = False,
         **details: Any,
     ) -> None:
-        """End one attempt of a leg: one terminal event, every alert stopped, the peers forget it."""
+        """End one attempt of a leg: one terminal event, every alert stopped, the peers forget it.
+
+        Nobody has `missed` a call that was their own.
+        """
         leg.state, leg.end_reason, leg.by, leg.ended_at = state, reason, by, self.at
         leg.decline_reason = decline
         leg.ring_deadline = None
@@ -176,7 +180,7 @@ class Turn:
             if leg.user_id in other.peers:
                 other.peers.remove(leg.user_id)
         self.tell(TERMINAL_EVENT[state], leg.user_id, **details)
-        if missed:
+        if missed and not self.call.outgoing(leg):
             self.tell(EventType.CALL_MISSED, leg.user_id)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from service.core.calls import Call
+from service.core.calls import Call, Leg
 from service.core.vocabulary import AlertKind, CallType, StopReason
 
 Words = Mapping[str, str]
@@ -21,6 +21,9 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             "declined_elsewhere": "The call from {caller} was declined on another device",
             "missed": "Missed call from {caller}",
             "notify": "{caller} invites you to a call",
+            "outgoing": "Your call to {caller}",
+            "outgoing_group": "Your call to {caller} and {others} more",
+            "outgoing_stop": "Your call to {caller} no longer rings here",
             "until": "Until {time} UTC",
         },
         "de": {
@@ -32,6 +35,9 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             "declined_elsewhere": "Der Anruf von {caller} wurde auf einem anderen Gerät abgelehnt",
             "missed": "Verpasster Anruf von {caller}",
             "notify": "{caller} lädt Sie zu einem Gespräch ein",
+            "outgoing": "Ihr Anruf bei {caller}",
+            "outgoing_group": "Ihr Anruf bei {caller} und {others} weiteren",
+            "outgoing_stop": "Ihr Anruf bei {caller} klingelt hier nicht mehr",
             "until": "Bis {time} UTC",
         },
         "es": {
@@ -43,6 +49,9 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             "declined_elsewhere": "La llamada de {caller} se rechazó en otro dispositivo",
             "missed": "Llamada perdida de {caller}",
             "notify": "{caller} le invita a una llamada",
+            "outgoing": "Su llamada a {caller}",
+            "outgoing_group": "Su llamada a {caller} y a {others} más",
+            "outgoing_stop": "Su llamada a {caller} ya no suena aquí",
             "until": "Hasta {time} UTC",
         },
         "fr": {
@@ -54,6 +63,9 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             "declined_elsewhere": "L'appel de {caller} a été refusé sur un autre appareil",
             "missed": "Appel manqué de {caller}",
             "notify": "{caller} vous invite à un appel",
+            "outgoing": "Votre appel à {caller}",
+            "outgoing_group": "Votre appel à {caller} et {others} autres",
+            "outgoing_stop": "Votre appel à {caller} ne sonne plus ici",
             "until": "Jusqu'au {time} UTC",
         },
         "it": {
@@ -65,6 +77,9 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             "declined_elsewhere": "La chiamata di {caller} è stata rifiutata su un altro dispositivo",
             "missed": "Chiamata persa da {caller}",
             "notify": "{caller} la invita a una chiamata",
+            "outgoing": "La sua chiamata a {caller}",
+            "outgoing_group": "La sua chiamata a {caller} e altri {others}",
+            "outgoing_stop": "La sua chiamata a {caller} non squilla più qui",
             "until": "Fino al {time} UTC",
         },
     }
@@ -72,11 +87,11 @@ WORDS: Mapping[str, Words] = MappingProxyType(
 """By language; a locale that is not here reads English."""
 
 
-def words(call: Call, kind: AlertKind, locale: str | None, stopped: StopReason | None = None) -> str:
+def words(call: Call, leg: Leg, kind: AlertKind, locale: str | None, stopped: StopReason | None = None) -> str:
     """One sentence about a call for one of its participants; `stopped` is why a ring is taken back."""
-    return _texts(locale)[_key(call, kind, stopped)].format(
-        caller=call.caller.name or call.initiator, others=max(1, len(call.legs) - 2)
-    )
+    shown = call.other_end(leg)
+    text = _texts(locale)[_key(call, leg, kind, stopped)]
+    return text.format(caller=shown.name or shown.user_id, others=max(1, call.headcount - 2))
 
 
 def until(at: datetime, locale: str | None) -> str:
@@ -94,7 +109,9 @@ def _texts(locale: str | None) -> Words:
     return WORDS[language(locale)]
 
 
-def _key(call: Call, kind: AlertKind, stopped: StopReason | None) -> str:
+def _key(call: Call, leg: Leg, kind: AlertKind, stopped: StopReason | None) -> str:
+    if call.outgoing(leg):
+        return _key_of_outgoing(call, kind)
     if kind is AlertKind.STOP and stopped in {StopReason.ANSWERED_ELSEWHERE, StopReason.DECLINED_ELSEWHERE}:
         return stopped.value
     if kind in {AlertKind.STOP, AlertKind.MISSED, AlertKind.NOTIFY}:
@@ -102,3 +119,10 @@ def _key(call: Call, kind: AlertKind, stopped: StopReason | None) -> str:
     if len(call.legs) > 2:
         return "group"
     return "ring_video" if call.call_type is CallType.AUDIO_VIDEO else "ring"
+
+
+def _key_of_outgoing(call: Call, kind: AlertKind) -> str:
+    """For the initiator, whose own phone rings before the others are dialled."""
+    if kind is AlertKind.STOP:
+        return "outgoing_stop"
+    return "outgoing_group" if call.headcount > 2 else "outgoing"

@@ -37,7 +37,7 @@ class Letters:
             doors = await self._doors(call, leg, ring)
             payload = push_payload(alert.kind, call, leg, ring, now=now, until=alert.until, doors=doors)
             locale = claim.person.locale if claim.person else None
-            title = words(call, alert.kind, locale, ring.stop_reason if ring else None)
+            title = words(call, leg, alert.kind, locale, ring.stop_reason if ring else None)
             body = ""
         else:
             return None

@@ -141,7 +141,8 @@ class Robots:
     async def _act(self, switchboard: Switchboard, call_id: UUID, plans: list[tuple[str, Act]]) -> None:
         """Do these acts, one after the other. What they change is heard, and planned from there."""
         for app_id, act in plans:
-            outcome = await switchboard.do(app_id, call_id, act.command)
+            app = await self._book.app(app_id)
+            outcome = await switchboard.do(app_id, call_id, act.command, app.settings if app else None)
             if outcome.call is None or call_id in self._heard:
                 continue
             # Nothing changed: somebody else was quicker. A refused act is not repeated.

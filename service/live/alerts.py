@@ -60,7 +60,7 @@ class Alerts:
             if leg.joined:
                 frames.append(replaced(call, leg.device_id))
         self._carriers(session, call, leg, watch)
-        if leg.pending and watch.asked != leg.attempt and not call.policy.notify_only:
+        if leg.pending and watch.asked != leg.attempt and call.rings(leg):
             self._ask(session, call, leg, watch)
         return b"".join(map(json_frame, frames))
 

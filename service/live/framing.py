@@ -9,6 +9,7 @@ import orjson
 from service.core.calls import Call, Leg, Ring
 from service.core.vocabulary import RingState
 from service.wire.canonical import canonical, is_plain, rfc3339, rfc3339_or_none
+from service.wire.snapshots import ring_about
 
 TEXT = 0x81
 """The first byte of a whole text message: FIN and opcode 1 (RFC 6455, 5.2)."""
@@ -39,22 +40,19 @@ def ring_body(call: Call, leg: Leg, ring: Ring, server_time: datetime, action_to
     custom: Any = call.custom
     if custom and not is_plain(custom):
         custom = orjson.Fragment(canonical(custom))
-    body: dict[str, Any] = {
+    return {
         "ring_id": ring.id,
         "call_id": call.id,
         "device_id": ring.device_id,
         "attempt": ring.attempt,
         "call_type": call.call_type.value,
-        "caller": {"id": call.initiator, "name": call.caller.name, "avatar_url": call.caller.avatar_url},
+        **ring_about(call, leg),
         "sent_at": rfc3339(ring.sent_at or ring.queued_at),
         "expires_at": rfc3339_or_none(leg.ring_deadline),
         "server_time": rfc3339(server_time),
         "action_token": action_token,
         "custom": custom,
     }
-    if call.group:
-        body["group"] = {"name": None, "count": len(call.legs)}
-    return body
 
 
 def ring_stop(call: Call, ring: Ring) -> dict[str, Any]:

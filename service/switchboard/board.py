@@ -126,7 +126,7 @@ class Switchboard:
                 if needed := concerns(loaded.call, command):
                     directory = await look_up(driver, app_id, needed, caller=loaded.call.initiator, call_id=call_id)
                 if not (directory and await self._settle_overdue(driver, directory)):
-                    now_command = enriched(command, directory, settings)
+                    now_command = enriched(loaded.call, command, directory, settings)
                     decision = decide(loaded.call, now_command, elsewhere(directory, call_id), loaded.now)
                     if not decision.changed:
                         return Outcome(decision.call, decision.refusal)

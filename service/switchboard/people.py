@@ -39,6 +39,7 @@ class DialRequest:
     max_duration_s: int | None = None
     hunt: bool = False
     notify_only: bool = False
+    ring_initiator: bool = False
     custom: dict[str, Any] = field(default_factory=dict)
     idempotency: Idempotency | None = None
 
@@ -94,11 +95,14 @@ def dial_command(request: DialRequest, directory: Directory, call_id: str, *, wo
         ),
         custom=request.custom,
         device_id=request.device_id,
+        ring_initiator=request.ring_initiator,
     )
 
 
 def concerns(call: Call, command: Command) -> list[str]:
     """Whom the directory must be asked about: people whom the command may newly engage."""
+    if _picks_up(call, command):
+        return [other.user_id for other in call.awaited]
     if isinstance(command, Invite):
         return [person.user_id for person in command.people]
     if isinstance(command, Join):
@@ -109,10 +113,18 @@ def concerns(call: Call, command: Command) -> list[str]:
     return []
 
 
-def enriched(command: Command, directory: Directory | None, settings: AppSettings) -> Command:
+def _picks_up(call: Call, command: Command) -> bool:
+    """Whether the initiator takes its own ring, so that those who wait for that are dialled."""
+    return bool(call.awaited) and isinstance(command, Answer | Join) and command.user_id == call.initiator
+
+
+def enriched(call: Call, command: Command, directory: Directory | None, settings: AppSettings) -> Command:
     """The command with what the directory knows of the people in it."""
     if directory is None:
         return command
+    if isinstance(command, Answer | Join) and _picks_up(call, command):
+        others = tuple(person_of(directory, Wanted(other.user_id, other.role), settings) for other in call.awaited)
+        return replace(command, people=others)
     if isinstance(command, Invite):
         people = tuple(person_of(directory, Wanted(person.user_id, person.role), settings) for person in command.people)
         return replace(command, people=people)

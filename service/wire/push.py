@@ -2,6 +2,8 @@
 
 It is the same for all providers; each channel puts it into its own form. Where it would be too large, what a device can
 do without is left out, in this order: the app's `custom` data, the avatar, the names; `truncated` says that it was.
+
+`outgoing: true` is in the ring of a call of the user's own (`ring_initiator`); `caller` is then whom it will call.
 """
 
 from collections.abc import Mapping
@@ -15,6 +17,7 @@ import orjson
 from service.core.calls import Call, Leg, Ring
 from service.core.vocabulary import AlertKind
 from service.wire.canonical import rfc3339, rfc3339_or_none
+from service.wire.snapshots import ring_about
 
 VERSION = 1
 LARGEST = 3_072
@@ -48,14 +51,12 @@ def push_payload(
         "call_id": call.id,
         "attempt": leg.attempt,
         "call_type": call.call_type.value,
-        "caller": {"id": call.initiator, "name": call.caller.name, "avatar_url": call.caller.avatar_url},
+        **ring_about(call, leg),
         "sent_at": rfc3339(now),
         "server_time": rfc3339(now),
         "expires_at": rfc3339_or_none(leg.ring_deadline) or rfc3339(until),
         "custom": call.custom,
     }
-    if call.group:
-        payload["group"] = {"name": None, "count": len(call.legs)}
     if ring:
         payload["ring_id"] = ring.id
         if ring.stop_reason:

@@ -40,8 +40,10 @@ class CreateCall(Body):
     `initiator` may be left out with a user token. `hunt`: the first to answer takes the call, the others stop ringing
     and have not missed anything. `notify_only`: nobody is rung; participants are told of the call and may answer.
     `topology: auto` is a media worker for three and more; a hunt counts as two, because two will talk.
-    `ring_initiator` (ring the initiator's devices first) is not supported yet and refused. `call_waiting` says what
-    becomes of the initiator's other call, where the app allows a second one.
+    `ring_initiator` is click-to-dial: all devices of the initiator ring first, each for at most `ring_timeout_s`, and
+    when one of them picks up the others are dialled. `device_id` then says nothing, and there is no `connection`
+    before that answer. `call_waiting` says what becomes of the initiator's other call, where the app allows a second
+    one; with `ring_initiator` the answer says it.
     """
 
     initiator: UserId | None = None

@@ -35,7 +35,10 @@ class GroupView(Shape):
 
 
 class AlertView(Shape):
-    """This device shall ring until `expires_at`. `action_token` opens `/v1/rings/{ring_id}` without a login."""
+    """This device shall ring until `expires_at`. `action_token` opens `/v1/rings/{ring_id}` without a login.
+
+    With `outgoing` the user's own call rings (`ring_initiator`): whoever picks up here calls `caller`.
+    """
 
     ring_id: UUID
     call_id: UUID
@@ -43,6 +46,7 @@ class AlertView(Shape):
     attempt: Annotated[int, Field(ge=1)]
     call_type: str
     caller: CallerView
+    outgoing: Literal[True] | None = None
     group: GroupView | None = None
     sent_at: Moment
     expires_at: Moment | None

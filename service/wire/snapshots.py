@@ -43,7 +43,21 @@ def call_snapshot(call: Call, *, merged: bool | None = None, legs: orjson.Fragme
     }
     if merged is not None:
         snapshot["merged"] = merged
+    if call.ring_initiator:
+        snapshot["ring_initiator"] = True
+        snapshot["awaited"] = [other.user_id for other in call.awaited]
     return snapshot
+
+
+def ring_about(call: Call, leg: Leg) -> dict[str, Any]:
+    """What a ring says of who calls: its `caller`, the `group`, and `outgoing` where the user's own call rings."""
+    shown = call.other_end(leg)
+    about: dict[str, Any] = {"caller": {"id": shown.user_id, "name": shown.name, "avatar_url": shown.avatar_url}}
+    if call.outgoing(leg):
+        about["outgoing"] = True
+    if call.group:
+        about["group"] = {"name": None, "count": call.headcount}
+    return about
 
 
 def leg_snapshot(leg: Leg) -> dict[str, Any]:

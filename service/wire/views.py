@@ -90,6 +90,8 @@ class CallView(Shape):
     """A call with all its legs, the initiator's first. `talk_s`: whole seconds in which two or more were connected.
 
     `seq` is the number of events told of it so far. `merged` is there when a create was merged into this call.
+    `ring_initiator` is there in a call that rings its initiator first; `awaited` are then the users who will be dialled
+    when one of the initiator's devices picks up, and have no leg before that: nobody from then on.
     `sip_status` and `q850_cause` come with `end_reason`, as a CTI expects them.
     """
 
@@ -112,6 +114,8 @@ class CallView(Shape):
     seq: Annotated[int, Field(ge=1)]
     legs: list[LegView]
     merged: bool | None = None
+    ring_initiator: Literal[True] | None = None
+    awaited: list[str] | None = None
     sip_status: int | None = None
     q850_cause: int | None = None
 
@@ -140,8 +144,10 @@ class JoinedAnswer(CallAnswer):
 
 
 class CreatedAnswer(CallAnswer):
-    """The call as it is now. `connection` is left out when it ended at once (a busy callee, for one).
+    """The call as it is now.
 
+    `connection` is left out when it ended at once (a busy callee, for one), and with `ring_initiator`: whoever picks up
+    gets it.
     `merged`: the callee was dialling the initiator at the same moment, and this is their call, answered.
     """
 
@@ -169,7 +175,9 @@ class CallEventData(Shape):
 
     `prev` is the `hash` of the call's event before (empty for the first); `hash` is the SHA-256 of the canonical form
     (RFC 8785) of the envelope without `data.hash`. `redacted` says that a signal was for others. `stream` is there in
-    `stream.created`, `stream.changed` and `stream.destroyed`.
+    `stream.created`, `stream.changed` and `stream.destroyed`. `change` is there in most of `call.updated`: `device` (a
+    participant goes on with another one), `topology`, `upgrade_denied`; and in a call that rings its initiator first
+    `awaited` (more people will be dialled) and `dialing` (the initiator has picked up, the others are dialled now).
     """
 
     call_id: UUID
@@ -185,6 +193,7 @@ class CallEventData(Shape):
     participant: LegView | None = None
     redacted: bool | None = None
     stream: StreamView | None = None
+    change: str | None = None
 
 
 class Event(Shape):
@@ -216,7 +225,7 @@ class FeedPage(Shape):
 
 
 class CallerView(Shape):
-    """Who calls."""
+    """Who calls; with `outgoing`, the first whom the user calls."""
 
     id: str
     name: str | None
@@ -224,7 +233,7 @@ class CallerView(Shape):
 
 
 class RingView(Shape):
-    """One device's alert."""
+    """One device's alert. `outgoing`: it is the ring of a call of the user's own; who picks up calls `caller`."""
 
     ring_id: UUID
     call_id: UUID
@@ -234,6 +243,7 @@ class RingView(Shape):
     stop_reason: str | None
     call_type: CallType
     caller: CallerView
+    outgoing: Literal[True] | None = None
     sent_at: Moment
     expires_at: Moment | None
     server_time: Moment

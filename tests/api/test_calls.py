@@ -220,11 +220,6 @@ async def test_a_test_user_whose_name_says_nothing_is_explained(front):
     await front.call("ana", "test:answer@soon")
 
 
-async def test_what_is_not_there_yet_is_refused(front):
-    body = {"initiator": "ana", "participants": ["ben"], "ring_initiator": True}
-    assert "not supported" in problem(await front.post("/calls", body), 422, "invalid_request")["detail"]
-
-
 async def test_the_socket_is_where_the_service_is_seen(database):
     async with front_door(database, config=ApiConfig(public_url="https://calls.example.org/")) as front:
         answer = await front.post("/calls", {"initiator": "ana", "participants": ["ben"]})

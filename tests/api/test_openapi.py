@@ -106,6 +106,21 @@ async def test_answers_fit_their_shapes(front, document):
     validator(document, "Problem").validate(problem(invalid, 422, "invalid_request"))
 
 
+async def test_a_call_that_rings_its_initiator_first_fits_its_shapes(front, document):
+    await front.online("ana")
+    call = await front.call("ana", "ben", "cem", ring_initiator=True)
+    ring_id, phone = await front.ring(call["id"], "ana")
+    answers = [("RingAnswer", await phone.get(f"/v1/rings/{ring_id}"))]
+    answers.append(("JoinedAnswer", await phone.post(f"/v1/rings/{ring_id}/answer", json={})))
+    answers.append(("CallEventPage", await front.http.get(f"/v1/calls/{call['id']}/events")))
+    for name, answer in answers:
+        validator(document, name).validate(answer.json())
+    told = document["components"]["schemas"]
+    assert {"ring_initiator", "awaited"} <= told["CallView"]["properties"].keys()
+    assert "outgoing" in told["RingView"]["properties"]
+    assert "change" in told["CallEventData"]["properties"]
+
+
 async def test_the_service_tells_its_own_interface(front, document):
     open_to_all = front.client("")
     told = await open_to_all.get("/openapi.json")

@@ -41,15 +41,20 @@ CALL_ORDER = tuple(CallState)
 
 
 class Replay:
-    """Rebuilds a call from its events alone (invariants 3, 4 and 7)."""
+    """Rebuilds a call from its events alone (invariants 3, 4 and 7).
 
-    def __init__(self, initiator):
+    With `ring_initiator`, as `call.created` shows it, the initiator is invited as anybody and the first to be.
+    """
+
+    def __init__(self, initiator, *, ring_initiator=False):
         self.initiator = initiator
+        self.ring_initiator = ring_initiator
         self.seq = 0
         self.call = None
         self.legs = {}
         self.attempts = {}
         self.missed = set()
+        self.dials = None
         self.last_at = None
 
     def hear(self, event):
@@ -60,7 +65,9 @@ class Replay:
         assert self.call != "ended", f"3: {event.type} after call.ended"
         if event.type is EventType.CALL_CREATED:
             assert self.call is None
-            self.call, self.legs[self.initiator], self.attempts[self.initiator] = "dialing", {"answered"}, 1
+            self.call = "dialing"
+            if not self.ring_initiator:
+                self.legs[self.initiator], self.attempts[self.initiator] = {"answered"}, 1
         elif event.type in TOLD_CALL:
             before, after = TOLD_CALL[event.type]
             assert self.call in before, f"3: {event.type} while {self.call}"
@@ -70,6 +77,8 @@ class Replay:
 
     def _hear_of_leg(self, event):
         user, state = event.user_id, self.legs.get(event.user_id, set())
+        waits = self.ring_initiator and self.dials is None
+        assert not waits or user in {None, self.initiator}, f"{event.type} {user} before the initiator picked up"
         if event.type is EventType.INVITED:
             assert not state & LIVE, f"3: {user} invited while {state}"
             self.legs[user], self.attempts[user] = {"invited"}, self.attempts.get(user, 0) + 1
@@ -81,7 +90,13 @@ class Replay:
             key = user, self.attempts[user]
             assert not state & LIVE, f"{user} missed while {state}"
             assert key not in self.missed, f"3: {user} missed twice"
+            assert key != (self.initiator, 1), "somebody missed a call of their own"
             self.missed.add(key)
+        elif event.details.get("change") == "dialing":
+            assert self.dials is None, "the others were dialled twice"
+            assert self.ring_initiator
+            assert state <= JOINED, f"dialled while the initiator is {state}"
+            self.dials = event.seq
         elif event.details.get("change") == "device":
             assert state <= JOINED, f"{user} moved while {state}"
             self.legs[user] = {"answered"}
@@ -187,6 +202,11 @@ def _check_two(call):
     """The fewer-than-two rule (invariant 6)."""
     joined = sum(leg.state in JOINED for leg in call.legs)
     pending = sum(leg.state in PENDING for leg in call.legs)
+    if call.awaited:
+        assert call.ring_initiator
+        assert (len(call.legs), pending) == (1, 1), "6: somebody waits for nobody"
+        assert (call.state, call.answered_at, call.room) == (CallState.DIALING, None, None)
+        return
     if not call.group:
         assert joined + pending == 2, "6: not two in a one-to-one call"
     if call.answered_at is None:

@@ -58,8 +58,8 @@ SHOWN = 25
 
 MOODS = {
     # what somebody does next, by the state of their leg: (command, weight)
-    LegState.INVITED: ((Ack, 6), (Answer, 2), (Decline, 1), (None, 2)),
-    LegState.RINGING: ((Answer, 5), (Decline, 2), (Silence, 1), (Join, 1), (None, 3)),
+    LegState.INVITED: ((Ack, 12), (Answer, 4), (Decline, 2), (Cancel, 1), (Invite, 1), (None, 4)),
+    LegState.RINGING: ((Answer, 10), (Decline, 4), (Silence, 2), (Join, 2), (HangUp, 1), (None, 6)),
     LegState.ANSWERED: ((MediaConnected, 8), (HangUp, 1), (MediaLost, 1), (Answer, 1), (None, 2)),
     LegState.CONNECTED: (
         (HangUp, 4),
@@ -150,6 +150,7 @@ class Simulation:
         self.last.append("the evening: everybody is gone")
         self.world.power_off()
         self.counts.update(calls=self.world.dialled, turns=self.world.turns, events=self.world.events)
+        self.counts["picked up"] += self.world.picked_up
         self.ends.update(self.world.ends)
         self.refused.update(self.world.refused)
 
@@ -188,8 +189,9 @@ class Simulation:
         device = leg.device_id if leg.joined and self.random.random() < 0.9 else self.device_of(user)
         if kind in {MediaConnected, MediaLost}:
             return self.media_report(kind, call, leg, device)
+        inviter = self.random.choice((user, user, None))
         outside = {
-            Invite: lambda: Invite(API, people=tuple(map(self.world.person, self.some_users(3))), user_id=user),
+            Invite: lambda: Invite(API, people=tuple(map(self.world.person, self.some_users(3))), user_id=inviter),
             Remove: lambda: Remove(
                 API, target=user, reason=self.random.choice((EndReason.REMOVED, EndReason.TERMINATED))
             ),
@@ -289,6 +291,7 @@ class Simulation:
             topology=self.random.choice(tuple(Topology)),
             max_participants=8,
             may_route=self.random.random() < 0.4,
+            ring_initiator=self.random.random() < 0.25,
             hunt=self.random.random() < 0.2,
             notify_only=self.random.random() < 0.1,
             max_duration_s=self.random.choice((None, None, 20, 45)),

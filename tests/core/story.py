@@ -8,6 +8,7 @@ from service.core.deadlines import deadline
 from service.core.dialing import dial
 from service.core.machine import decide
 from service.core.refusals import Refusal
+from service.core.ringing import alerts_of
 from service.core.vocabulary import ActorType, CallType, Provider, Topology
 
 NOON = datetime(2026, 11, 5, 12, tzinfo=UTC)
@@ -142,3 +143,19 @@ def talking(*callees, **fields):
     assert story.ends == ("active", None)
     story.news = ()
     return story
+
+
+def clicked(*callees, **fields):
+    """Ann has clicked on somebody's number: her devices ring."""
+    return Story(*callees, ring_initiator=True, actor=API, **{"initiator": two_devices("ann"), **fields})
+
+
+def picks_up(story, when, *people, kind=Answer, device="ann-phone", engaged=None):
+    """Ann takes her own ring; the desk brings what is known of the others at that moment."""
+    found = tuple(p if isinstance(p, Person) else person(p) for p in people)
+    return story.do(kind, "ann", when, device, engaged, people=found)
+
+
+def alert_kinds(before, story):
+    """What the last act put on the way to phones, and to whose."""
+    return {(alert.kind.value, alert.user_id) for alert in alerts_of(before, story.call, story.news)}

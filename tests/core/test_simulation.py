@@ -22,7 +22,9 @@ def test_a_life_has_everything_in_it():
     life = Simulation(3)
     life.run(6000)
     assert life.counts["days"] == 2
-    assert {"apps crashed", "service crashes", "sent twice", "delivered late", "audits"} <= set(life.counts)
+    assert {"apps crashed", "service crashes", "sent twice", "delivered late", "audits", "picked up"} <= set(
+        life.counts
+    )
     assert {"hangup", "no_answer", "busy", "declined", "canceled", "last_left", "connect_timeout"} <= set(life.ends)
 
 

@@ -187,6 +187,35 @@ device_gone     *         *         reconnecting .            .       .         
 device_removed  .         .         .            .            .       .           .
 """
 
+# The initiator of a click-to-dial: its own ring, how it may end before anybody else is dialled, and what follows from
+# the pick-up. A one-to-one call is over with its initiator.
+CLICKED = """
+                invited       ringing       declined  busy     missed   unreachable canceled removed   not_supported
+ack             ringing       .             .         ringing! expired! expired!    ended!   stranger! .
+silence         *             *             .         ringing! expired! expired!    ended!   stranger! .
+answer          answered      answered      declined! ringing! expired! expired!    ended!   stranger! declined!
+answer_other    answered      answered      declined! ringing! expired! expired!    ended!   stranger! declined!
+decline         declined      declined      .         .        expired! expired!    ended!   stranger! .
+decline_missed  missed        missed        .         .        expired! expired!    ended!   stranger! .
+decline_busy    busy          busy          .         .        expired! expired!    ended!   stranger! .
+decline_unable  not_supported not_supported .         .        expired! expired!    ended!   stranger! .
+cancel          canceled      canceled      ended!    ended!   ended!   ended!      .        stranger! ended!
+hang_up         canceled      canceled      ended!    ended!   ended!   ended!      .        stranger! ended!
+join            answered      answered      ended!    ended!   ended!   ended!      ended!   stranger! ended!
+join_other      answered      answered      ended!    ended!   ended!   ended!      ended!   stranger! ended!
+hold            ringing!      ringing!      ended!    ended!   ended!   ended!      ended!   stranger! ended!
+signal          *             *             ended!    ended!   ended!   ended!      ended!   stranger! ended!
+upgrade         ringing!      ringing!      ended!    ended!   ended!   ended!      ended!   stranger! ended!
+media_changed   ringing!      ringing!      ended!    ended!   ended!   ended!      ended!   stranger! ended!
+media_connected ringing!      ringing!      ended!    ended!   ended!   ended!      ended!   stranger! ended!
+media_lost      ringing!      ringing!      ended!    ended!   ended!   ended!      ended!   stranger! ended!
+media_up        .             .             .         .        .        .           .        .         .
+fell_back       *             *             .         .        .        .           .        .         .
+device_back     .             .             .         .        .        .           .        .         .
+device_gone     .             .             .         .        .        .           .        .         .
+device_removed  *             *             .         .        .        .           .        .         .
+"""
+
 # What outsiders do, by the state of the call: here a state is the call's own.
 OUTSIDE = """
        dialing ringing connecting active ended
@@ -360,6 +389,20 @@ def test_the_caller(command, state, cell):
     if state == "hung_up_on":
         story.do(HangUp, "ben", 0)
     check(story, "ann", command, cell)
+
+
+@pytest.mark.parametrize(("command", "state", "cell"), [*cells(CLICKED)])
+def test_the_initiator_who_is_rung_first(command, state, cell):
+    first = nobody_home("ben") if state == "unreachable" else person("ben")
+    fields = {"call_type": CallType.AUDIO_UPGRADABLE, "ring_initiator": True}
+    story = Story("ann", caller="ben", initiator=first, **fields)
+    if state == "canceled":
+        story.do(Cancel, "ben", 1)
+    for act in WAYS.get(state, ()):
+        act(story)
+    assert story.state("ben") == state
+    check(story, "ben", command, cell)
+    assert story.call.ended == (story.state("ben") not in {"invited", "ringing", "answered"})
 
 
 @pytest.mark.parametrize(("command", "state", "cell"), [*cells(OUTSIDE)])

@@ -32,9 +32,9 @@ def test_every_language_has_the_same_texts_with_the_same_fields():
     ],
 )
 def test_5_who_is_told_of_a_stop_reads_why(call, reason, told):
-    assert words(call, AlertKind.STOP, None, reason).endswith(told)
+    assert words(call, call.legs[1], AlertKind.STOP, None, reason).endswith(told)
 
 
 def test_a_ring_says_nothing_of_an_earlier_stop(call):
-    assert "device" not in words(call, AlertKind.RING, "en-GB", StopReason.ANSWERED_ELSEWHERE)
-    assert words(call, AlertKind.MISSED, "de_AT", StopReason.TIMED_OUT).startswith("Verpasster Anruf")
+    assert "device" not in words(call, call.legs[1], AlertKind.RING, "en-GB", StopReason.ANSWERED_ELSEWHERE)
+    assert words(call, call.legs[1], AlertKind.MISSED, "de_AT", StopReason.TIMED_OUT).startswith("Verpasster Anruf")

@@ -6,6 +6,7 @@ keeps one slot per user (two with call waiting), refusing to give one away twice
 """
 
 from copy import deepcopy
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -63,11 +64,22 @@ class World:
         self.refused = {}
         self.ends = {}
         self.events = 0
+        self.picked_up = 0
         self.broken = False
 
     # what people do
 
-    def dial(self, caller, callees, device=None, call_type=CallType.AUDIO_VIDEO, topology=Topology.RELAYED, **policy):
+    def dial(
+        self,
+        caller,
+        callees,
+        device=None,
+        call_type=CallType.AUDIO_VIDEO,
+        topology=Topology.RELAYED,
+        *,
+        ring_initiator=False,
+        **policy,
+    ):
         """Create a call as the desk does; returns what became of it: a call, or None."""
         settings = {"call_waiting": self.call_waiting, **policy}
         command = Dial(
@@ -81,6 +93,7 @@ class World:
             policy=Policy(**settings),
             custom={},
             device_id=device,
+            ring_initiator=ring_initiator,
         )
         self.settle_overdue({caller, *callees})
         instead = self._in_the_way(command)
@@ -91,7 +104,7 @@ class World:
             self._count_refusal(answer)
             return None
         self.dialled += 1
-        self.feeds[answer.call.id] = Replay(caller)
+        self.feeds[answer.call.id] = Replay(caller, ring_initiator=ring_initiator)
         self._save(None, answer)
         return answer.call
 
@@ -128,6 +141,7 @@ class World:
             self.settle_overdue(concerned)
             before = self.calls.get(call_id) or self.over.get(call_id, before)
             engaged = self.elsewhere(concerned, call_id)
+            command = self._enriched(before, command)
         copy = deepcopy(before) if self.deep else None
         decision = self.machine(before, command, engaged, self.now)
         if self.deep:
@@ -136,8 +150,21 @@ class World:
         return decision.call
 
     @staticmethod
-    def _concerns(call, command):
+    def _picks_up(call, command):
+        return call.awaited and isinstance(command, Answer | Join) and command.user_id == call.initiator
+
+    def _enriched(self, call, command):
+        """With what is known now of those who are dialled when the initiator picks up."""
+        if not self._picks_up(call, command):
+            return command
+        people = (replace(self.person(other.user_id), role=other.role) for other in call.awaited)
+        return replace(command, people=tuple(people))
+
+    @classmethod
+    def _concerns(cls, call, command):
         """Whom the real desk asks the directory about."""
+        if cls._picks_up(call, command):
+            return {other.user_id for other in call.awaited}
         if isinstance(command, Invite):
             return {person.user_id for person in command.people}
         if isinstance(command, Join):
@@ -212,6 +239,7 @@ class World:
         for event in decision.events:
             feed.hear(event)
         self.events += len(decision.events)
+        self.picked_up += any(event.details.get("change") == "dialing" for event in decision.events)
         feed.equals(call)
         check_call(call, lambda leg: self.leased(call, leg))
         nothing_overdue(call, self.now)

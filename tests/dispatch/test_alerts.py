@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from service.core.calls import Rung
+from service.core.commands import Settle
 from service.core.vocabulary import Channel
 from service.dispatch.push.channel import Outcome, Receipt
 from service.store.credentials import remove_credentials
@@ -13,6 +14,7 @@ from service.store.database import StoreUnavailableError
 from service.store.devices import get_device
 from tests.dispatch.post_office import PostOffice
 from tests.fakes.channel import FakeChannel
+from tests.switchboard.desk import user
 
 LATER = Receipt(Outcome.LATER, status=503, reason="UNAVAILABLE")
 REFUSED = Receipt(Outcome.REFUSED, status=400, reason="BadDeviceToken")
@@ -51,6 +53,47 @@ async def test_15_pushed_again_at_10_and_20_seconds_under_another_id_and_no_more
     await office.send(21)
     assert len(office.ways[Channel.FCM].sent) == 2
     assert await office.rows() == [("ring", "phone", "sent", "the device has acknowledged", 2)]
+
+
+async def test_the_initiators_own_ring_says_whom_it_will_call_in_its_language(office):
+    await office.device("ann", "phone")
+    await office.device("ann", "tablet")
+    await office.device("ben", "phone")
+    await office.person("ann", locale="de-AT")
+    await office.person("ben", name="Ben")
+    call = (await office.desk.dial("ann", "ben", ring_initiator=True)).call
+    await office.send()
+    assert len(office.ways[Channel.FCM].sent) == 2
+    for notice in office.ways[Channel.FCM].sent:
+        assert (notice.payload["type"], notice.payload["outgoing"]) == ("call.ring", True)
+        assert notice.payload["caller"] == {"id": "ben", "name": "Ben", "avatar_url": None}
+        assert notice.title == "Ihr Anruf bei Ben"
+    await office.desk.answer(call.id, "ann", "phone")
+    await office.send()
+    told = {notice.payload["type"]: notice for notice in office.ways[Channel.FCM].sent[2:]}
+    assert told.keys() == {"call.stop", "call.ring"}
+    assert (told["call.stop"].payload["stop_reason"], told["call.stop"].payload["outgoing"]) == (
+        "answered_elsewhere",
+        True,
+    )
+    assert told["call.stop"].title == "Ihr Anruf bei Ben klingelt hier nicht mehr"
+    assert "outgoing" not in told["call.ring"].payload
+    assert told["call.ring"].payload["caller"]["id"] == "ann"
+
+
+async def test_the_initiators_own_ring_is_not_missed_and_falls_back_on_nothing(database):
+    office = await PostOffice(database, fallback=(Rung(Channel.EMAIL, 5),)).open()
+    await office.device("ann", "phone")
+    await office.person("ann", email="ann@example.com")
+    call = (await office.desk.dial("ann", "ben", ring_initiator=True, ring_timeout_s=20)).call
+    for second in (0.5, 6, 11):
+        await office.send(second)
+    await office.desk.make_overdue(call.id, 21)
+    await office.desk.do(call.id, Settle(user("ann")))
+    await office.send(12)
+    kinds = [notice.payload["type"] for notice in office.ways[Channel.FCM].sent]
+    assert kinds == ["call.ring", "call.ring", "call.stop"]
+    assert office.ways[Channel.EMAIL].sent == []
 
 
 async def test_three_pushes_in_thirty_seconds_and_then_silence(office):

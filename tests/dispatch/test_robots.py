@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from service.core.commands import HangUp, MediaConnected
+from service.core.commands import HangUp, MediaConnected, Settle
 from service.dispatch.robots import Robots, RobotsConfig
 from service.store.apps import AppBook
 from tests.dispatch.office import HeardDesk
@@ -143,6 +143,33 @@ async def test_nothing_is_done_before_its_time(theatre):
     assert await theatre.play(seconds=2.5) == 0
     assert await theatre.play(seconds=3) == 2
     assert theatre.call.state == "connecting"
+
+
+async def test_a_test_user_that_is_rung_first_picks_up_and_calls_another_one(theatre):
+    clicker, callee = "test:answer@1s:hangup@3s", "test:answer@2s"
+    await theatre.desk.dial(clicker, callee, ring_initiator=True)
+    assert await theatre.play() == 1
+    assert (theatre.call.state, theatre.call.leg(clicker).state) == ("dialing", "ringing")
+    await theatre.play(seconds=1)
+    assert theatre.call.leg(callee).state == "ringing", "it is known for a test user, and has its device"
+    assert theatre.told("call.ringing") == 1
+    await theatre.play(seconds=2.5)
+    assert theatre.call.state == "active"
+    await theatre.play(seconds=4)
+    assert (theatre.call.state, theatre.call.end_reason) == ("ended", "hangup")
+
+
+@pytest.mark.parametrize(
+    ("name", "end"), [("test:decline", "declined"), ("test:silent", "no_answer"), ("test:offline", "unreachable")]
+)
+async def test_a_test_user_does_not_take_its_own_ring(theatre, name, end):
+    call = (await theatre.desk.dial(name, "ann", ring_initiator=True)).call
+    await theatre.play(seconds=1)
+    if end != "declined":
+        await theatre.desk.make_overdue(call.id, 61)
+        await theatre.desk.do(call.id, Settle(user(name)))
+    assert theatre.call.end_reason == end
+    assert [leg.user_id for leg in theatre.call.legs] == [name]
 
 
 async def test_without_the_setting_they_are_ordinary_users(database):

@@ -66,6 +66,8 @@ def verdict(found: Found) -> int:
         return STOP
     if leg.pending:
         return KEEP_RINGING if ring.open and ring.state is not RingState.SILENCED else STOP
+    if call.outgoing(leg):
+        return STOP  # nobody misses a call of their own
     if leg.state in {LegState.MISSED, LegState.UNREACHABLE, LegState.FAILED}:
         return SHOW_MISSED
     if leg.state is LegState.CANCELED:

@@ -100,6 +100,23 @@ async def test_every_frame_of_a_call_is_as_told(running_service, fits):
             await phone.close()
 
 
+async def test_every_frame_of_a_click_to_dial_is_as_told(running_service, fits):
+    async with phones(running_service, "ann", "bob", "carl") as (ann, bob, carl):
+        asked = {"participants": ["bob", "carl"], "ring_initiator": True, "custom": {"order": 7}}
+        call = (await ann.ask("call.create", **asked))["call"]["id"]
+        assert (await ann.gets("ring"))["ring"]["outgoing"]
+        again = await phone_at(running_service, "ann", "ann-tablet")
+        assert again.welcome["rings"][0]["outgoing"]
+        await ann.do("call.answer", call)
+        for phone in (bob, carl):
+            assert (await phone.gets("ring"))["ring"]["group"]["count"] == 3
+        await ann.do("call.cancel", call)
+        for phone in (ann, bob, carl, again):
+            await phone.hears("call.ended")
+            assert {fits("server", frame) for frame in phone.frames} >= {"server.welcome", "server.event"}
+        await again.close()
+
+
 async def test_every_frame_of_a_routed_call_is_as_told(db_url, tmp_path, fits):
     async with (
         routing(db_url, tmp_path) as reached,
