@@ -1,7 +1,8 @@
 """A page that nobody looks at is woken by Web Push: it shows the call, says so, and takes it back.
 
-What comes out of the push service is given to a real Chromium's service worker; its own push client would need the
-service of its maker. That a stranger's software decrypts it is test_webpush_elsewhere.py's.
+Firefox does all of it by itself: it subscribes with the app's key, and its own push client decrypts what comes.
+Chromium's push client would need its maker's push service; there what comes out of ours is given to the page's service
+worker.
 """
 
 import asyncio
@@ -17,10 +18,13 @@ from service.dispatch.guard import SystemResolver
 from service.dispatch.letters import Letters
 from service.dispatch.push.webpush import WebPushChannel
 from service.store.credentials import CredentialBook, put_credentials
-from service.wire.credentials import Granted
+from service.wire.credentials import Granted, WebPushCredentials
 from service.wire.sealing import Vault
 from service.wire.tokens import RingClaims, TokenKey, mint_ring
+from service.wire.vapid import make_vapid_key, vapid_public_key
+from tests.fakes.autopush import DECRYPTED, autopush
 from tests.fakes.push_service import push_service
+from tests.fixtures.firefox import firefox
 from tests.fixtures.serving import service_in_loop
 from tests.fixtures.system import program
 from tests.fixtures.woken import woken
@@ -31,12 +35,12 @@ KEY = "a key of this story alone"
 
 
 @asynccontextmanager
-async def pushing(reached, service):
+async def pushing(reached, credentials):
     """The service sends alerts by Web Push as the app whose key browsers subscribed with."""
     vault = Vault([KEY])
     database = reached.service.database
     async with database.begin() as connection:
-        granted = Granted(reached.app_id, Channel.WEBPUSH, "production", service.credentials)
+        granted = Granted(reached.app_id, Channel.WEBPUSH, "production", credentials)
         await put_credentials(connection, vault, granted, {})
     key = TokenKey(reached.signing_key_id, reached.app_id, reached.signing_secret)
 
@@ -61,6 +65,15 @@ async def pushing(reached, service):
         await asyncio.gather(task, return_exceptions=True)
 
 
+async def called(reached, push):
+    """Ann calls Bob, whose only device is a browser that is pushed; the call's id."""
+    device = {"platform": "web", "push": push}
+    (await reached.http.put("/v1/users/bob/devices/browser", json=device)).raise_for_status()
+    (await reached.http.put("/v1/users/ann", json={"name": "Ann"})).raise_for_status()
+    dialled = await reached.http.post("/v1/calls", json={"initiator": "ann", "participants": ["bob"]})
+    return dialled.raise_for_status().json()["call"]["id"]
+
+
 async def pushed(service):
     """The next message that arrives at the push service, as the browser decrypts it."""
     await service.take()
@@ -74,24 +87,42 @@ async def test_b_22_a_page_that_nobody_looks_at_shows_the_call_and_the_caller_he
             push_service() as service,
             service_in_loop(db_url, cors_origins=(site,), secret_keys=(KEY,)) as reached,
             woken(browser, site) as page,
-            pushing(reached, service),
+            pushing(reached, service.credentials),
         ):
-            device = {"platform": "web", "push": service.push}
-            (await reached.http.put("/v1/users/bob/devices/browser", json=device)).raise_for_status()
-            (await reached.http.put("/v1/users/ann", json={"name": "Ann"})).raise_for_status()
-            dialled = await reached.http.post("/v1/calls", json={"initiator": "ann", "participants": ["bob"]})
-            call_id = dialled.raise_for_status().json()["call"]["id"]
+            call_id = await called(reached, service.push)
             ring = await pushed(service)
             await page.deliver(ring)
-            (shown,) = await page.shows(1)
-            assert (shown["title"], shown["tag"]) == ("Ann is calling with video", call_id)
+            assert await page.shows("Ann is calling with video") == call_id
             call = await hears(reached, "call.ringing")
             assert (call["id"], call["state"]) == (call_id, "ringing")
             (await reached.http.post(f"/v1/calls/{call_id}/end", json={})).raise_for_status()
-            stop = await pushed(service)
-            assert json.loads(stop)["type"] == "call.stop"
-            await page.deliver(stop)
-            assert await page.shows(0) == []
+            over = [await pushed(service), await pushed(service)]
+            assert {json.loads(text)["type"] for text in over} == {"call.stop", "call.missed"}
+            for text in over:
+                await page.deliver(text)
+            assert await page.shows("Missed call from Ann") == call_id
+
+
+async def test_b_22_firefox_subscribes_reads_what_is_pushed_and_lets_the_caller_hear_it_ring(db_url, tmp_path):
+    app = WebPushCredentials(subject="mailto:push@calls.example.org", private_key=make_vapid_key())
+    with web(PAGES) as site:
+        async with (
+            autopush() as service,
+            firefox(program("firefox-esr"), tmp_path, service.socket_url) as browser,
+            service_in_loop(db_url, cors_origins=(site,), secret_keys=(KEY,)) as reached,
+            pushing(reached, app),
+        ):
+            await browser.goto(f"{site}/woken.html")
+            await asyncio.wait_for(service.greeted.wait(), 20)
+            subscription = await browser.evaluate("subscribed", vapid_public_key(app))
+            call_id = await called(reached, {"provider": "webpush", "subscription": subscription})
+            call = await hears(reached, "call.ringing")
+            assert (call["id"], call["state"]) == (call_id, "ringing")
+            assert await browser.evaluate("shown", "Ann is calling with video") == call_id
+            (await reached.http.post(f"/v1/calls/{call_id}/end", json={})).raise_for_status()
+            assert await browser.evaluate("shown", "Missed call from Ann") == call_id
+            async with asyncio.timeout(20):
+                assert [await service.acked.get() for _ in ("ring", "stop", "missed")] == [DECRYPTED] * 3
 
 
 async def hears(reached, event):

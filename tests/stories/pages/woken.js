@@ -1,20 +1,24 @@
-// A service worker with nothing but what comes in a push: it shows the call, says so, and takes it back.
+// A service worker with nothing but what comes in a push: it shows the call, says so, takes it back, shows what was missed.
 
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
 self.addEventListener("push", (event) => event.waitUntil(woken(event.data.json())));
 
 async function woken(told) {
-    const shown = await self.registration.getNotifications({ tag: told.call_id });
-    if (told.type === "call.stop") {
-        shown.forEach((notification) => notification.close());
-    } else if (told.type === "call.ring") {
-        const body = told.expires_at;
-        await self.registration.showNotification(told.title, { tag: told.call_id, body, requireInteraction: true });
-        await fetch(told.links.ack, {
-            method: "POST",
-            headers: { authorization: `Bearer ${told.action_token}`, "content-type": "application/json" },
-            body: "{}",
-        });
-    }
+    if (told.type === "call.stop") return takeBack(told.call_id);
+    const ringing = told.type === "call.ring";
+    const { type } = told;
+    await self.registration.showNotification(told.title, { tag: told.call_id, requireInteraction: ringing, data: { type } });
+    if (ringing) await act(told.links.ack, told.action_token);
+}
+
+// A stop may come after what was missed.
+async function takeBack(tag) {
+    const notifications = await self.registration.getNotifications({ tag });
+    notifications.filter(({ data }) => data.type === "call.ring").forEach((notification) => notification.close());
+}
+
+function act(link, token) {
+    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+    return fetch(link, { method: "POST", headers, body: "{}" });
 }
