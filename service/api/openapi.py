@@ -38,6 +38,7 @@ TAGS = (
     ("presence", "Online, offline or busy; with whom and on which device."),
     ("webhooks", "Where the app's events are sent."),
     ("push", "What the app signs in with to push services, to its mail server and to its message gateway."),
+    ("rules", "Which people are told of what, by push, mail or message."),
     ("media", "What media needs to find its way."),
     ("app", "The app's settings."),
     ("health", "For operators."),

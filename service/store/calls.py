@@ -16,7 +16,7 @@ from service.core.calls import Call, engaged_slots
 from service.core.deadlines import deadline
 from service.core.ringing import Alert
 from service.store.database import ConflictError, Driver, faults
-from service.store.lanes import PROVIDER, RULE_LANE, lane_of
+from service.store.lanes import PROVIDER, RULE_FOR, RULE_LANE, lane_of
 from service.store.tables import FEED_PLACE
 from service.wire.feed import Envelope
 
@@ -125,7 +125,7 @@ TAIL = f"""
 ), ruled AS (
   INSERT INTO alerts (id, app_id, call_id, kind, user_id, channel, lane, rule_id, stream, seq, next_attempt_at, until)
   SELECT gen_random_uuid(), t.app_id, t.stream, 'rule', '', 'rule', {RULE_LANE} || t.app_id, r.id, t.stream, t.seq,
-         statement_timestamp(), statement_timestamp() + interval '1 day'
+         statement_timestamp(), statement_timestamp() + {RULE_FOR}
   FROM told t JOIN rules r ON r.app_id = t.app_id AND r.enabled AND t.type LIKE ANY (r.patterns)
   RETURNING lane
 ), freed AS (

@@ -2,6 +2,8 @@
 
 PROVIDER = "d.push->>'provider'"
 RULE_LANE = "'rule:'"
+RULE_FOR = "interval '1 day'"
+"""What a rule tells is worth telling for so long after the event."""
 
 
 def lane_of(channel: str, app_id: str, push: str) -> str:

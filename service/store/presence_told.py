@@ -9,6 +9,7 @@ import msgspec
 
 from service.core.presence import Presence
 from service.store.database import Driver
+from service.store.lanes import RULE_FOR, RULE_LANE
 from service.wire.feed import Envelope
 from service.wire.user_feed import PRESENCE_CHANGED, Chain
 
@@ -48,7 +49,7 @@ SELECT id, seq, last_hash, presence_told, clock_timestamp() AS now FROM users WH
 """
 
 # Whoever is locked or was told something else meanwhile is left out: nobody waits for anybody.
-TELL = """
+TELL = f"""
 WITH news AS (
   SELECT * FROM unnest($2::text[], $3::int[], $4::int[], $5::text[], $6::text[], $7::uuid[], $8::uuid[], $9::text[])
     AS n(user_id, old_seq, seq, hash, presence, stream, event_id, text)
@@ -69,9 +70,14 @@ WITH news AS (
   JOIN webhooks w ON w.app_id = $1 AND w.enabled AND $10 LIKE ANY (w.patterns)
   ORDER BY t.stream
   RETURNING webhook_id
+), ruled AS (
+  INSERT INTO alerts (id, app_id, kind, user_id, channel, lane, rule_id, stream, seq, next_attempt_at, until)
+  SELECT gen_random_uuid(), $1, 'rule', '', 'rule', {RULE_LANE} || $1, r.id, t.stream, t.seq,
+         statement_timestamp(), statement_timestamp() + {RULE_FOR}
+  FROM told t JOIN rules r ON r.app_id = $1 AND r.enabled AND $10 LIKE ANY (r.patterns)
 )
 SELECT ARRAY(SELECT id FROM moved) AS users, ARRAY(SELECT DISTINCT webhook_id FROM queued) AS webhooks
-"""
+"""  # noqa: S608 - only constants of the store
 
 # Whoever was told to be something: after a crash that may no longer be so.
 ASTIR = """

@@ -1,13 +1,15 @@
-"""Telling of a user: the event and its deliveries, written together with what it tells of."""
+"""Telling of a user: the event, its deliveries and what rules may make of it, written with what it tells of."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import any_, func, insert, literal, select, update
+from sqlalchemy import Select, any_, func, insert, literal, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.calls import Actor
-from service.store.tables import deliveries, events, users, webhooks
+from service.store.lanes import RULE_FOR, RULE_LANE
+from service.store.tables import alerts, deliveries, events, rules, users, webhooks
+from service.wire.feed import Envelope
 from service.wire.user_feed import Chain, user_envelope
 
 
@@ -41,3 +43,25 @@ async def tell_user(
         webhooks.c.app_id == app_id, webhooks.c.enabled, literal(kind).like(any_(webhooks.c.patterns))
     )
     await connection.execute(insert(deliveries).from_select(["webhook_id", "stream", "seq"], wanted))
+    await connection.execute(insert(alerts).from_select(SEED, _seeds(app_id, kind, envelope)))
+
+
+SEED = ("id", "app_id", "kind", "user_id", "channel", "lane", "rule_id", "stream", "seq", "next_attempt_at", "until")
+
+
+def _seeds(app_id: str, kind: str, envelope: Envelope) -> Select[Any]:
+    """One row for each rule that may be meant (ruled.py)."""
+    now = func.statement_timestamp()
+    return select(
+        func.gen_random_uuid(),
+        literal(app_id),
+        literal("rule"),
+        literal(""),
+        literal("rule"),
+        literal_column(RULE_LANE).concat(literal(app_id)),
+        rules.c.id,
+        literal(envelope.stream),
+        literal(envelope.seq),
+        now,
+        now + literal_column(RULE_FOR),
+    ).where(rules.c.app_id == app_id, rules.c.enabled, literal(kind).like(any_(rules.c.patterns)))

@@ -28,9 +28,10 @@ from aiosmtplib import (
     SMTPServerDisconnected,
 )
 
+from service.core.templates import one_line
 from service.dispatch.guard import ForbiddenAddressError, Guard
 from service.dispatch.push.channel import Notice, Outcome, Receipt
-from service.dispatch.push.mime import is_plain, letter, mailbox, message_id, one_line
+from service.dispatch.push.mime import is_plain, letter, mailbox, message_id
 from service.wire.credentials import EmailCredentials, Granted
 from service.wire.urls import FIRST_FREE_PORT, MAIL_PORTS
 

@@ -12,6 +12,7 @@ from email.policy import SMTP, SMTPUTF8
 from html import escape
 from typing import Any
 
+from service.core.templates import one_line
 from service.core.vocabulary import AlertKind
 from service.core.wording import language, until
 from service.dispatch.push.channel import Notice
@@ -72,11 +73,6 @@ def is_plain(*addresses: Address) -> bool:
 def message_id(notice: Notice, sender: Address) -> str:
     """The same for every retry of the same try, so that mail servers can tell."""
     return f"<{notice.id}@{sender.domain}>"
-
-
-def one_line(text: str) -> str:
-    """A text without what ends a line."""
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
 def _until(notice: Notice) -> str | None:
