@@ -43,6 +43,7 @@ from service.dispatch.push.fcm import FcmChannel
 from service.dispatch.push.message import MessageChannel, MessageConfig
 from service.dispatch.push.webpush import WebPushChannel
 from service.dispatch.robots import Robots
+from service.dispatch.rules import RuleExpander
 from service.dispatch.webhooks import WebhookSender
 from service.live.answers import Answers
 from service.live.audience import Audience
@@ -212,6 +213,7 @@ class AlertParts:
             ways[Channel.APNS] = ApnsChannel(ProviderTokens(database, vault), settings.apns())
         letters = Letters(self._ring_token, lambda: self.base_url)
         self.sender = AlertSender(database, ways, credentials, letters, clock.utc, counted=self._counted)
+        self.rules = RuleExpander(database, self.sender.look_after)
 
     async def _ring_token(self, call: Call, leg: Leg, ring: Ring) -> str | None:
         signer = await self._book.signer(call.app_id)
@@ -259,10 +261,7 @@ class Service:
         )
         self.metronome = Metronome()
         self.webhooks = self._webhook_sender()
-        self.credentials = CredentialBook(self.database, self.vault, clocks.steady)
-        self.alerts = AlertParts(
-            settings, self.database, self.book, self.clock, self.vault, self.credentials, self.counting
-        )
+        self.alerts = AlertParts(settings, self.database, self.book, self.clock, self.vault, self.keys, self.counting)
         self.robots = Robots(self.database, self.book)
         self.bell = Bell()
         self.metrics.sockets.set_function(lambda: len(self.hub.sessions()))
@@ -272,7 +271,7 @@ class Service:
             self.bus.told,
             self.deadlines.told,
             self.webhooks.wake,
-            *([self.alerts.sender.wake] if Role.DISPATCH in settings.roles else []),
+            *([self.alerts.sender.wake, self.alerts.rules.wake] if Role.DISPATCH in settings.roles else []),
             self.bell.ring,
             self.counting.told,
             self.chronicle.told,
@@ -383,6 +382,7 @@ class Service:
         if Role.DISPATCH in self.settings.roles:
             keep("webhooks", self.webhooks.run)
             keep("alerts", partial(self.alerts.sender.run, self.switchboard))
+            keep("rules", self.alerts.rules.run)
         if Role.TIMERS in self.settings.roles:
             keep("deadlines", self.deadlines.run)
             retention = Retention(self.database, self.settings.retention())

@@ -32,6 +32,7 @@ from service.wire.explanations import (
 )
 from service.wire.happenings import happening_of, words_of
 from service.wire.rules import RuleView, rule_of
+from service.wire.sealing import Vault
 
 PRODUCTION = "production"
 
@@ -128,7 +129,9 @@ def _to_device(device: Reach, known: _Known) -> _Way:
     return _Way(device.provider, missing, "by push", device_id=device.device_id)
 
 
-async def explain(database: Database, app_id: str, body: ExplainBody, now: str) -> Explanation | None:
+async def explain(
+    database: Database, vault: Vault | None, app_id: str, body: ExplainBody, now: str
+) -> Explanation | None:
     """What the app's rules would do; `None` when that event was never told, or has been forgotten."""
     happening = body.happening(now)
     if body.call_id is not None and body.seq is not None:
@@ -139,7 +142,7 @@ async def explain(database: Database, app_id: str, body: ExplainBody, now: str) 
         happening = happening_of(orjson.loads(text))
     async with database.begin() as connection:
         kept = await store.list_rules(connection, app_id, None, store.MOST_RULES)
-        credentials = await list_credentials(connection, app_id)
+        credentials = await list_credentials(connection, app_id, vault)
     found = [_ask(view, happening) for view in kept]
     users = {receiver.user_id for one in found for receiver in one.receivers if receiver.user_id is not None}
     named = users | {user for user in (happening.user_id, happening.initiator) if user is not None}

@@ -95,15 +95,15 @@ def check_apprise(url: str, *, allow_private: bool = False) -> None:
     """Raises `ValueError` with one plain sentence when an apprise URL must not be used."""
     found = SCHEMA.fullmatch(url)
     if not found:
-        raise ValueError("an apprise URL begins with the name of a service and ://")
+        raise ValueError("does not begin with the name of a service and ://")
     schema = found[1].lower()
     if schema in IN_THE_HOUSE and not allow_private:
-        raise ValueError(f"{schema}:// leads to where nobody can check; use url for a gateway of your own")
+        raise ValueError("leads to where nobody can check; use url for a gateway of your own")
     if schema not in ELSEWHERE | IN_THE_HOUSE:
-        raise ValueError(f"{schema}:// is not a service that messages go by")
+        raise ValueError("is not a service that messages go by")
     names = {name.lower().lstrip("+-:") for name, _ in parse_qsl(url.partition("?")[2], keep_blank_values=True)}
     if refused := sorted(names & NOT_ONES_OWN):
-        raise ValueError(f"the argument {refused[0]} is not for others to choose")
+        raise ValueError(f"has the argument {refused[0]}, which is not for others to choose")
 
 
 def apprise_url(url: str, phone: str | None) -> str | None:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from service.wire.apple import provider_key
+from service.wire.apprise import check_apprise
 from service.wire.credentials import (
     ApnsCredentials,
     EmailCredentials,
@@ -150,6 +151,11 @@ def _check_email(body: EmailCredentials, *, allow_private: bool) -> None:
 def _check_message(body: MessageCredentials, *, allow_private: bool) -> None:
     if body.url is not None:
         _check_url("url", body.url, allow_private=allow_private)
+    if body.apprise_url is not None:
+        try:
+            check_apprise(body.apprise_url, allow_private=allow_private)
+        except ValueError as error:
+            raise UploadError("apprise_url", str(error)) from None
     if body.secret is not None:
         try:
             key_of(body.secret)

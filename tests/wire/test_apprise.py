@@ -51,7 +51,7 @@ def test_arguments_that_read_files_or_hold_threads_are_refused(url):
 
 @pytest.mark.parametrize("url", ["", "twilio", "twilio:", "://x", "tw ilio://x", "twilio://a b", "тв://x"])
 def test_what_is_no_url_is_refused(url):
-    with pytest.raises(ValueError, match="an apprise URL begins with"):
+    with pytest.raises(ValueError, match="does not begin with the name of a service"):
         check_apprise(url)
 
 

@@ -56,7 +56,7 @@ async def create_rule(ask: KeyAsk, body: RuleBody) -> Response:
 async def explain_rules(ask: KeyAsk, body: ExplainBody) -> Response:
     """What would happen now, and why: each rule, each receiver, and the words as they would read. Nobody is told."""
     now = rfc3339(datetime.fromtimestamp(ask.deps.clock(), UTC))
-    said = await explain(ask.deps.database, ask.app_id, body, now)
+    said = await explain(ask.deps.database, ask.deps.vault, ask.app_id, body, now)
     if said is None:
         raise RefusedError(Code.NOT_FOUND, "there is no such event")
     return one(said)

@@ -70,7 +70,7 @@ class MessageChannel:
         try:
             check_apprise(url, allow_private=self._config.allow_private)
         except ValueError as fault:
-            return Receipt(Outcome.MISCONFIGURED, reason="forbidden_address", detail=str(fault))
+            return Receipt(Outcome.MISCONFIGURED, reason="forbidden_address", detail=f"the apprise URL {fault}")
         chosen = apprise_url(url, notice.address.phone)
         if chosen is None:
             return Receipt(Outcome.REFUSED, reason="no_address", detail="the user has no phone number")
