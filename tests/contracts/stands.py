@@ -30,6 +30,8 @@ from tests.fixtures.certificates import certificate
 
 LIMIT_S = 0.5
 """How long a try may take in these tests."""
+MAIL_LIMIT_S = 3.0
+"""The same where each try shakes hands by TLS with a server in this same process."""
 
 
 @dataclass
@@ -38,7 +40,8 @@ class Stand:
 
     `behave` knows `gone`, `refused`, `later`, `silent` and `unauthorized`; `leave` takes the provider away. `heard` are
     texts in which what came to the provider can be read. `gone` is what the channel makes of an address that is gone,
-    `asks_s` for how long its provider can ask to be left alone. None of `secrets` may be in a receipt.
+    `asks_s` for how long its provider can ask to be left alone, `limit_s` how long a try may take. No receipt may have
+    any of `secrets` in it.
     """
 
     channel: Any
@@ -50,6 +53,7 @@ class Stand:
     secrets: tuple[str, ...]
     gone: Outcome = Outcome.GONE
     asks_s: float = 7.0
+    limit_s: float = LIMIT_S
 
 
 @asynccontextmanager
@@ -95,7 +99,7 @@ async def email(tmp_path):
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(mail_server(tls=theirs, sign_in=True))
         yield Stand(
-            EmailChannel(Guard(here, allow_private=True), EmailConfig(timeout_s=LIMIT_S), ours),
+            EmailChannel(Guard(here, allow_private=True), EmailConfig(timeout_s=MAIL_LIMIT_S), ours),
             notice(),
             by_mail(server.port, host="mail.example", security="starttls", username=USER, password=PASSWORD),
             lambda word: server.says.setdefault(says[word][0], []).append(says[word][1]),
@@ -104,6 +108,7 @@ async def email(tmp_path):
             (PASSWORD,),
             gone=Outcome.REFUSED,
             asks_s=0.0,
+            limit_s=MAIL_LIMIT_S,
         )
         gate.set()
 
