@@ -32,6 +32,7 @@ from service.store.starting import UnusableDatabaseError, migrate_in_words, prep
 from service.switchboard.board import Switchboard
 from service.switchboard.departures import suspend
 from service.telemetry.logs import set_up_logs
+from service.wire.sealing import Vault
 from service.wire.tokens import TokenKey, UserClaims, mint_user
 
 T = TypeVar("T")
@@ -147,14 +148,31 @@ async def opened(settings: Settings, url: str) -> AsyncIterator[Database]:
 
 def with_database(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
     """Do one thing with the database, also beside a running service. Raises `FORESEEN`."""
+    return with_vault(settings, lambda database, _vault: work(database))
 
-    async def run(url: str) -> T:
-        async with opened(settings, url) as database:
-            return await work(database)
+
+def with_vault(settings: Settings, work: Callable[[Database, Vault | None], Awaitable[T]]) -> T:
+    """As :func:`with_database`, with what opens the credentials that are kept there."""
+
+    async def run(place: Place) -> T:
+        async with opened(settings, place.url) as database:
+            return await work(database, settings.vault(place.own_key))
 
     set_up_logs(settings.logs())
     with database_place(settings) as place:
-        return asyncio.run(run(place.url))
+        return asyncio.run(run(place))
+
+
+async def chosen_app(database: Database, app_id: str | None) -> str:
+    """That app, or the only one. Raises :class:`SettingsError`."""
+    if app_id is not None:
+        return app_id
+    async with database.begin() as connection:
+        known = [app.id for app in await list_apps(connection)]
+    if len(known) != 1:
+        message = f"say for which app: there are {len(known)}"
+        raise SettingsError(message)
+    return known[0]
 
 
 def set_suspended(settings: Settings, app_id: str, *, suspended: bool) -> None:
@@ -181,12 +199,10 @@ def mint_token(settings: Settings, app_id: str | None, claims: UserClaims, ttl_s
     """A token for a user of that app, or of the only one. Raises `FORESEEN`."""
 
     async def mint(database: Database) -> str:
-        async with database.begin() as connection:
-            known = [app.id for app in await list_apps(connection)]
-        wanted = app_id or (known[0] if len(known) == 1 else None)
-        key = await AppBook(database, time.monotonic).signer(wanted) if wanted else None
+        wanted = await chosen_app(database, app_id)
+        key = await AppBook(database, time.monotonic).signer(wanted)
         if key is None:
-            message = f"there is no app {app_id}" if app_id else f"say for which app: there are {len(known)}"
+            message = f"there is no app {wanted}"
             raise SettingsError(message)
         return mint_user(TokenKey(key.kid, key.app.id, key.secret), claims, now=time.time(), ttl_s=ttl_s)
 

@@ -2,28 +2,24 @@
 
 import json
 import os
-import sys
 from dataclasses import asdict
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from service.commands import push
+from service.commands.speaking import App, AsJson, DataDir, answer, complain, say, settings_from
+
 if TYPE_CHECKING:
     from service.client.sdk import Client
     from service.client.shapes import Call
-    from service.config import Settings
 
 LOOK_EVERY_S = 0.2
-
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Folder of the embedded PostgreSQL. [default: .hookswitch]")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON, for scripts.")]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,6 +57,7 @@ def command_line() -> typer.Typer:
     tokens = typer.Typer(help="Tokens for users, to try things out.", no_args_is_help=True)
     line.add_typer(apps, name="apps")
     line.add_typer(tokens, name="tokens")
+    line.add_typer(push.group(), name="push")
     for command in (serve, migrate, doctor, call, demo):
         line.command()(command)
     apps.command("create")(apps_create)
@@ -84,28 +81,6 @@ def about(
     ] = False,
 ) -> None:
     """The switchboard for calls that ring people's devices."""
-
-
-def say(sentence: str) -> None:
-    """Tell the operator; stdout is for answers."""
-    print(sentence, file=sys.stderr, flush=True)  # noqa: T201 - the command line speaks
-
-
-def complain(sentence: str) -> None:
-    """A fault in one line."""
-    say(f"hookswitch: {' '.join(sentence.split())}")
-
-
-def answer(text: str) -> None:
-    """What was asked for."""
-    print(text, flush=True)  # noqa: T201 - the command line speaks
-
-
-def settings_from(**given: Any) -> "Settings":
-    """Environment and file, with what the command line gives on top."""
-    from service.config import load_settings
-
-    return load_settings(**given)
 
 
 def serve(
@@ -203,7 +178,7 @@ def apps_resume(
 
 def tokens_create(
     user_id: Annotated[str, typer.Argument(help="The user the token is for.")],
-    app: Annotated[str | None, typer.Option(help="app_id; may be left out when there is one app only.")] = None,
+    app: App = None,
     name: Annotated[str | None, typer.Option(help="The name others see.")] = None,
     role: Annotated[str, typer.Option(help="moderator, publisher or subscriber.")] = "publisher",
     ttl_s: Annotated[int, typer.Option("--ttl-s", min=1, help="Seconds until it expires.")] = 3600,

@@ -12,6 +12,7 @@ ROOMS = (
     "api",
     "archives",
     "client",
+    "commands",
     "core",
     "demo",
     "dispatch",
