@@ -196,6 +196,7 @@ class Presence(Shape, frozen=True):
     source: str = "service"
     expires_at: datetime | None = None
     seq: int = 0
+    second_ring: bool = False
     mapped: Any = None
 
 

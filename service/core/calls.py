@@ -157,7 +157,7 @@ class Leg:
 
     Tokens for this call that were issued before `tokens_from` are revoked (scenario 38). `moved_at`: the call moved to
     a media worker then, which has not heard of this participant yet. `fallback_at`: an e-mail or a message about the
-    ring was taken then.
+    ring was taken then. `talks_from`: when media first came up in this attempt; a move to another device leaves it.
     """
 
     user_id: str
@@ -188,6 +188,7 @@ class Leg:
     tokens_from: datetime | None = None
     moved_at: datetime | None = None
     fallback_at: datetime | None = None
+    talks_from: datetime | None = None
     peers: list[str] = field(default_factory=list)
     streams: list[Stream] = field(default_factory=list)
     rings: list[Ring] = field(default_factory=list)

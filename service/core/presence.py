@@ -243,10 +243,11 @@ def _activity(call: Call, leg: Leg) -> tuple[Activity, datetime | None]:
         return (Activity.RINGING, _rings_since(leg)) if rung else (Activity.IDLE, None)
     if call.answered_at is None:
         return Activity.DIALING, leg.answered_at
-    if call.active_at is None or not leg.in_media:
+    # Whoever goes on with another device has not stopped talking, as far as others are concerned (scenario 43).
+    if call.active_at is None or not (leg.in_media or leg.talks_from):
         return Activity.CONNECTING, max(call.answered_at, leg.answered_at or call.answered_at)
     talking = Activity.IN_CONFERENCE if call.group else Activity.IN_CALL
-    return talking, max(call.active_at, leg.connected_at or call.active_at)
+    return talking, max(call.active_at, leg.talks_from or leg.connected_at or call.active_at)
 
 
 def _rings_since(leg: Leg) -> datetime:

@@ -55,6 +55,7 @@ def come_up(turn: Turn, leg: Leg) -> None:
     """Media makes an answered leg `connected`; what came up before the first answer counts from then on."""
     if leg.state is LegState.ANSWERED and leg.connected_at and not leg.lost_at and turn.call.answered_at:
         leg.state, leg.connected_at = LegState.CONNECTED, turn.at
+        leg.talks_from = leg.talks_from or turn.at
         turn.tell(EventType.JOINED, leg.user_id)
 
 

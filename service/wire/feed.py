@@ -1,8 +1,9 @@
 """The feed: one envelope for webhooks, the live socket and the pull feed, chained by hashes.
 
 Envelope (Standard Webhooks): `{type, timestamp, data}`. `data.hash` is the SHA-256, in lower-case hex, of the
-canonical form (RFC 8785) of the envelope without `data.hash`; `data.prev` is the hash of the call's previous event,
-empty for the first. Whoever keeps a call's events can prove that none is missing or changed (invariant 4).
+canonical form (RFC 8785) of these three members without `data.hash`; `data.prev` is the hash of the call's previous
+event, empty for the first. Whoever keeps a call's events can prove that none is missing or changed (invariant 4). What
+stands beside the three was added on the way, for one receiver, and is not hashed.
 """
 
 import hashlib
@@ -123,6 +124,7 @@ def seal(envelope: dict[str, Any]) -> tuple[str, str]:
 
 
 def hash_of(envelope: dict[str, Any]) -> str:
-    """What `data.hash` of a received envelope must be."""
+    """What `data.hash` of a received envelope must be. Whatever stands beside its three members is not hashed."""
     data = {key: value for key, value in envelope["data"].items() if key != "hash"}
-    return hashlib.sha256(canonical({**envelope, "data": data})).hexdigest()
+    hashed = {"type": envelope["type"], "timestamp": envelope["timestamp"], "data": data}
+    return hashlib.sha256(canonical(hashed)).hexdigest()

@@ -87,7 +87,7 @@ class DevicePresenceView(View):
 
 
 class PresenceView(View):
-    """The presence of one user at a moment."""
+    """The presence of one user at a moment. `second_ring`: while the user is in a call, another one rings."""
 
     user_id: str
     state: State
@@ -102,6 +102,7 @@ class PresenceView(View):
     source: str
     expires_at: Moment | None
     seq: int
+    second_ring: bool = False
 
 
 class PresenceAnswer(PresenceView):

@@ -174,10 +174,11 @@ class CallEventData(Shape):
     """What is told with every event of a call.
 
     `prev` is the `hash` of the call's event before (empty for the first); `hash` is the SHA-256 of the canonical form
-    (RFC 8785) of the envelope without `data.hash`. `redacted` says that a signal was for others. `stream` is there in
-    `stream.created`, `stream.changed` and `stream.destroyed`. `change` is there in most of `call.updated`: `device` (a
-    participant goes on with another one), `topology`, `upgrade_denied`; and in a call that rings its initiator first
-    `awaited` (more people will be dialled) and `dialing` (the initiator has picked up, the others are dialled now).
+    (RFC 8785) of the envelope (`type`, `timestamp`, `data`) without `data.hash`. `redacted` says that a signal was for
+    others. `stream` is there in `stream.created`, `stream.changed` and `stream.destroyed`. `change` is there in most of
+    `call.updated`: `device` (a participant goes on with another one), `topology`, `upgrade_denied`; and in a call that
+    rings its initiator first `awaited` (more people will be dialled) and `dialing` (the initiator has picked up, the
+    others are dialled now).
     """
 
     call_id: UUID

@@ -2,7 +2,7 @@ from tests.api.front import problem
 
 FIELDS = {
     "user_id", "state", "activity", "busy_with", "do_not_disturb", "away", "reachable", "devices", "since",
-    "last_seen_at", "source", "expires_at", "seq",
+    "last_seen_at", "source", "expires_at", "seq", "second_ring",
 }  # fmt: skip
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from service.core.calls import Policy
-from service.core.commands import Ack, Answer, Cancel, Decline, Device, DeviceDisconnected, HangUp, MediaConnected
+from service.core.commands import Ack, Answer, Cancel, Decline, Device, DeviceDisconnected, HangUp, Join, MediaConnected
 from service.core.presence import (
     Activity,
     Companion,
@@ -202,6 +202,32 @@ def test_presence_stays_busy_during_the_grace():
     story = talking("ben")
     story.do(DeviceDisconnected, "ben", 10)
     assert looks(of("ben", story.call, online=None)) == ("busy", "in_call")
+
+
+def test_a_call_that_moves_to_another_device_is_no_news_but_for_the_device():
+    """Scenario 43: no flicker. The talk goes on since when it began, also once the new device has its media."""
+    story = talking("ben")
+    devices = (device("ben-phone", online=0), device("ben-pc", online=0))
+    before = of("ben", story.call, devices=devices)
+    story.do(Join, "ben", 20, device="ben-pc")
+    assert story.state("ben") == "answered"
+    between = of("ben", story.call, devices=devices)
+    story.do(MediaConnected, "ben", 22, device="ben-pc")
+    after = of("ben", story.call, devices=devices)
+    assert looks(before) == looks(between) == looks(after) == ("busy", "in_call")
+    assert before.since == between.since == after.since
+    assert [each.state.value for each in before.devices] == ["busy", "online"]
+    assert [each.state.value for each in between.devices] == ["online", "busy"]
+    assert differs(before, between)
+    assert not differs(between, after)
+    assert not differs(of("ann", story.call), of("ann", talking("ben").call))
+
+
+def test_who_comes_back_after_leaving_connects_anew():
+    story = talking("ben", "cem")
+    story.do(HangUp, "ben", 10)
+    story.do(Join, "ben", 12)
+    assert looks(of("ben", story.call)) == ("busy", "connecting")
 
 
 def test_nobody_is_busy_by_a_call_that_is_over():

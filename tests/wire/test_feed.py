@@ -99,6 +99,12 @@ def test_a_changed_event_breaks_the_chain():
     assert hash_of(event) != event["data"]["hash"]
 
 
+def test_what_stands_beside_the_envelope_is_not_hashed():
+    _, told = played()
+    event = orjson.loads(told[0].text)
+    assert hash_of({**event, "mapped": "CONNECTED"}) == event["data"]["hash"]
+
+
 def test_every_event_carries_what_the_vocabulary_promises():
     _, told = played()
     for envelope in told:
