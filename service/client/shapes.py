@@ -187,7 +187,7 @@ class Presence(Shape, frozen=True):
     state: str
     activity: str
     reachable: str
-    busy_with: list[Companion] = []
+    busy_with: list[Companion] | None = []
     devices: list[DevicePresence] = []
     do_not_disturb: bool = False
     away: bool = False

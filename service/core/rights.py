@@ -218,10 +218,24 @@ def may_subscribe(principal: Principal) -> Refusal | None:
 
 
 def may_read_user(principal: Principal, user_id: str) -> Refusal | None:
-    """A user, its devices, its presence: backends read everybody, a user reads itself."""
+    """A user and its devices: backends read everybody, a user reads itself."""
     if principal.is_backend or (principal.credential is not Credential.RING and principal.user_id == user_id):
         return None
     return Refusal(Code.NOT_AUTHORIZED, "this token is for its own user only")
+
+
+def may_see_presence(principal: Principal, user_id: str) -> Refusal | None:
+    """Backends see everybody's presence, and so do the app's users; guests and tokens for one call their own."""
+    refusal = may_read_user(principal, user_id)
+    stranger = principal.call_id is not None or principal.kind is TokenKind.GUEST
+    if refusal is None or (principal.credential is Credential.USER and not stranger):
+        return None
+    return refusal
+
+
+def may_see_company(principal: Principal, user_id: str, visible_to: str) -> bool:
+    """With whom somebody is busy: for backends, for oneself, and for others where the app says so (`users`)."""
+    return visible_to == "users" or may_read_user(principal, user_id) is None
 
 
 def may_change_user(principal: Principal, user_id: str) -> Refusal | None:

@@ -87,12 +87,16 @@ class DevicePresenceView(View):
 
 
 class PresenceView(View):
-    """The presence of one user at a moment. `second_ring`: while the user is in a call, another one rings."""
+    """The presence of one user at a moment. `second_ring`: while the user is in a call, another one rings.
+
+    `busy_with` is null, and so is each device's `call_id`, for users whom the app does not let see it
+    (`busy_with_visible_to`).
+    """
 
     user_id: str
     state: State
     activity: Activity
-    busy_with: list[CompanionView]
+    busy_with: list[CompanionView] | None
     do_not_disturb: bool
     away: bool
     reachable: Reachable
@@ -111,9 +115,12 @@ class PresenceAnswer(PresenceView):
     mapped: str | None = None
 
 
-def presence_view(presence: Presence, form: Format | None = None) -> PresenceView:
-    """A presence as it is told, in REST and in `presence.changed`."""
+def presence_view(presence: Presence, form: Format | None = None, *, company: bool = True) -> PresenceView:
+    """A presence as it is told, in REST and in `presence.changed`; without `company` to those who may not see it."""
     view = PresenceView.model_validate(presence)
+    if not company:
+        devices = [device.model_copy(update={"call_id": None}) for device in view.devices]
+        view = view.model_copy(update={"busy_with": None, "devices": devices})
     if form is None:
         return view
     return PresenceAnswer.model_construct(**dict(view), mapped=mapped(presence, form))

@@ -1,3 +1,4 @@
+from service.core.rights import TokenKind
 from tests.api.front import problem
 
 FIELDS = {
@@ -177,10 +178,33 @@ async def test_a_user_token_sees_and_says_its_own(front):
         assert (await anna.put("/v1/users/anna/presence", json=said)).json()["away"]
         assert (await anna.get("/v1/users/anna/presence")).json()["away"]
         assert [item["user_id"] for item in (await anna.get("/v1/presence")).json()["items"]] == ["anna"]
-        problem(await anna.get("/v1/users/ben/presence"), 403, "not_authorized")
-        problem(await anna.get("/v1/presence", params={"user_id": ["anna", "ben"]}), 403, "not_authorized")
         problem(await anna.put("/v1/users/ben/presence", json=said), 403, "not_authorized")
         problem(await anna.delete("/v1/users/ben/presence", params={"source": "app"}), 403, "not_authorized")
+
+
+async def test_a_user_token_sees_others_and_their_company_if_the_app_says_so(front):
+    await front.online("ben", "phone")
+    call = await front.talking("cleo", "ben", device_id="web")
+    company = [{"call_id": call["id"], "user_id": "cleo", "name": None}]
+    async with front.user("anna") as anna, front.user("ben") as ben:
+        discreet = (await anna.get("/v1/users/ben/presence", params={"format": "tapi"})).json()
+        assert (discreet["state"], discreet["activity"], discreet["mapped"]) == ("busy", "connecting", "CONNECTED")
+        assert (discreet["busy_with"], [device["call_id"] for device in discreet["devices"]]) == (None, [None])
+        assert (await ben.get("/v1/users/ben/presence")).json()["busy_with"] == company
+        await front.set(busy_with_visible_to="users")
+        assert (await anna.get("/v1/users/ben/presence")).json()["busy_with"] == company
+        items = (await anna.get("/v1/presence", params={"user_id": ["ben", "cleo"]})).json()["items"]
+        assert [item["user_id"] for item in items] == ["ben", "cleo"]
+        assert items[0]["busy_with"] == company
+
+
+async def test_guests_and_tokens_for_one_call_see_nobody_else(front):
+    call = await front.call("anna", "ben")
+    for claims in ({"kind": TokenKind.GUEST}, {"call_id": call["id"]}):
+        async with front.user("anna", **claims) as client:
+            assert (await client.get("/v1/users/anna/presence")).status_code == 200
+            problem(await client.get("/v1/users/ben/presence"), 403, "not_authorized")
+            problem(await client.get("/v1/presence", params={"user_id": ["anna", "ben"]}), 403, "not_authorized")
 
 
 async def test_a_ringing_user_is_busy_if_the_app_says_so(front):

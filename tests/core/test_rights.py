@@ -23,6 +23,8 @@ from service.core.rights import (
     may_publish,
     may_read_user,
     may_see,
+    may_see_company,
+    may_see_presence,
     may_signal,
     role_given,
 )
@@ -216,6 +218,25 @@ def test_who_signals_and_publishes():
 def test_who_reads_and_changes_a_user(principal, reads, changes):
     assert (may_read_user(principal, "ana") is None) is reads
     assert (may_change_user(principal, "ana") is None) is changes
+
+
+@pytest.mark.parametrize(
+    ("principal", "sees", "company"),
+    [
+        (KEY, True, True),
+        (user(), True, True),
+        (user("ben"), True, False),
+        (user(call_id="c1"), True, True),
+        (user("ben", call_id="c1"), False, False),
+        (user(kind=TokenKind.GUEST), True, True),
+        (user("ben", kind=TokenKind.GUEST), False, False),
+        (ring("ana"), False, False),
+    ],
+)
+def test_who_sees_whose_presence_and_with_whom_they_are_busy(principal, sees, company):
+    assert (may_see_presence(principal, "ana") is None) is sees
+    assert may_see_company(principal, "ana", "backend") is company
+    assert may_see_company(principal, "ana", "users")
 
 
 @pytest.mark.parametrize(

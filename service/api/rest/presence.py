@@ -17,7 +17,7 @@ from service.api.rest.users import no_such_user
 from service.core.cti import Format
 from service.core.presence import Presence
 from service.core.refusals import Code
-from service.core.rights import may_change_user, may_read_user
+from service.core.rights import may_change_user, may_see_company, may_see_presence
 from service.store import presence as store
 from service.store.users import get_user, list_user_ids
 from service.switchboard.presence import look
@@ -55,9 +55,13 @@ class SourceQuery(Body):
     responses=refusals(Code.NOT_FOUND),
 )
 async def get_presence(ask: Ask, user_id: UserId, query: Annotated[FormatQuery, Query()]) -> Response:
-    """As of this moment; nothing is cached. A user token may read its own."""
-    allowed(may_read_user(ask.principal, user_id))
-    return one(presence_view(await _presence(ask, user_id), query.format))
+    """As of this moment; nothing is cached.
+
+    A user token sees others as the app's setting `busy_with_visible_to` says; a guest's, or one for a single call, its
+    own user alone.
+    """
+    allowed(may_see_presence(ask.principal, user_id))
+    return one(_view(ask, await _presence(ask, user_id), query.format))
 
 
 @routes.get(
@@ -68,7 +72,7 @@ async def get_presence(ask: Ask, user_id: UserId, query: Annotated[FormatQuery, 
 async def list_presence(ask: Ask, query: Annotated[ManyQuery, Query()]) -> Response:
     """With `user_id`: of these users, in that order, without those who are not known; else of all users, page by page.
 
-    A user token may ask for its own.
+    A user token gets its own, or that of the users it names.
     """
     user_ids, following = query.user_id, None
     if not ask.principal.is_backend and user_ids is None:
@@ -76,9 +80,9 @@ async def list_presence(ask: Ask, query: Annotated[ManyQuery, Query()]) -> Respo
     if user_ids is None:
         user_ids, following = await _page_of_users(ask, query)
     for user_id in user_ids:
-        allowed(may_read_user(ask.principal, user_id))
+        allowed(may_see_presence(ask.principal, user_id))
     found = await _look(ask, list(dict.fromkeys(user_ids)))
-    items = [presence_view(presence, query.format).model_dump(mode="json") for presence in found]
+    items = [_view(ask, presence, query.format).model_dump(mode="json") for presence in found]
     return Reply({"items": items, "next_cursor": following})
 
 
@@ -122,6 +126,12 @@ async def delete_presence(ask: Ask, user_id: UserId, query: Annotated[SourceQuer
         await store.drop_said(connection, ask.app_id, user_id, query.source)
     ask.deps.moved(ask.app_id, user_id)
     return nothing()
+
+
+def _view(ask: Ask, presence: Presence, form: Format | None) -> PresenceView:
+    """As the asker may see it."""
+    company = may_see_company(ask.principal, presence.user_id, ask.settings.busy_with_visible_to)
+    return presence_view(presence, form, company=company)
 
 
 async def _presence(ask: Ask, user_id: str) -> Presence:

@@ -49,7 +49,7 @@ async def _ring(stage: Stage) -> Call:
     tell.fact(
         f"Presence: Ana is {ana.state} ({ana.activity}) with Ben; Ben is {ben.state} ({ben.activity}).",
         (ana.state, ana.activity, ben.state, ben.activity) == ("busy", "dialing", "online", "ringing")
-        and [other.user_id for other in ana.busy_with] == ["ben"],
+        and [other.user_id for other in ana.busy_with or ()] == ["ben"],
     )
     return call
 
@@ -111,9 +111,9 @@ async def _busy(stage: Stage, call: Call) -> None:
     on = [device.device_id for device in ben.devices if device.state == "busy"]
     tell.fact(
         f"Presence, as a telephone exchange reads it: Ben is {ben.state} ({ben.activity}) with "
-        f"{', '.join(other.name or '?' for other in ben.busy_with)}, on the {', '.join(on)}.",
+        f"{', '.join(other.name or '?' for other in ben.busy_with or ())}, on the {', '.join(on)}.",
         (ben.state, ben.activity, on) == ("busy", "in_call", ["tablet"])
-        and [other.call_id for other in ben.busy_with] == [call.id],
+        and [other.call_id for other in ben.busy_with or ()] == [call.id],
     )
 
 
