@@ -16,6 +16,7 @@ from service.core.refusals import Code
 from service.core.rights import Credential
 from service.wire.event_types import KEPT_TYPES
 from service.wire.problems import CONTENT_TYPE, TITLES
+from service.wire.user_feed import PRESENCE_CHANGED
 from service.wire.views import CallEvent, Event, Problem
 
 REFERENCE = "#/components/schemas/"
@@ -200,10 +201,16 @@ def webhooks() -> dict[str, Any]:
     return {name: {"post": _webhook(name, parameters)} for name in KEPT_TYPES}
 
 
+def _shape_of(name: str) -> str:
+    """The shape of that event."""
+    if name == PRESENCE_CHANGED:
+        return "PresenceChange"
+    return "CallEvent" if name.startswith(("call.", "participant.")) or name == "signal.sent" else "Event"
+
+
 def _webhook(name: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
-    of_call = name.startswith(("call.", "participant.")) or name == "signal.sent"
     shape = {
-        "allOf": [{"$ref": f"{REFERENCE}{'CallEvent' if of_call else 'Event'}"}],
+        "allOf": [{"$ref": f"{REFERENCE}{_shape_of(name)}"}],
         "properties": {"type": {"const": name}},
     }
     return {

@@ -1,6 +1,7 @@
 """Presence in the words of telephone systems: one table, after 2-vocabulary "Mappings for CTI systems"."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -59,7 +60,17 @@ LOOKS: Mapping[Activity, Look] = MappingProxyType(
 )
 
 
-def mapped(presence: Presence, form: Format) -> str | None:
+@dataclass(slots=True, frozen=True)
+class Outline:
+    """As much of a presence as the table asks for."""
+
+    state: State
+    activity: Activity
+    do_not_disturb: bool
+    second_ring: bool = False
+
+
+def mapped(presence: Presence | Outline, form: Format) -> str | None:
     """The word of that system, spelled as in the table; `None` where it has none.
 
     Do-not-disturb goes first; a system without a word for it hears the rest of the user's presence.
@@ -70,7 +81,7 @@ def mapped(presence: Presence, form: Format) -> str | None:
     return TABLE[look(presence)][column]
 
 
-def look(presence: Presence) -> Look:
+def look(presence: Presence | Outline) -> Look:
     """The row of the table that this presence is in, do-not-disturb aside."""
     if presence.second_ring:
         return Look.SECOND_RING

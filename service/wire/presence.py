@@ -1,14 +1,17 @@
 """Presence as it is told and as other systems tell it (2-vocabulary, "Presence")."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
+from uuid import UUID
 
 from pydantic import Field, StringConstraints, model_validator
 
 from service.core.cti import Format, mapped
 from service.core.presence import SERVICE, Activity, Companion, DeviceState, Presence, Reachable, State
 from service.core.vocabulary import Platform
-from service.wire.shapes import Body, Flag, Moment, View, Whole
+from service.wire.requests import LONGEST_WAIT_S, FeedCursor
+from service.wire.shapes import DEFAULT_PAGE, LARGEST_PAGE, Body, Flag, Moment, View, Whole
 from service.wire.texts import DeviceId, Name, UserId
+from service.wire.views import CauseView, Digest, Event, Shape
 
 LONGEST_CLAIM_S = 31 * 24 * 3_600
 MOST_COMPANIONS = 50
@@ -124,3 +127,50 @@ def presence_view(presence: Presence, form: Format | None = None, *, company: bo
     if form is None:
         return view
     return PresenceAnswer.model_construct(**dict(view), mapped=mapped(presence, form))
+
+
+class ReadChanges(Body):
+    """Which part of the changes of presence. `after` is the `next_cursor` of the page before, or of `GET /v1/events`.
+
+    `wait_s`: wait so long for a first change when there is none. `only=newest`: without what is outdated by now.
+    `format` adds `mapped` to each event: the word of that system.
+    """
+
+    after: FeedCursor | None = None
+    limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE)] = DEFAULT_PAGE
+    wait_s: Annotated[float, Field(ge=0, le=LONGEST_WAIT_S)] = 0
+    only: Literal["newest"] | None = None
+    format: Format | None = None
+
+
+class PresenceChangeData(Shape):
+    """What is told of a user's presence. `seq` counts what was told of this user, devices included.
+
+    `prev` and `hash` are those of the user's own chain, as in the events of a call.
+    """
+
+    user_id: str
+    event_id: UUID
+    seq: Annotated[int, Field(ge=1)]
+    prev: Digest
+    hash: Digest
+    occurred_at: Moment
+    late_by_ms: Annotated[int, Field(ge=0)]
+    cause: CauseView
+    presence: PresenceView
+    redacted: bool | None = None
+
+
+class PresenceChange(Event):
+    """Somebody's presence is another one now. `mapped` is there where a `format` was asked for, and is not hashed."""
+
+    type: Literal["presence.changed"]
+    data: PresenceChangeData  # type: ignore[assignment] # narrower than any event's
+    mapped: str | None = None
+
+
+class PresenceChangePage(Shape):
+    """A part of the changes of presence. `next_cursor` is always where to go on, also when there is nothing yet."""
+
+    items: list[PresenceChange]
+    next_cursor: str | None

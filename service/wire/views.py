@@ -165,7 +165,7 @@ class CallPage(Shape):
 class CauseView(Shape):
     """What made an event."""
 
-    kind: Literal["command", "timer", "report"]
+    kind: Literal["command", "timer", "report", "server"]
     name: str
     by: ActorView
 
