@@ -193,6 +193,8 @@ class AlertSender:
         self._bell.set()
 
     async def _handled(self, switchboard: Switchboard, claim: Claim, now: datetime) -> Result:
+        if claim.rule_id is not None and now >= claim.alert.until:
+            return Result(claim, "dropped", "it came too late")
         if claim.call is not None and claim.rule_id is None:
             said = verdict(claim.call, claim.alert, claim.taken, now)
             if isinstance(said, Drop):

@@ -10,7 +10,7 @@ from service.core.wording import words
 from service.dispatch.push.channel import Address, Notice
 from service.store.alerts import Claim
 from service.store.lanes import channel_of
-from service.wire.push import Doors, push_payload
+from service.wire.push import Doors, notify_payload, push_payload
 
 RingToken = Callable[[Call, Leg, Ring], Awaitable[str | None]]
 """The action token of a ring; `None` when the app has no signing key."""
@@ -30,7 +30,7 @@ class Letters:
             return None
         alert, call = claim.alert, claim.call
         if claim.facts is not None:
-            payload = {"v": 1, "type": "call.notify", **claim.facts["payload"]}
+            payload = notify_payload(claim.facts["payload"], now=now, until=alert.until)
             title, body = claim.facts["title"], claim.facts["body"]
         elif call is not None and (leg := call.leg(alert.user_id)):
             ring = next((ring for ring in leg.rings if ring.id == alert.ring_id), None)

@@ -67,6 +67,12 @@ def push_payload(
     return fitted(payload)
 
 
+def notify_payload(told: Mapping[str, Any], *, now: datetime, until: datetime) -> dict[str, Any]:
+    """What goes with the words of a rule (wire/happenings.py), with the times of this try."""
+    times = {"sent_at": rfc3339(now), "server_time": rfc3339(now), "expires_at": rfc3339(until)}
+    return fitted({"v": VERSION, "type": TYPES[AlertKind.NOTIFY], **told, **times})
+
+
 def links_of(base_url: str, ring_id: str) -> dict[str, str]:
     """Where a woken device asks, acknowledges, declines and answers, with the action token as its bearer token."""
     ring = f"{base_url.rstrip('/')}/v1/rings/{ring_id}"
@@ -78,8 +84,8 @@ def fitted(payload: dict[str, Any]) -> dict[str, Any]:
     if len(orjson.dumps(payload)) <= LARGEST:
         return payload
     payload = {**payload, "custom": {}, "truncated": True}
-    if len(orjson.dumps(payload)) > LARGEST:
+    if len(orjson.dumps(payload)) > LARGEST and "caller" in payload:
         payload["caller"] = {**payload["caller"], "avatar_url": None}
-    if len(orjson.dumps(payload)) > LARGEST:
+    if len(orjson.dumps(payload)) > LARGEST and "caller" in payload:
         payload["caller"] = {**payload["caller"], "name": None}
     return payload

@@ -1,11 +1,12 @@
 """What people read, in their language."""
 
+from datetime import UTC, datetime, timedelta, timezone
 from string import Formatter
 
 import pytest
 
 from service.core.vocabulary import AlertKind, StopReason
-from service.core.wording import WORDS, words
+from service.core.wording import WORDS, language, until, words
 from tests.core.story import Story, person
 
 
@@ -38,3 +39,16 @@ def test_5_who_is_told_of_a_stop_reads_why(call, reason, told):
 def test_a_ring_says_nothing_of_an_earlier_stop(call):
     assert "device" not in words(call, call.legs[1], AlertKind.RING, "en-GB", StopReason.ANSWERED_ELSEWHERE)
     assert words(call, call.legs[1], AlertKind.MISSED, "de_AT", StopReason.TIMED_OUT).startswith("Verpasster Anruf")
+
+
+def test_until_when_is_said_in_the_reader_s_language_and_in_universal_time():
+    at = datetime(2026, 11, 20, 9, 16, 15, 999_000, tzinfo=timezone(timedelta(hours=1)))
+    assert until(at, None) == "Until 2026-11-20 08:16:15 UTC"
+    assert until(at.astimezone(UTC), "de") == "Bis 2026-11-20 08:16:15 UTC"
+
+
+@pytest.mark.parametrize(
+    ("locale", "spoken"), [(None, "en"), ("DE", "de"), ("de-CH", "de"), ("fr_FR", "fr"), ("xx", "en"), ("", "en")]
+)
+def test_a_language_that_nobody_speaks_here_is_english(locale, spoken):
+    assert language(locale) == spoken

@@ -80,6 +80,7 @@ async def test_b_18_on_this_event_for_these_users_tell_these_receivers_by_this_c
     assert notice.payload["rule_id"] == rule.id
     assert notice.payload["caller"] == {"id": "ann", "name": "Ann", "avatar_url": None}
     assert notice.payload["event"]["type"] == "call.missed"
+    assert {"v", "sent_at", "server_time", "expires_at"} <= notice.payload.keys()
     assert await office.rows(call.id) == [("rule", "email", "sent", None, 1)]
 
 
@@ -153,6 +154,15 @@ async def test_who_has_no_address_leaves_evidence(office):
     call = await office.missed("ann", "cleo")
     await office.tell()
     assert await office.rows(call.id) == [("rule", "email", "failed", "no_address", 0)]
+
+
+async def test_what_waited_for_more_than_a_day_is_told_nobody(office):
+    await office.rule()
+    call = await office.missed()
+    await office.expander.run_once()
+    await office.send(24 * 3600 + 60)
+    assert office.mails == []
+    assert await office.rows(call.id) == [("rule", "email", "dropped", "it came too late", 0)]
 
 
 async def test_a_rule_that_is_not_meant_leaves_nothing_behind(office):

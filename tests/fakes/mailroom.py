@@ -27,6 +27,7 @@ class FakeMailServer:
     inside: int = 0
     most_inside: int = 0
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    taken: asyncio.Queue = field(default_factory=asyncio.Queue)
 
     async def _answer(self, command, otherwise):
         answers = self.says.get(command)
@@ -63,6 +64,7 @@ class FakeMailServer:
         if answer.startswith("250"):
             self.envelopes.append(envelope)
             self.mails.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
+            self.taken.put_nowait(self.mails[-1])
         return answer
 
     def authenticate(self, server, session, envelope, mechanism, given):

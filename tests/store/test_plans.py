@@ -18,9 +18,11 @@ from service.store import (
     hearing,
     history,
     presence,
+    presence_told,
     quality,
     retention,
     rooms,
+    ruled,
 )
 from service.store.database import driver_dsn
 from tests.fixtures.postgres import execute, fresh_database, value
@@ -35,6 +37,8 @@ YEARS = Path(__file__).with_name("years.sql")
 # Literals of parameters that several statements take.
 APP, USERS, USER = "'app'", "'{u1,u2,u3}'", "'u1'"
 NOW, NULL = "now()", "NULL"
+
+WISHED = """'[{"id": "7f6f0d1c-3a52-5d0e-9a55-5f4a0f6c2b10", "app_id": "app", "user_id": "u1"}]'"""
 
 HOT = {
     "load a call": (calls.LOAD, "$call"),
@@ -107,6 +111,25 @@ HOT = {
         NULL,
         "'{NULL,NULL,NULL}'",
     ),
+    "which apps have seeds of rules": (ruled.LANES,),
+    "take seeds": (ruled.SEEDS, "'{rule:app}'", "50"),
+    "whom rules tell": (ruled.PEOPLE, "'{app,app}'", "'{u1,u2}'"),
+    "by which devices": (ruled.DEVICES, APP, USERS),
+    "let seeds go and queue what comes of them": (ruled.SPREAD, "$calls", "$wished"),
+    "an event of a call": (ruled.EVENT, APP, "$call", "2"),
+    "tell presence": (
+        presence_told.TELL,
+        APP,
+        "'{u1}'",
+        "'{0}'",
+        "'{1}'",
+        "'{x}'",
+        "'{x}'",
+        "$one",
+        "$one",
+        "'{x}'",
+        "'presence.changed'",
+    ),
     "prune alerts": (retention.ALERTS, "'30 days'", "1000"),
     "prune keys": (retention.KEYS, "'1 day'", "1000"),
 }
@@ -149,6 +172,8 @@ class Archive:
             "$replica": f"'{replica}'",
             "$host": f"'{replica}'",
             "$columns": ", ".join(columns),
+            "$one": array,
+            "$wished": WISHED,
         }
         return self
 
