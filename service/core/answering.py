@@ -1,5 +1,7 @@
 """While it rings: acknowledge, silence, answer, decline."""
 
+from typing import Any
+
 from service.core.calls import Actor, Leg, Ring
 from service.core.commands import Ack, Answer, Decline, Silence, Slot, UserCommand
 from service.core.ending import conclude
@@ -52,10 +54,10 @@ def _prove(turn: Turn, command: Ack, leg: Leg, ring: Ring) -> None:
         turn.tell(EventType.NOTIFICATION_DELIVERED, leg.user_id, notification=notification)
 
 
-def silence(_turn: Turn, _command: Silence, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
+def silence(turn: Turn, _command: Silence, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
     """No more noise on any device of this user; the caller hears ringing until the deadline (scenario 8)."""
     for ring in leg.open_rings():
-        ring.state = RingState.SILENCED
+        ring.state, ring.silenced_at = RingState.SILENCED, ring.silenced_at or turn.at
     return None
 
 
@@ -85,7 +87,8 @@ def take(turn: Turn, command: UserCommand, leg: Leg, engaged: tuple[Slot, ...]) 
     turn.stop_rings(leg, StopReason.ANSWERED_ELSEWHERE)
     leg.state, leg.device_id, leg.answered_at = LegState.ANSWERED, command.device_id, turn.at
     leg.ring_deadline = None
-    turn.tell(EventType.ANSWERED, leg.user_id, device_id=command.device_id)
+    glare: dict[str, Any] = {"merged": True} if isinstance(command, Answer) and command.common_type else {}
+    turn.tell(EventType.ANSWERED, leg.user_id, device_id=command.device_id, **glare)
     return None
 
 

@@ -120,7 +120,8 @@ class Ring:
     """One device's alert within one leg attempt; the evidence is in its times.
 
     `provider` wakes the device, if anybody does; `pushed_at` is when it first took a push for it, `failure` its last
-    word against that. Devices with the same `hardware_id` are one thing in somebody's hand.
+    word against that. Devices with the same `hardware_id` are one thing in somebody's hand. `silenced_at`: the noise
+    stopped then.
     """
 
     id: str
@@ -138,6 +139,7 @@ class Ring:
     hardware_id: str | None = None
     pushed_at: datetime | None = None
     delivered_at: datetime | None = None
+    silenced_at: datetime | None = None
     failure: str | None = None
 
     @property

@@ -120,6 +120,7 @@ class Turn:
         ring = self._new_ring(leg, device_id)
         ring.state, ring.via = RingState.SILENCED if silenced else RingState.ALERTING, "socket"
         ring.sent_at = ring.alerting_at = self.at
+        ring.silenced_at = self.at if silenced else None
 
     def _new_ring(self, leg: Leg, device_id: str) -> Ring:
         ring = Ring(

@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
 from uuid import UUID
@@ -30,7 +30,7 @@ from service.store.lanes import channel_of
 from service.switchboard.board import Switchboard
 from service.switchboard.devices import forget_gone
 from service.telemetry.logs import logger
-from service.wire.canonical import rfc3339
+from service.wire.canonical import rfc3339, rfc3339_or_none
 from service.wire.credentials import Environment
 from service.wire.feed import Told
 
@@ -226,15 +226,17 @@ class AlertSender:
             problem = None if receipt.taken else receipt.detail or receipt.reason
             await self._keys.note(granted, problem)
         if receipt.outcome is Outcome.GONE and claim.registration and claim.alert.device_id:
-            await self._forget(claim, claim.registration, receipt)
+            return await self._forget(claim, claim.registration, receipt)
         return receipt
 
-    async def _forget(self, claim: Claim, found: Registration, receipt: Receipt) -> None:
-        """The device's address is gone; it registers anew when it comes back."""
+    async def _forget(self, claim: Claim, found: Registration, receipt: Receipt) -> Receipt:
+        """The device's address is gone; it registers anew when it comes back. The receipt says what was done."""
         alert = claim.alert
         device_id = alert.device_id or ""
-        await forget_gone(self._database, claim.app_id, alert.user_id, device_id, found, receipt.gone_since)
-        self._log.info("a device is gone", device_id=device_id, **_about(claim))
+        gone = await forget_gone(self._database, claim.app_id, alert.user_id, device_id, found, receipt.gone_since)
+        self._log.info("a device is gone", device_id=device_id, forgotten=gone, **_about(claim))
+        detail = "its registration was deleted" if gone else "it has registered again since, and stays"
+        return replace(receipt, detail=detail)
 
     def _result(self, claim: Claim, receipt: Receipt) -> Result:
         at = self._clock()
@@ -246,6 +248,7 @@ class AlertSender:
             "reason": receipt.reason,
             "detail": receipt.detail,
             "latency_ms": receipt.latency_ms,
+            "gone_since": rfc3339_or_none(receipt.gone_since),
         }
         if receipt.taken:
             again = next_push(claim.call, claim.alert, claim.taken + 1) if claim.call else None
