@@ -29,6 +29,7 @@ from service.api.rest import (
     rings,
     rules,
     tokens,
+    trace,
     users,
     webhooks,
     whip,
@@ -39,6 +40,7 @@ from service.wire.problems import CONTENT_TYPE, problem
 TITLE = "Hookswitch"
 ROUTERS: tuple[APIRouter, ...] = (
     calls.routes,
+    trace.routes,
     rings.routes,
     events.routes,
     tokens.routes,

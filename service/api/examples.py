@@ -11,11 +11,16 @@ from service.core.commands import Device, Dial, Person
 from service.core.dialing import dial
 from service.core.refusals import Code, Refusal
 from service.core.settings import AppSettings, policy_of
+from service.core.timeline import timeline
+from service.core.trace import trace
 from service.core.vocabulary import ActorType, CallType, Topology
+from service.core.witness import Evidence
 from service.wire.canonical import rfc3339
 from service.wire.feed import envelopes, seal
 from service.wire.problems import problem, refusal_extra
 from service.wire.snapshots import call_snapshot
+from service.wire.told import heard
+from service.wire.trace import trace_view
 
 AT = datetime(2026, 11, 20, 8, 15, 30, 123_000, tzinfo=UTC)
 CALL_ID = "019a9f3c-55ab-7c3e-9d21-6f0a4b1c2d3e"
@@ -89,8 +94,16 @@ def answer_examples() -> dict[str, Any]:
         "CallEventPage": {"items": [event], "next_cursor": None},
         "FeedPage": {"items": [event], "next_cursor": f"81723.{UUID(CALL_ID).hex}.1"},
         "RingAnswer": {"ring": ring, "call": snapshot},
+        "TraceView": _traced(call, event),
         "Problem": problem(gone.code, 410, gone.detail, _plain(refusal_extra(gone, call))),
     }
+
+
+def _traced(call: Call, event: dict[str, Any]) -> dict[str, Any]:
+    """What is known of the call a second later: the device's socket got the ring, and no acknowledgement came yet."""
+    known = Evidence(AT.replace(second=31), (heard(orjson.dumps(event).decode()),))
+    told = trace(call, known)
+    return trace_view(told, timeline(told, known)).model_dump(mode="json", by_alias=True)
 
 
 def _plain(value: Any) -> Any:

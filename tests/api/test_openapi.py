@@ -98,6 +98,7 @@ async def test_answers_fit_their_shapes(front, document):
     answers.append(("Problem", await front.post(f"{url}/answer", {"user_id": "ben", "device_id": "x"})))
     answers.append(("CallAnswer", await front.post(f"{url}/hangup")))
     answers.append(("CallEventPage", await front.http.get(f"/v1{url}/events")))
+    answers.append(("TraceView", await front.http.get(f"/v1{url}/trace")))
     answers.append(("CallPage", await front.http.get("/v1/calls")))
     answers.append(("FeedPage", await front.http.get("/v1/events")))
     for name, answer in answers:

@@ -8,11 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api import whip
-from service.api.bodies import header
 from service.api.connections import public_address
 from service.api.declared import refusals
 from service.api.door import Ask, Door
 from service.api.errors import RefusedError
+from service.api.kinds import chosen
 from service.api.replies import Reply
 from service.api.whip import Opened, Way
 from service.core.refusals import Code
@@ -182,7 +182,7 @@ async def whip_session_options(request: Request, call_id: UUID, name: Name) -> R
 
 
 async def _open(ask: Ask, way: Way, call_id: UUID, user_id: str | None, offer: str) -> Response:
-    accepts(ask, SDP)
+    chosen(ask, SDP)
     if too_long(offer):
         raise RefusedError(Code.PAYLOAD_TOO_LARGE, f"an SDP may have at most {LONGEST_SDP} bytes")
     opened = await whip.open_session(ask.asker, way, call_id, user_id, offer)
@@ -227,17 +227,6 @@ def _empty(status: int, *headers: tuple[bytes, bytes]) -> Reply:
     reply = Reply(b"", status)
     reply.raw_headers = list(headers)
     return reply
-
-
-def accepts(request: Request, kind: str) -> None:
-    """Refuse (`not_acceptable`) who says that it cannot read that kind. Quality values other than 0 make no odds."""
-    told = header(request.scope, b"accept")
-    if told is None:
-        return
-    wanted = (part.replace(" ", "").lower() for part in told.decode("latin-1").split(","))
-    readable = {each.partition(";")[0] for each in wanted if not each.endswith((";q=0", ";q=0.0"))}
-    if not readable & {kind, f"{kind.partition('/')[0]}/*", "*/*", ""}:
-        raise RefusedError(Code.NOT_ACCEPTABLE, f"the answer is {kind}")
 
 
 def links(server: IceServer) -> list[str]:
