@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import groupby
 from types import MappingProxyType
 
 from service.core.deadlines import Timer
@@ -42,8 +41,7 @@ def of_events(lanes: Lanes, heard: Sequence[Heard]) -> Iterator[Step]:
     """The steps of all turns, oldest first. Leaves in `lanes.places` where everybody was in the end."""
     lanes.places[lanes.call.initiator] = lanes.call.caller.device_id
     joined: list[str] = []
-    for _, turn in groupby(heard, key=lambda event: (event.at, event.cause)):
-        events = list(turn)
+    for events in _turns(heard):
         for event in events:
             if event.device_id:
                 lanes.places[event.user_id or lanes.call.initiator] = event.device_id
@@ -52,6 +50,18 @@ def of_events(lanes: Lanes, heard: Sequence[Heard]) -> Iterator[Step]:
         joined += [event.user_id for event in events if event.type == EventType.JOINED and event.user_id]
         if any(event.type == EventType.CALL_ACTIVE for event in events) and len(joined) > 1:
             yield from _media(lanes, events[-1], joined)
+
+
+def _turns(heard: Sequence[Heard]) -> Iterator[list[Heard]]:
+    """The events that one command, report or timer made."""
+    turn: list[Heard] = []
+    for event in heard:
+        if turn and (turn[0].at, turn[0].cause) != (event.at, event.cause):
+            yield turn
+            turn = []
+        turn.append(event)
+    if turn:
+        yield turn
 
 
 def _cause(lanes: Lanes, events: Sequence[Heard]) -> Iterator[Step]:

@@ -23,6 +23,7 @@ from service.store import (
     retention,
     rooms,
     ruled,
+    trace,
 )
 from service.store.database import driver_dsn
 from tests.fixtures.postgres import execute, fresh_database, value
@@ -130,6 +131,7 @@ HOT = {
         "'{x}'",
         "'presence.changed'",
     ),
+    "the evidence of a call": (trace.EVIDENCE, "$call", APP, "300", "400", "500"),
     "prune alerts": (retention.ALERTS, "'30 days'", "1000"),
     "prune keys": (retention.KEYS, "'1 day'", "1000"),
 }

@@ -118,6 +118,7 @@ async def told_by_ring(newcomer, block):
             ring = await anext(phone.rings)
             assert isinstance(ring, Ring)
             newcomer.variables |= {"RING_ID": ring.ring_id, "ACTION_TOKEN": ring.action_token}
+            newcomer.variables["CALL_ID"] = placed.call.id
             await newcomer.shell(block["text"])
         declined = (await backend.calls.get(placed.call.id)).leg("cy")
         assert (declined.decline_reason, declined.message) == ("do_not_disturb", "In a meeting")

@@ -25,14 +25,16 @@ JSON, SVG = "application/json", "image/svg+xml"
 VARY = (b"vary", b"accept")
 ALONE = (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'")
 """A picture that asks for nothing else, whatever names may be in it."""
-PICTURE = {"description": "The answer, or its picture.", "content": {SVG: {"schema": {"type": "string"}}}}
 
 
 @routes.get(
     "/v1/calls/{call_id}/trace",
     summary="Why it rang, or did not",
     response_model=TraceView,
-    responses={200: PICTURE, **refusals(Code.NOT_FOUND, Code.NOT_PARTICIPANT, Code.NOT_ACCEPTABLE)},
+    responses={
+        200: {"description": "The answer, or its picture.", "content": {SVG: {"schema": {"type": "string"}}}},
+        **refusals(Code.NOT_FOUND, Code.NOT_PARTICIPANT, Code.NOT_ACCEPTABLE),
+    },
 )
 async def trace_call(ask: Ask, call_id: UUID) -> Response:
     """For each participant and device a plain sentence and its proof: every alert, what providers said, and the times.
