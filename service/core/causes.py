@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from service.core.deadlines import Timer
 from service.core.lanes import SERVICE, Lanes, Step, StepKind, whether
-from service.core.verdicts import listed
+from service.core.verdicts import callees, listed
 from service.core.vocabulary import SIP_Q850, ActorType, EndReason, EventType, LegState, StopReason, Topology
 from service.core.witness import Heard, lasting
 
@@ -79,7 +79,7 @@ def _cause(lanes: Lanes, events: Sequence[Heard]) -> Iterator[Step]:
         source, target = _source(lanes, first, user), SERVICE
         if name in {"media_up", "media_down"} and user:
             source, target = lanes.device(user), lanes.worker()
-        label, note = _words(events, label)
+        label, note = _words(lanes, events, label)
         if by.type is ActorType.API and user and name not in {"dial", "remove", "mute"}:
             label = of(label, user)
         both = kind == "media" and good and target != SERVICE
@@ -114,12 +114,16 @@ def _declined_on(lanes: Lanes, user: str, at: datetime) -> str | None:
     return None
 
 
-def _words(events: Sequence[Heard], label: str) -> tuple[str, str]:
+def _words(lanes: Lanes, events: Sequence[Heard], label: str) -> tuple[str, str]:
     """A command's label and note."""
-    name = events[0].cause.name
+    name, call = events[0].cause.name, lanes.call
+    people = [event.user_id for event in events if event.type == EventType.INVITED and event.user_id]
+    if name == "dial" and call.ring_initiator:
+        return f"{label} {listed(callees(call))}", "the caller's own devices ring first"
     if name in {"dial", "invite"}:
-        people = [event.user_id for event in events if event.type == EventType.INVITED and event.user_id]
         return f"{label} {listed(people)}", ""
+    if name in {"answer", "join"} and people and call.ring_initiator:
+        return label, f"now dials {listed(people)}"
     if name in {"remove", "mute"}:
         return of(label, events[0].user_id), ""
     if name == "decline":

@@ -280,7 +280,7 @@ def _rung(leg: Leg, devices: Mapping[str, str]) -> str:
 
 def of_call(call: Call) -> str:
     """The whole call in a sentence."""
-    said = f"{call.initiator} called {listed([leg.user_id for leg in call.callees()])}"
+    said = f"{call.initiator} called {listed(callees(call))}"
     if call.answered_at:
         said += f": answered after {lasting(call.answered_at - call.created_at)}"
     if call.ended_at is None or call.end_reason is None:
@@ -288,6 +288,11 @@ def of_call(call: Call) -> str:
     talk = f" ({lasting(timedelta(milliseconds=call.talk_ms))} of talk)" if call.talk_ms else ""
     when = f"after {lasting(call.ended_at - call.created_at)}" if call.ended_at > call.created_at else "at once"
     return f"{said}; ended {when}{talk}: {ENDS[call.end_reason]}"
+
+
+def callees(call: Call) -> list[str]:
+    """Everybody but the caller, those included who are not dialled yet."""
+    return [leg.user_id for leg in call.callees()] + [person.user_id for person in call.awaited]
 
 
 def listed(names: Sequence[str]) -> str:

@@ -103,11 +103,13 @@ def _row(step: Step, where: Mapping[str, int]) -> Row:
 
 
 def _relayed(row: Row, step: Step, where: Mapping[str, int]) -> bool:
-    """What a provider hands on shares the row of what it was given."""
-    source = where[step.source]
+    """What a provider hands on shares the row of what it was given, if it goes on in the same direction."""
+    source, target = where[step.source], where[step.target]
     if step.kind != "alert" or row.kind != "alert" or source not in row.targets or source == row.source:
         return False
-    row.relays.append((where[step.target], step.outcome))
+    if (target > source) is not (source > row.source):
+        return False
+    row.relays.append((target, step.outcome))
     return True
 
 

@@ -133,4 +133,20 @@ def by_a_backend():
     return call
 
 
-SCENES = {each.__name__: each for each in (answered, missed, group, declined, busy, glare, twelve, by_a_backend)}
+def click_to_dial():
+    """Clicked on in a browser: the caller's own devices ring first."""
+    call = Proven("ben", ring_initiator=True, actor=API, device=None, initiator=two_devices("ann"))
+    call.do(Ack, "ann", 0.02)
+    call.push("ann", 0.07, device="ann-tablet")
+    call.do(Answer, "ann", 2.5, people=(person("ben"),))
+    call.push("ann", 2.57, device="ann-tablet", kind=AlertKind.STOP)
+    call.do(Ack, "ben", 2.52)
+    call.do(Answer, "ben", 6)
+    call.do(MediaConnected, "ann", 6.4)
+    call.do(MediaConnected, "ben", 6.45)
+    call.do(HangUp, "ben", 30)
+    return call
+
+
+CALLS = (answered, missed, group, declined, busy, glare, twelve, by_a_backend, click_to_dial)
+SCENES = {each.__name__: each for each in CALLS}

@@ -139,6 +139,16 @@ def test_what_a_backend_does_comes_from_the_backend():
     assert "60 timer hookswitch > hookswitch: ring timeout: ben (settled 3.2 s late)" in told(call)
 
 
+def test_click_to_dial_says_whose_devices_ring_first():
+    lines = told(SCENES["click_to_dial"](), kinds={"command", "ack"})
+    assert lines[:4] == [
+        "0 command backend > hookswitch: dial ben (the caller's own devices ring first)",
+        "0.02 ack ann-phone > hookswitch: 180 alerting",
+        "2.5 command ann-phone > hookswitch: answer (now dials ben)",
+        "2.52 ack ben-phone > hookswitch: 180 alerting",
+    ]
+
+
 def test_one_device_declines_while_the_other_rings_on():
     call = Proven(two_devices("ben"))
     call.do(Decline, "ben", 1, reason=DeclineReason.NOT_SUPPORTED)

@@ -359,6 +359,9 @@ def test_the_call_in_a_sentence():
     ]
     assert twelve().traced().summary.startswith("ann called ben, cleo, dora and 8 more: answered after 3 s; ended")
     assert story().traced().summary == "ann called ben; dialing"
+    waiting = story(ring_initiator=True, initiator=two_devices("ann"))
+    assert waiting.traced().summary == "ann called ben; dialing"
+    assert waiting.verdict("ann", "ann-phone").startswith("the ring went to its socket at 12:00:00.000")
 
 
 def test_the_proofs_are_in_the_order_of_their_times():
