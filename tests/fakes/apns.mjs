@@ -125,7 +125,7 @@ server.on('stream', (stream, headers) => {
   if (!session || session.destroyed) return; // torn down in the meantime
   let text = '';
   stream.on('data', (chunk) => { text += chunk; });
-  stream.on('end', () => told(session, stream, headers, text));
+  stream.on('end', () => stream.aborted || told(session, stream, headers, text));
   session.requests += 1;
   if (config.every && session.requests === config.every) {
     session.goaway(0, stream.id);
