@@ -32,7 +32,8 @@ class Device:
 class Person:
     """What the directory knows of a user at the moment of dialling.
 
-    `busy`: takes no ring at all. `wrong` says why nobody can have such a name. Only test users are either.
+    `busy`: takes no ring at all: a test user, or somebody whom another system calls busy, where the app goes by that.
+    `wrong` says why nobody can have such a name, as of a test user.
     """
 
     user_id: str

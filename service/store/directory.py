@@ -14,13 +14,17 @@ from service.store.database import Driver
 
 @dataclass(slots=True)
 class Entry:
-    """What is known of one user. `connected`: every device on a socket, also those that cannot ring."""
+    """What is known of one user. `connected`: every device on a socket, also those that cannot ring.
+
+    `busy_elsewhere`: another system says so, and was asked about.
+    """
 
     known: bool = False
     name: str | None = None
     avatar_url: str | None = None
     do_not_disturb: bool = False
     blocked: bool = False
+    busy_elsewhere: bool = False
     devices: dict[str, Device] = field(default_factory=dict)
     connected: set[str] = field(default_factory=set)
     slots: list[Slot] = field(default_factory=list)
@@ -36,7 +40,8 @@ class Directory:
     before: tuple[bytes, UUID] | None
 
 
-# A socket rings for any call; that of a token for one call for this one; a guest's for none (T-03).
+# A socket rings for any call; that of a token for one call for this one; a guest's for none (T-03). Without $7
+# nobody is looked for among those whom other systems call busy.
 LOOK_UP = """
 SELECT clock_timestamp() AS now,
   (SELECT json_agg(json_build_array(id, name, avatar_url, do_not_disturb, $3 = ANY (blocked_users)))::text
@@ -52,6 +57,9 @@ SELECT clock_timestamp() AS now,
                                     NOT c.guest AND (c.only_call IS NULL OR c.only_call IS NOT DISTINCT FROM $6)))::text
      FROM connections c JOIN replicas r ON r.id = c.replica_id AND r.lease_until > clock_timestamp()
      WHERE c.app_id = $1 AND c.user_id = ANY ($2)) AS online,
+  (SELECT json_agg(user_id)::text FROM presence_sources
+     WHERE $7::boolean AND app_id = $1 AND user_id = ANY ($2) AND expires_at > clock_timestamp()
+       AND facts->>'state' = 'busy') AS elsewhere,
   (SELECT json_build_array(encode(fingerprint, 'hex'), call_id)::text
      FROM idempotency_keys WHERE app_id = $1 AND principal = $4 AND key = $5) AS before
 """
@@ -74,13 +82,14 @@ async def look_up(
     call_id: UUID | None = None,
     principal: str = "",
     key: str | None = None,
+    elsewhere: bool = False,
 ) -> Directory:
     """Everything the machine wants to know of these users, as of the database's clock.
 
     `caller` is checked against block lists; `call_id` is the call that they are asked for, if it exists already;
-    `principal` and `key` find an earlier create with the same key.
+    `principal` and `key` find an earlier create with the same key; `elsewhere` asks what other systems say, too.
     """
-    (row,) = await driver.fetch(LOOK_UP, app_id, user_ids, caller, principal, key, call_id)
+    (row,) = await driver.fetch(LOOK_UP, app_id, user_ids, caller, principal, key, call_id, elsewhere)
     people = {user_id: Entry() for user_id in user_ids}
     for user_id, name, avatar_url, dnd, blocked in _rows(row["people"]):
         entry = people[user_id]
@@ -90,6 +99,8 @@ async def look_up(
         people[user_id].slots.append(Slot(engaged_by, slot))
         if overdue:
             people[user_id].overdue.append(UUID(engaged_by))
+    for user_id in _rows(row["elsewhere"]):
+        people[user_id].busy_elsewhere = True
     registered = {
         (user_id, device_id): Device(
             device_id, provider=provider and Provider(provider), platform=Platform(platform), hardware_id=hardware_id

@@ -124,7 +124,14 @@ class Switchboard:
                     return Outcome(None, Refusal(Code.NOT_FOUND, "there is no such call"))
                 directory = None
                 if needed := concerns(loaded.call, command):
-                    directory = await look_up(driver, app_id, needed, caller=loaded.call.initiator, call_id=call_id)
+                    directory = await look_up(
+                        driver,
+                        app_id,
+                        needed,
+                        caller=loaded.call.initiator,
+                        call_id=call_id,
+                        elsewhere=settings.external_busy,
+                    )
                 if not (directory and await self._settle_overdue(driver, directory)):
                     now_command = enriched(loaded.call, command, directory, settings)
                     decision = decide(loaded.call, now_command, elsewhere(directory, call_id), loaded.now)
@@ -156,6 +163,7 @@ class Switchboard:
                     caller=request.initiator,
                     principal=key.principal if key else "",
                     key=key.key if key else None,
+                    elsewhere=request.settings.external_busy,
                 )
                 if directory.before:
                     return await self._same_again(driver, request, directory.before)

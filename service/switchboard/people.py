@@ -48,8 +48,11 @@ class DialRequest:
         return list(dict.fromkeys([self.initiator, *(wanted.user_id for wanted in self.participants)]))
 
 
-def person_of(directory: Directory, wanted: Wanted, settings: AppSettings) -> Person:
-    """One person as the machine sees them. A magic test user of a sandbox app needs not be known, and has a device."""
+def person_of(directory: Directory, wanted: Wanted, settings: AppSettings, *, dials: bool = False) -> Person:
+    """One person as the machine sees them. A magic test user of a sandbox app needs not be known, and has a device.
+
+    Whoever `dials` may be on another phone, too: that hinders those who call it, and not its own call.
+    """
     entry = directory.people[wanted.user_id]
     devices = tuple(entry.devices.values())
     known = entry.known or settings.auto_create_users
@@ -66,7 +69,7 @@ def person_of(directory: Directory, wanted: Wanted, settings: AppSettings) -> Pe
         avatar_url=entry.avatar_url,
         do_not_disturb=entry.do_not_disturb,
         forbidden=entry.blocked,
-        busy=robot is not None and robot.busy,
+        busy=(robot is not None and robot.busy) or (entry.busy_elsewhere and not dials),
         wrong=robot.error if robot else None,
         devices=devices,
     )
@@ -80,7 +83,7 @@ def dial_command(request: DialRequest, directory: Directory, call_id: str, *, wo
         actor=request.actor,
         call_id=call_id,
         app_id=request.app_id,
-        initiator=person_of(directory, Wanted(request.initiator, request.role), request.settings),
+        initiator=person_of(directory, Wanted(request.initiator, request.role), request.settings, dials=True),
         callees=tuple(person_of(directory, wanted, request.settings) for wanted in request.participants),
         call_type=request.call_type,
         topology=topology,

@@ -40,7 +40,8 @@ class SettingsChange(Body):
     Calls keep the settings that they were dialled under. `realert_s`: when devices that have not acknowledged are
     pushed, counted from the invitation; empty for no push at all. `fallback`: whom no device reaches is told by these,
     in order; the first at once where no device can be woken. `missed_push`: missed calls are pushed to the devices.
-    `busy_while_ringing`: whose device rings is busy in presence. `busy_with_visible_to`: who sees with whom others are
+    `busy_while_ringing`: whose device rings is busy in presence. `external_busy`: whom another system (a desk phone)
+    calls busy is busy for callers, too, and is not rung. `busy_with_visible_to`: who sees with whom others are
     busy: backends alone, or the app's users, too; their own everybody sees.
     """
 
@@ -59,6 +60,7 @@ class SettingsChange(Body):
     fallback: Annotated[tuple[FallbackRung, ...], Field(max_length=2), AfterValidator(_once)] = ()
     missed_push: Flag = True
     busy_while_ringing: Flag = False
+    external_busy: Flag = False
     busy_with_visible_to: Literal["backend", "users"] = "backend"
     auto_create_users: Flag = True
     sandbox: Flag = False
@@ -84,6 +86,7 @@ class AppView(View):
     fallback: list[FallbackRung]
     missed_push: bool
     busy_while_ringing: bool
+    external_busy: bool
     busy_with_visible_to: Literal["backend", "users"]
     auto_create_users: bool
     sandbox: bool

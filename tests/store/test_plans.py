@@ -49,7 +49,7 @@ HOT = {
     "postpone": (calls.POSTPONE, "$call", "30"),
     "save a turn": (calls.UPDATE, "$columns", "'key'", "'k1'", "''", "'{here}'", NULL),
     "save a new call": (calls.INSERT, "$columns", "'key'", "'k1'", "''", "'{NULL}'", NULL, APP),
-    "look people up": (directory.LOOK_UP, APP, USERS, USER, "'key'", "'k1'", NULL),
+    "look people up": (directory.LOOK_UP, APP, USERS, USER, "'key'", "'k1'", NULL, "true"),
     "who is engaged": (directory.ENGAGED, APP, USER),
     "make newcomers": (directory.ENSURE, APP, USERS),
     "read the app's feed": (events.FEED + events.IN_ORDER, APP, "'200'", "$call", "2", "100"),

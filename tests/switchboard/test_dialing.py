@@ -221,3 +221,90 @@ async def test_a_turn_that_waited_for_its_row_is_told_after_the_turn_before(desk
         readable = await reader.fetchval("SELECT max(tx) < pg_snapshot_xmax(pg_current_snapshot()) FROM events")
     assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
     assert readable, "and nothing has to happen before the last one can be read"
+
+
+SAID = """
+INSERT INTO presence_sources (app_id, user_id, source, facts, expires_at)
+VALUES ('app', $1, 'desk', $2::text::jsonb, clock_timestamp() + make_interval(secs => $3))
+ON CONFLICT (app_id, user_id, source) DO UPDATE SET facts = excluded.facts, expires_at = excluded.expires_at
+"""
+
+
+@pytest.fixture
+async def switched(database):
+    """An app that goes by what desk phones say."""
+    desk = await Desk(database, external_busy=True).open()
+    for name in ("a", "b", "c"):
+        await desk.online(name)
+    return desk
+
+
+async def say(desk, user_id, facts='{"state": "busy"}', seconds=60):
+    async with desk.database.hot() as driver:
+        await driver.execute("INSERT INTO users (app_id, id) VALUES ('app', $1) ON CONFLICT DO NOTHING", user_id)
+        await driver.execute(SAID, user_id, facts, seconds)
+
+
+async def test_whose_desk_phone_is_busy_is_busy_for_callers_and_has_missed_the_call(switched):
+    await say(switched, "b")
+    call = (await switched.dial("a", "b")).call
+    assert (call.state, call.end_reason) == (CallState.ENDED, EndReason.BUSY)
+    assert (call.leg("b").state, call.leg("b").rings) == (LegState.BUSY, [])
+    assert {"participant.busy", "call.missed"} <= set(await switched.events(call.id))
+    assert await switched.engaged() == {}
+
+
+async def test_without_the_setting_it_is_told_and_not_enforced(desk):
+    await desk.online("b")
+    await say(desk, "b")
+    assert (await desk.dial("a", "b")).call.leg("b").rings != []
+
+
+@pytest.mark.parametrize(
+    ("facts", "seconds"),
+    [
+        ('{"state": "busy"}', -1),
+        ('{"state": "online", "activity": "ringing"}', 60),
+        ('{"away": true}', 60),
+        ('{"do_not_disturb": true}', 60),
+    ],
+)
+async def test_only_busy_that_still_counts_keeps_a_call_away(switched, facts, seconds):
+    await say(switched, "b", facts, seconds)
+    assert (await switched.dial("a", "b")).call.leg("b").state is LegState.INVITED
+
+
+async def test_own_do_not_disturb_goes_before_a_busy_desk_phone(switched):
+    await say(switched, "b")
+    async with switched.database.hot() as driver:
+        await driver.execute("UPDATE users SET do_not_disturb = true WHERE id = 'b'")
+    assert (await switched.dial("a", "b")).call.end_reason is EndReason.DECLINED
+
+
+async def test_a_busy_desk_phone_takes_no_second_call_either(database):
+    waiting = await Desk(database, external_busy=True, call_waiting=True).open()
+    await waiting.online("b")
+    await say(waiting, "b")
+    assert (await waiting.dial("a", "b")).call.leg("b").state is LegState.BUSY
+
+
+async def test_a_busy_desk_phone_does_not_keep_its_user_from_dialling(switched):
+    await say(switched, "a")
+    assert (await switched.dial("a", "b")).call.leg("b").state is LegState.INVITED
+    rung = await switched.dial("a", "c", ring_initiator=True)
+    assert rung.refusal.code is Code.INITIATOR_BUSY, "that is the call above"
+
+
+async def test_who_is_invited_later_is_asked_for_too(switched):
+    await say(switched, "c")
+    call = (await switched.dial("a", "b")).call
+    await switched.answer(call.id, "b")
+    invited = await switched.do(call.id, Invite(user("a"), (Person("c"),), user_id="a"))
+    assert (invited.call.leg("c").state, invited.call.state) == (LegState.BUSY, CallState.CONNECTING)
+
+
+async def test_click_to_dial_rings_its_user_whatever_the_desk_phone_says(switched):
+    await say(switched, "a")
+    outcome = await switched.dial("a", "b", ring_initiator=True, device_id=None)
+    assert outcome.refusal is None
+    assert outcome.call.leg("a").rings != []

@@ -95,8 +95,8 @@ async def list_presence(ask: Ask, query: Annotated[ManyQuery, Query()]) -> Respo
 async def put_presence(ask: Ask, user_id: UserId, body: PresenceBody) -> Response:
     """It replaces what the same source said before, counts until it expires, and is weighed with what is known here.
 
-    It is told and not enforced: calls to somebody who is busy elsewhere still ring. At most 20 sources speak of one
-    user (409 `capacity_exceeded`).
+    Whoever is busy elsewhere is rung by callers all the same, unless the app's setting `external_busy` is on: then the
+    leg is `busy` at once and the call missed. At most 20 sources speak of one user (409 `capacity_exceeded`).
     """
     allowed(may_change_user(ask.principal, user_id))
     await need_user(ask, user_id)
