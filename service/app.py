@@ -13,18 +13,21 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 import uvloop
 
-from service.assembly import Clocks, Place, Service
+from service.assembly import Clocks, Place, Service, channels
 from service.config import Role, Settings, SettingsError
 from service.core.calls import SERVER
+from service.dispatch.checkup import examine_credentials, notes
 from service.media.checkup import examine_media
 from service.media.turn import examine_turn
 from service.store.apps import FRESH_S, AppBook, list_apps, suspend_app
 from service.store.checkup import Finding, examine
+from service.store.credentials import every_credential
 from service.store.database import Database, StoreUnavailableError
 from service.store.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from service.store.secret_key import SecretKeyError, own_key
@@ -212,14 +215,15 @@ def mint_token(settings: Settings, app_id: str | None, claims: UserClaims, ttl_s
 def doctor(settings: Settings) -> list[Finding]:
     """Look at everything the service needs, and say what was found."""
 
-    async def look(database: Database) -> list[Finding]:
+    async def look(database: Database, vault: Vault | None) -> list[Finding]:
         await prepare(database.config)
         config = database.config
-        return await examine(database, time.time, config.pool_size + config.cold_pool_size)
+        found = await examine(database, time.time, config.pool_size + config.cold_pool_size)
+        return found + await _examine_push(settings, database, vault)
 
     findings = [_data_folder(settings.data_dir)]
     try:
-        findings += with_database(settings, look)
+        findings += with_vault(settings, look)
     except FORESEEN as error:
         findings.append(Finding(str(error), fault=True))
     try:
@@ -230,6 +234,19 @@ def doctor(settings: Settings) -> list[Finding]:
     findings += asyncio.run(examine_turn(settings.ice(), time.time()))
     workers = settings.media_workers() if Role.MEDIA in settings.roles else None
     return findings + examine_media(workers, off=settings.media == "off", remote=settings.serves_others)
+
+
+async def _examine_push(settings: Settings, database: Database, vault: Vault | None) -> list[Finding]:
+    async with database.begin() as connection:
+        kept = await every_credential(connection, vault)
+    ways = channels(settings, database, vault)
+    try:
+        now, private = datetime.fromtimestamp(time.time(), UTC), settings.allow_private_webhooks
+        found = await examine_credentials(kept, ways, now, allow_private=private)
+    finally:
+        for way in ways.values():
+            await way.close()
+    return found + notes(kept, sealing=vault is not None, public_url=settings.public_url)
 
 
 def _data_folder(folder: Path) -> Finding:

@@ -181,6 +181,24 @@ class MediaParts:
             await self.notices.close()
 
 
+def channels(settings: Settings, database: Database, vault: Vault | None) -> dict[Channel, Way]:
+    """Every way to reach phones and people. Constructed inside the event loop."""
+    private = settings.allow_private_webhooks
+    resolver = SystemResolver()
+    message = MessageConfig(allow_private=private)
+    posting = PostConfig(timeout_s=message.timeout_s, allow_private=private)
+    poster = Poster(Guard(resolver, allow_private=private), posting)
+    ways: dict[Channel, Way] = {
+        Channel.FCM: FcmChannel(resolver, settings.fcm()),
+        Channel.WEBPUSH: WebPushChannel(resolver, settings.webpush()),
+        Channel.EMAIL: EmailChannel(Guard(resolver, allow_private=private)),
+        Channel.MESSAGE: MessageChannel(poster, Apprise(), message),
+    }
+    if vault:
+        ways[Channel.APNS] = ApnsChannel(ProviderTokens(database, vault), settings.apns())
+    return ways
+
+
 class AlertParts:
     """What reaches phones and people outside the sockets; a process with the role `dispatch` sends it."""
 
@@ -198,19 +216,7 @@ class AlertParts:
         self._clock = clock
         self._counting = counting
         self.base_url = settings.public_url or ""
-        private = settings.allow_private_webhooks
-        resolver = SystemResolver()
-        message = MessageConfig(allow_private=private)
-        posting = PostConfig(timeout_s=message.timeout_s, allow_private=private)
-        poster = Poster(Guard(resolver, allow_private=private), posting)
-        ways: dict[Channel, Way] = {
-            Channel.FCM: FcmChannel(resolver, settings.fcm()),
-            Channel.WEBPUSH: WebPushChannel(resolver, settings.webpush()),
-            Channel.EMAIL: EmailChannel(Guard(resolver, allow_private=private)),
-            Channel.MESSAGE: MessageChannel(poster, Apprise(), message),
-        }
-        if vault:
-            ways[Channel.APNS] = ApnsChannel(ProviderTokens(database, vault), settings.apns())
+        ways = channels(settings, database, vault)
         letters = Letters(self._ring_token, lambda: self.base_url)
         self.sender = AlertSender(database, ways, credentials, letters, clock.utc, counted=self._counted)
         self.rules = RuleExpander(database, self.sender.look_after)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import ColumnElement, Row, and_, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -26,6 +26,19 @@ FRESH_S = 2.0
 BODY: TypeAdapter[Any] = TypeAdapter(Credentials)
 NO_KEY = "this service has no key to keep credentials with: set HOOKSWITCH_SECRET_KEYS"
 OTHER_KEY = "they were encrypted with a key that is not among those of this service (HOOKSWITCH_SECRET_KEYS)"
+OTHER_SHAPE = "they do not fit this version of the service: upload them again"
+
+
+@dataclass(slots=True, frozen=True)
+class Kept:
+    """An app's credentials for one channel; `problem` where they cannot be used by this service."""
+
+    app_id: str
+    app_name: str
+    channel: Channel
+    environment: Environment
+    granted: Granted | None
+    problem: str | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -68,7 +81,8 @@ async def take_credentials(
     if await connection.scalar(locked) is None:
         return None
     sealed = await connection.scalar(select(table.c.sealed).where(_of(app_id, body.channel, environment)))
-    upload = completed(body, None if sealed is None else _opened(vault, sealed))
+    before = None if sealed is None else _opened(vault, sealed)
+    upload = completed(body, None if isinstance(before, str) else before)
     granted = Granted(app_id, body.channel, environment, upload.body)
     view, created = await put_credentials(connection, vault, granted, upload.about)
     return Taken(view, created, upload.secret)
@@ -79,7 +93,14 @@ async def list_credentials(connection: AsyncConnection, app_id: str, vault: Vaul
     rows = await connection.execute(
         select(table).where(table.c.app_id == app_id).order_by(table.c.channel, table.c.environment)
     )
-    return [_view(row) if (why := _closed(vault, row.sealed)) is None else _broken(_view(row), why) for row in rows]
+    return [_broken(_view(row), _opened(vault, row.sealed)) for row in rows]
+
+
+async def every_credential(connection: AsyncConnection, vault: Vault | None) -> list[Kept]:
+    """What all apps have, opened where it can be."""
+    query = select(table, apps.c.name.label("app_name")).join(apps, apps.c.id == table.c.app_id)
+    rows = await connection.execute(query.order_by(apps.c.created_at, table.c.channel, table.c.environment))
+    return [_kept(row, vault) for row in rows]
 
 
 async def public_key(connection: AsyncConnection, app_id: str) -> str | None:
@@ -158,7 +179,7 @@ class CredentialBook:
             async with self._database.begin() as connection:
                 row = (await connection.execute(columns)).one_or_none()
             body = _opened(self._vault, row.sealed) if row else None
-            granted = Granted(app_id, channel, environment, body) if body else None
+            granted = Granted(app_id, channel, environment, body) if body and not isinstance(body, str) else None
             since = row.updated_at if row else None
         return _Page(granted, since, self._clock() + FRESH_S)
 
@@ -175,24 +196,30 @@ class CredentialBook:
             )
 
 
-def _opened(vault: Vault, sealed: bytes) -> Checked | None:
-    """`None` for what was sealed with another key."""
+def _opened(vault: Vault | None, sealed: bytes) -> Checked | str:
+    """What was sealed, or why it cannot be used here."""
+    if vault is None:
+        return NO_KEY
     try:
         body: Checked = BODY.validate_json(vault.open(sealed))
     except UnsealedError:
-        return None
+        return OTHER_KEY
+    except ValidationError:
+        return OTHER_SHAPE
     return body
 
 
-def _closed(vault: Vault | None, sealed: bytes) -> str | None:
-    """Why credentials cannot be used here, whatever is in them."""
-    if vault is None:
-        return NO_KEY
-    return OTHER_KEY if _opened(vault, sealed) is None else None
+def _kept(row: Row[Any], vault: Vault | None) -> Kept:
+    body, channel = _opened(vault, row.sealed), Channel(row.channel)
+    if isinstance(body, str):
+        return Kept(row.app_id, row.app_name, channel, row.environment, None, body)
+    granted = Granted(row.app_id, channel, row.environment, body)
+    return Kept(row.app_id, row.app_name, channel, row.environment, granted)
 
 
-def _broken(view: CredentialsView, problem: str) -> CredentialsView:
-    return view.model_copy(update={"works": False, "problem": problem})
+def _broken(view: CredentialsView, found: Checked | str) -> CredentialsView:
+    """Nobody tries what cannot be opened, so nobody else would say so."""
+    return view.model_copy(update={"works": False, "problem": found}) if isinstance(found, str) else view
 
 
 def _view(row: Row[Any]) -> CredentialsView:

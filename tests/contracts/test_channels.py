@@ -100,3 +100,19 @@ async def test_many_at_once(stand):
     receipts = await asyncio.gather(*(send(stand, id=UUID(int=number)) for number in range(30)))
     assert all(receipt.taken for receipt in receipts)
     assert len(stand.heard()) == 30
+
+
+async def test_the_doctor_is_told_that_good_credentials_are_good(stand):
+    found = await stand.channel.check(stand.granted, NOW)
+    assert not found.fault, found.text
+    assert all(secret not in found.text for secret in stand.secrets)
+
+
+async def test_the_doctor_is_told_something_also_where_nobody_answers(stand):
+    await stand.leave()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    found = await stand.channel.check(stand.granted, NOW)
+    assert loop.time() - began < stand.limit_s + 2
+    assert found.text
+    assert all(secret not in found.text for secret in stand.secrets)

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.core.vocabulary import AlertKind
+from service.core.vocabulary import AlertKind, Channel
 from service.dispatch.guard import Guard, SystemResolver
 from service.dispatch.push.channel import Outcome
 from service.dispatch.push.email import EmailChannel, EmailConfig
 from service.dispatch.push.mime import letter, mailbox
+from service.wire.credentials import Granted
 from tests.dispatch.notices import NOW, by_mail, notice
 from tests.dispatch.receiver import dribble, hang, vanish
 from tests.fakes.mailroom import PASSWORD, USER, mail_server
@@ -165,6 +166,42 @@ async def test_a_wrong_password_is_the_app_s_to_repair_and_told_nowhere(tmp_path
     assert (receipt.outcome, receipt.status, receipt.reason) == (Outcome.MISCONFIGURED, 535, "not_signed_in")
     assert "not this one" not in repr(receipt)
     assert server.mails == []
+
+
+@pytest.mark.parametrize(
+    ("says", "password", "told"),
+    [
+        ({}, PASSWORD, "the server takes mail of calls@example.com"),
+        ({}, "a wrong one", "the mail server refused the sign-in (535 5.7.8)"),
+        ({"MAIL": ["550 5.7.1 not yours"]}, PASSWORD, "the mail server refused the sender: 5.7.1 not yours"),
+        ({"MAIL": ["451 4.3.0 later"]}, PASSWORD, "4.3.0 later"),
+    ],
+)
+async def test_the_doctor_hears_whether_the_server_takes_the_app_s_mail_and_no_mail_is_sent(
+    tmp_path, says, password, told
+):
+    theirs, ours = certificate(tmp_path, "mail.example")
+    async with mail_server(tls=theirs, sign_in=True, **says) as server:
+        granted = by_mail(server.port, host="mail.example", security="starttls", username=USER, password=password)
+        found = await channel(here, ours).check(granted, NOW)
+    assert found.text == f"e-mail (production), mail.example:{server.port}: {told}"
+    assert found.fault is (told != "the server takes mail of calls@example.com")
+    assert server.mails == []
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({"host": "10.1.2.3"}, "leads to 10.1.2.3 (private)"),
+        ({"sender": "x x@example.com"}, "cannot take that address"),
+        ({"port": 22}, "belongs to another kind of server"),
+    ],
+)
+async def test_the_doctor_hears_what_no_mail_can_go_by(how, told):
+    credentials = by_mail(25).body.model_copy(update=how)
+    found = await channel(allow_private=False).check(Granted("app", Channel.EMAIL, "production", credentials), NOW)
+    assert found.fault
+    assert told in found.text
 
 
 async def test_no_private_address_is_connected_to_without_the_setting():

@@ -183,3 +183,18 @@ async def test_an_apprise_that_hangs_is_given_up_and_keeps_its_thread_alone(post
     for thread in threads:
         thread.join(timeout=5)
     assert (await channel.send(notice(), granted, NOW)).taken
+
+
+@pytest.mark.parametrize(
+    ("how", "fault", "told"),
+    [
+        ({"url": "https://sms.example.com/send?key=hunter2"}, False, "a gateway at sms.example.com is posted to"),
+        ({"apprise_url": "tgram://hunter2/{phone}"}, False, "by tgram, with apprise"),
+        ({"apprise_url": "syslog://hunter2"}, True, "the apprise URL "),
+    ],
+)
+async def test_the_doctor_hears_what_can_be_known_without_a_message(channel, how, fault, told):
+    found = await channel.check(by_message(**how), NOW)
+    assert found.fault is fault
+    assert told in found.text
+    assert "hunter2" not in found.text

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 
 from service.dispatch.push.channel import Outcome, Receipt
+from service.store.checkup import Finding
 
 TAKEN = Receipt(Outcome.TAKEN, status=200, provider_id="fake-1")
 
@@ -27,6 +28,10 @@ class FakeChannel:
             await step.wait()
             step = TAKEN
         return step
+
+    async def check(self, granted, now):
+        step = self.script.popleft() if self.script else TAKEN
+        return Finding(f"the fake says {step.detail or step.outcome}", fault=not step.taken)
 
     async def close(self):
         self.closed = True

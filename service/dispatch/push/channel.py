@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from service.core.vocabulary import AlertKind
+from service.store.checkup import Finding
 from service.wire.credentials import Granted
 
 
@@ -89,6 +90,10 @@ class Channel(Protocol):
 
     async def send(self, notice: Notice, granted: Granted, now: datetime) -> Receipt:
         """Try once. Raises nothing: every fault is a receipt."""
+        ...
+
+    async def check(self, granted: Granted, now: datetime) -> Finding:
+        """What the doctor wants to know: whether these credentials work. Nobody hears of it. Raises nothing."""
         ...
 
     async def close(self) -> None:

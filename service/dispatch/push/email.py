@@ -32,6 +32,7 @@ from service.core.templates import one_line
 from service.dispatch.guard import ForbiddenAddressError, Guard
 from service.dispatch.push.channel import Notice, Outcome, Receipt
 from service.dispatch.push.mime import is_plain, letter, mailbox, message_id
+from service.store.checkup import Finding
 from service.wire.credentials import EmailCredentials, Granted
 from service.wire.urls import FIRST_FREE_PORT, MAIL_PORTS
 
@@ -75,6 +76,33 @@ class EmailChannel:
         began = loop.time()
         receipt = await self._tried(notice, granted.body, now)
         return replace(receipt, latency_ms=round((loop.time() - began) * 1000))
+
+    async def check(self, granted: Granted, now: datetime) -> Finding:
+        """What the doctor wants to know: whether the server lets the app in and takes its sender. No mail is sent."""
+        del now
+        credentials: EmailCredentials = granted.body
+        name = f"e-mail ({granted.environment}), {credentials.host}:{credentials.port}"
+        try:
+            await self._greeted(credentials)
+        except TimeoutError:
+            return Finding(f"{name}: no answer within {self._config.timeout_s:g} s", fault=True)
+        except (SMTPException, OSError, ValueError, httpcore2.ConnectError) as fault:
+            receipt = _receipt_of(fault)
+            return Finding(f"{name}: {receipt.detail or receipt.reason}", fault=True)
+        return Finding(f"{name}: the server takes mail of {credentials.sender}")
+
+    async def _greeted(self, credentials: EmailCredentials) -> None:
+        """As if there were a mail, up to its sender."""
+        sender = mailbox(credentials.sender)
+        async with asyncio.timeout(self._config.timeout_s), self._room(credentials.host):
+            smtp = await self._connected(credentials)
+            try:
+                await smtp.ehlo()
+                await smtp.mail(sender.addr_spec, options=[] if is_plain(sender, sender) else ["SMTPUTF8"])
+                with suppress(SMTPException, OSError):
+                    await smtp.quit(timeout=GOODBYE_S)
+            finally:
+                smtp.close()
 
     async def close(self) -> None:
         """Nothing is kept between mails."""

@@ -9,12 +9,15 @@ person; anything else is the app's to repair, because it is about the gateway an
 import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime
+from importlib.util import find_spec
+from urllib.parse import urlsplit
 
 import orjson
 
 from service.dispatch.post import Answer, Poster
 from service.dispatch.push.apprise import Apprise
 from service.dispatch.push.channel import Notice, Outcome, Receipt
+from service.store.checkup import Finding
 from service.wire.apprise import apprise_url, check_apprise
 from service.wire.canonical import rfc3339
 from service.wire.credentials import Granted, MessageCredentials
@@ -24,6 +27,7 @@ REFUSED = frozenset({400, 406, 409, 413, 422})
 GONE = 410
 LATER = frozenset({408, 425, 429})
 LONGEST_ID = 128
+NO_APPRISE = "apprise is not installed here: pip install 'hookswitch[apprise]'"
 
 
 @dataclass(slots=True, frozen=True)
@@ -51,6 +55,23 @@ class MessageChannel:
             receipt = await self._by_apprise(notice, credentials.apprise_url)
             return replace(receipt, latency_ms=round((loop.time() - began) * 1000))
         return await self._by_post(notice, credentials, now)
+
+    async def check(self, granted: Granted, now: datetime) -> Finding:
+        """What the doctor wants to know. A gateway cannot be asked without a message, so little is found out."""
+        del now
+        credentials: MessageCredentials = granted.body
+        name = f"messages ({granted.environment})"
+        if credentials.apprise_url is None:
+            host = urlsplit(credentials.url or "").netloc
+            return Finding(f"{name}: a gateway at {host} is posted to; it was not asked")
+        try:
+            check_apprise(credentials.apprise_url, allow_private=self._config.allow_private)
+        except ValueError as fault:
+            return Finding(f"{name}: the apprise URL {fault}", fault=True)
+        if find_spec("apprise") is None:
+            return Finding(f"{name}: {NO_APPRISE}", fault=True)
+        schema = credentials.apprise_url.partition("://")[0]
+        return Finding(f"{name}: by {schema}, with apprise; the service was not asked")
 
     async def close(self) -> None:
         """Let idle connections go."""
@@ -80,8 +101,7 @@ class MessageChannel:
         except TimeoutError:
             return _later("no_answer", f"no answer within {self._config.timeout_s:g} s")
         except ImportError:
-            detail = "apprise is not installed here: pip install 'hookswitch[apprise]'"
-            return Receipt(Outcome.MISCONFIGURED, reason="no_apprise", detail=detail)
+            return Receipt(Outcome.MISCONFIGURED, reason="no_apprise", detail=NO_APPRISE)
         except ValueError as fault:
             return Receipt(Outcome.MISCONFIGURED, reason="bad_url", detail=str(fault))
         if not taken:
