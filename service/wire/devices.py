@@ -39,7 +39,8 @@ class PushBody(Body):
     An iOS app has two tokens. `token` is PushKit's (VoIP), which rings and can do nothing else; `alert_token` is that
     of `didRegisterForRemoteNotificationsWithDeviceToken`, by which the app is told that a ring is over and that a call
     was missed. Without it such things reach the device on its socket alone, and alerts say `no_alert_token`.
-    `topic` is the app's bundle id where it is not that of the credentials.
+    `topic` is the app's bundle id where it is not that of the credentials. `environment` (default: production) is
+    Apple's alone; for other providers it is not kept.
     """
 
     provider: Literal["apns", "fcm", "webpush", "none"]
@@ -62,7 +63,10 @@ class PushBody(Body):
 
     def kept(self) -> dict[str, Any] | None:
         """What is remembered; nothing for `none`, which means the same as no push at all and reads back as `none`."""
-        return None if self.provider == "none" else self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        if self.provider == "none":
+            return None
+        only_apple_s = None if self.provider == "apns" else {"environment"}
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=only_apple_s)
 
 
 class DeviceBody(Body):

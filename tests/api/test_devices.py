@@ -161,3 +161,13 @@ async def test_a_user_token_is_for_its_own_devices(front):
             problem(await anna.get(path), 403, "not_authorized")
         problem(await anna.put("/v1/users/ben/devices/phone", json=PHONE), 403, "not_authorized")
         problem(await anna.delete("/v1/users/ben/devices/phone"), 403, "not_authorized")
+
+
+async def test_only_apple_has_two_environments(front):
+    """A sandbox of any other provider would have no credentials."""
+    url = "/v1/users/ana/devices/phone"
+    push = {"provider": "fcm", "token": "t" * 20, "environment": "sandbox"}
+    answer = await front.http.put(url, json={"platform": "android", "push": push})
+    assert (answer.status_code, answer.json()["push"]["environment"]) == (201, None)
+    answer = await front.http.put(url, json={"platform": "ios", "push": {**push, "provider": "apns"}})
+    assert answer.json()["push"]["environment"] == "sandbox"
