@@ -8,7 +8,7 @@ from uuid import uuid4
 from service.client.feed import Event
 from service.client.http import Door, segment
 from service.client.media import QualitySample
-from service.client.shapes import Call, Placed, shaped
+from service.client.shapes import Call, Placed, Trace, shaped
 from service.wire.canonical import rfc3339_or_none
 
 Participants = Sequence[str | Mapping[str, Any]]
@@ -61,6 +61,15 @@ class Calls:
         """How the streams of a routed call did, every 5 seconds, the oldest first."""
         path = f"/calls/{segment(call_id)}/quality"
         return [shaped(item, QualitySample) async for item in self._door.pages(path)]
+
+    async def trace(self, call_id: str) -> Trace:
+        """Why each device rang, or did not, in plain words."""
+        return shaped(await self._door.ask("GET", f"/calls/{segment(call_id)}/trace"), Trace)
+
+    async def ladder(self, call_id: str) -> str:
+        """The same as a ladder diagram: an SVG document."""
+        answer = await self._door.answer("GET", f"/calls/{segment(call_id)}/trace", accept="image/svg+xml")
+        return answer.text
 
     async def answer(self, call_id: str, *, user_id: str | None = None, device_id: str | None = None) -> Placed:
         """Take the call."""

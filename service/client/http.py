@@ -55,6 +55,7 @@ class Door:
         key: str | None = None,
         wait_s: float = 0.0,
         expected: frozenset[int] = frozenset(),
+        accept: str | None = None,
     ) -> httpx2.Response:
         """As :meth:`ask`, with the status and headers; an `expected` status is no refusal."""
         request = self._http.build_request(
@@ -64,7 +65,8 @@ class Door:
             params={name: value for name, value in (params or {}).items() if value is not None},
             headers=self._headers
             | ({"content-type": "application/json"} if body is not None else {})
-            | ({"idempotency-key": key} if key else {}),
+            | ({"idempotency-key": key} if key else {})
+            | ({"accept": accept} if accept else {}),
             timeout=httpx2.Timeout(self._http.timeout.connect, read=(self._http.timeout.read or 0) + wait_s or None),
         )
         repeatable = method in REPEATABLE or key is not None

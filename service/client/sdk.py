@@ -8,6 +8,7 @@ from service.client.calls import Calls, Participants, Rings
 from service.client.directory import Users, Whereabouts
 from service.client.feed import Feed
 from service.client.http import Door
+from service.client.push import Push
 from service.client.shapes import Placed
 from service.client.webhooks import Webhooks
 
@@ -29,6 +30,7 @@ class Client:
         self.rings = Rings(self.door)
         self.feed = Feed(self.door)
         self.webhooks = Webhooks(self.door)
+        self.push = Push(self.door)
 
     async def __aenter__(self) -> Self:
         return self

@@ -200,6 +200,59 @@ class Presence(Shape, frozen=True):
     mapped: Any = None
 
 
+class DeviceTrace(Shape, frozen=True):
+    """How far one device's ring got. `rang`: its screen showed the call; `verdict` says why, or why not."""
+
+    device_id: str
+    via: str
+    state: str
+    rang: bool
+    verdict: str
+    provider: str | None = None
+    stop_reason: str | None = None
+    alerts: list[dict[str, Any]] = []
+    proofs: list[dict[str, Any]] = []
+
+
+class LegTrace(Shape, frozen=True):
+    """One invitation of one participant; `devices` are those that were to ring."""
+
+    user_id: str
+    state: str
+    attempt: int
+    rang: bool
+    verdict: str
+    devices: list[DeviceTrace] = []
+
+
+class Trace(Shape, frozen=True):
+    """What became of a call, in sentences, and `timeline`: who said what to whom, and when."""
+
+    call_id: str
+    summary: str
+    notes: list[str] = []
+    legs: list[LegTrace] = []
+    timeline: list[dict[str, Any]] = []
+
+    def leg(self, user_id: str) -> LegTrace:
+        """The last invitation of that user. Raises `KeyError` for somebody else."""
+        for leg in reversed(self.legs):
+            if leg.user_id == user_id:
+                return leg
+        raise KeyError(user_id)
+
+
+class PushCredentials(Shape, frozen=True):
+    """What may be told of the credentials of a channel. `secret` is told once, where one was made."""
+
+    channel: str
+    environment: str
+    about: dict[str, str] = {}
+    works: bool | None = None
+    problem: str | None = None
+    secret: str | None = None
+
+
 class Webhook(Shape, frozen=True):
     """An endpoint; `secret` is told once, by the create."""
 
