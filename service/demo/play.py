@@ -13,9 +13,10 @@ from rich.console import Console
 
 from service.client import Client, Overrun, Refused, SignatureError, Unreachable, Webhook, verify_webhook
 from service.demo.cast import Cast
+from service.demo.google import Google
 from service.demo.peer import NoMedia
 from service.demo.receiver import Receiver
-from service.demo.scenes import crash, decline, group, nobody, robots, routed, talk, told
+from service.demo.scenes import asleep, crash, decline, group, nobody, robots, routed, talk, told
 from service.demo.server import Keys, Server
 from service.demo.stage import Stage
 from service.demo.teller import NotAsTold, Teller
@@ -27,6 +28,7 @@ SCENES: tuple[Scene, ...] = (
     group.play,
     routed.play,
     nobody.play,
+    asleep.play,
     crash.play,
     robots.play,
     told.play,
@@ -82,8 +84,9 @@ class _Play:
         tell.plain("Hookswitch rings people's devices and keeps the one true state of every call.")
         tell.plain("What follows really happens on this machine, and every fact told is checked.")
         try:
-            async with Receiver(loop.time) as receiver:
-                keys = await self._perform(tell, receiver)
+            async with Receiver(loop.time) as receiver, Google() as google:
+                self._server.push_at(google.url)
+                keys = await self._perform(tell, receiver, google)
             self._sum_up(tell)
             if keys and not tell.wrong and not once:
                 self._invite(tell, keys)
@@ -94,11 +97,11 @@ class _Play:
             await self._server.stop()
         return 1 if tell.wrong else 0
 
-    async def _perform(self, tell: Teller, receiver: Receiver) -> Keys | None:
+    async def _perform(self, tell: Teller, receiver: Receiver, google: Google) -> Keys | None:
         try:
             keys = await self._open(tell)
             async with Client(self._server.url, keys.api_key) as backend:
-                await self._act(tell, receiver, backend)
+                await self._act(tell, receiver, google, backend)
             return keys
         except FORESEEN as fault:
             tell.stuck(fault)
@@ -111,11 +114,11 @@ class _Play:
         tell.say(f"Ready at {self._server.url}.")
         return await self._server.make_app("demo")
 
-    async def _act(self, tell: Teller, receiver: Receiver, backend: Client) -> None:
+    async def _act(self, tell: Teller, receiver: Receiver, google: Google, backend: Client) -> None:
         receiver.trust(_verifier(await backend.webhooks.create(receiver.url)))
         async with Cast(self._server.url, backend) as cast:
             tell.say("An app, its API key, a webhook, and four people with five devices, each on a live socket.")
-            stage = Stage(self._server, backend, cast, receiver, tell)
+            stage = Stage(self._server, backend, cast, receiver, google, tell)
             for scene in self._scenes:
                 await scene(stage)
 
@@ -146,6 +149,7 @@ class _Play:
         url = self._server.url
         tell.plain()
         tell.plain(f"The service goes on at {url} (documentation: {url}/docs) until Ctrl-C.")
+        tell.plain(f"Its log and the pictures are in {self._server.folder} until then.")
         tell.plain(f"API key of the app: {keys.api_key}")
         tell.plain("Make a call that a test user answers after a second, and look at it:")
         tell.plain()

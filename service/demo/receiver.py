@@ -1,19 +1,15 @@
 """A backend's webhook endpoint, as small as it can be: an HTTP server that verifies and counts what it gets."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import orjson
-import uvicorn
 
 from service.client import Event
+from service.demo.endpoint import Endpoint, Request
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Verify = Callable[[dict[str, str], bytes], bool]
 
 
@@ -28,38 +24,23 @@ class Delivery:
     answered: int
 
 
-class _Quiet(uvicorn.Server):
-    """Leaves Ctrl-C to the play."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 class Receiver:
     """Listens on a free port of this machine; refuses the first `call.created` with a 500, to see it come again."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._verify: Verify | None = None
-        self._server = _Quiet(
-            uvicorn.Config(self._answer, interface="asgi3", port=0, log_level="critical", lifespan="off")
-        )
-        self._task: asyncio.Task[None] | None = None
+        self._endpoint = Endpoint(self._answer)
         self._came = asyncio.Condition()
         self.deliveries: list[Delivery] = []
 
     async def __aenter__(self) -> Self:
-        config = self._server.config
-        socket = config.bind_socket()
-        self.url = f"http://127.0.0.1:{socket.getsockname()[1]}/hookswitch"
-        self._task = asyncio.create_task(self._server.serve(sockets=[socket]), name="webhook receiver")
+        await self._endpoint.__aenter__()
+        self.url = f"{self._endpoint.url}/hookswitch"
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self._server.should_exit = True
-        if self._task:
-            await self._task
+        await self._endpoint.__aexit__(*exc)
 
     def trust(self, verify: Verify) -> None:
         """From now on check signatures with this."""
@@ -86,18 +67,11 @@ class Receiver:
             pass
         return missing
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
-        status = self._keep(headers, body)
-        await send({"type": "http.response.start", "status": status, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
+    async def _answer(self, request: Request) -> tuple[int, bytes]:
+        status = self._keep(request.headers, request.body)
         async with self._came:
             self._came.notify_all()
+        return status, b""
 
     def _keep(self, headers: dict[str, str], body: bytes) -> int:
         webhook_id = headers.get("webhook-id", "")

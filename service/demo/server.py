@@ -30,8 +30,9 @@ class Server:
     """`hookswitch serve` as a child process. Its log goes to `service.log` in the folder."""
 
     def __init__(self, folder: Path, port: int = 0) -> None:
-        self._folder = folder
+        self.folder = folder
         self._port = port
+        self._google = ""
         self._process: Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self.url = ""
@@ -45,7 +46,7 @@ class Server:
         with self.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *self._command("serve", "--port", str(self._port)),
-                cwd=self._folder,  # where no settings file lies
+                cwd=self.folder,  # where no settings file lies
                 env=self._environment(),
                 stdin=DEVNULL,
                 stdout=PIPE,
@@ -60,6 +61,10 @@ class Server:
             raise NotAsTold(f"the service was not ready within {START_S:.0f} s{self.end_of_log()}") from None
         self._port = int(self.url.rpartition(":")[2])
         self._reader = asyncio.create_task(self._drain(process), name="output of the service")
+
+    def push_at(self, google: str) -> None:
+        """From its next start on it finds Google there."""
+        self._google = google
 
     @property
     def pid(self) -> int:
@@ -88,7 +93,7 @@ class Server:
         """`hookswitch apps create NAME`, beside the running service."""
         process = await asyncio.create_subprocess_exec(
             *self._command("apps", "create", name, "--sandbox", "--json"),
-            cwd=self._folder,
+            cwd=self.folder,
             env=self._environment(),
             stdin=DEVNULL,
             stdout=PIPE,
@@ -108,8 +113,9 @@ class Server:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOOKSWITCH_")}
         return {
             **inherited,
-            "HOOKSWITCH_DATA_DIR": str(self._folder),
-            "HOOKSWITCH_ALLOW_PRIVATE_WEBHOOKS": "true",  # the receiver is on this machine
+            "HOOKSWITCH_DATA_DIR": str(self.folder),
+            "HOOKSWITCH_ALLOW_PRIVATE_WEBHOOKS": "true",  # the receiver is on this machine, and so is Google
+            "HOOKSWITCH_FCM_URL": self._google,
             "PYTHONUNBUFFERED": "1",
         }
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from service.client import Call, Client
 from service.demo.cast import Cast, Device
+from service.demo.google import Google
 from service.demo.receiver import Receiver
 from service.demo.routed import Routed
 from service.demo.server import Server
@@ -12,12 +13,13 @@ from service.demo.teller import Teller
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The service, the backend that owns the app, the people, the backend's webhook endpoint, and who tells it all."""
+    """The service, the backend that owns the app, the people, its webhook endpoint, Google, and who tells it all."""
 
     server: Server
     backend: Client
     cast: Cast
     receiver: Receiver
+    google: Google
     tell: Teller
 
     async def engaged(self, *user_ids: str) -> dict[str, str]:
