@@ -219,6 +219,7 @@ def call(
     api_key: Annotated[str, typer.Option(envvar="HOOKSWITCH_API_KEY", help="The app's key.")] = "",
     ring_timeout_s: Annotated[int | None, typer.Option("--ring-timeout-s", min=5, max=180)] = None,
     call_type: Annotated[str, typer.Option(help="audio_only, audio_upgradable or audio_video.")] = "audio_video",
+    trace: Annotated[bool, typer.Option("--trace", help="Say in the end why each device rang, or did not.")] = False,
 ) -> int:
     """Place a call and tell what happens, until it ends; Ctrl-C cancels it."""
     import asyncio
@@ -234,10 +235,13 @@ def call(
         async with Client(url, api_key) as client:
             placed = await client.call(initiator, participants, call_type=call_type, ring_timeout_s=ring_timeout_s)
             try:
-                return await told(client, placed.call)
+                await told(client, placed.call)
             except asyncio.CancelledError:
                 await client.calls.cancel(placed.call.id, user_id=initiator)
                 raise
+            if trace:
+                await explained(client, placed.call)
+            return 0
 
     try:
         return asyncio.run(place())
@@ -250,7 +254,15 @@ def call(
     return 1
 
 
-async def told(client: "Client", call: "Call") -> int:
+async def explained(client: "Client", call: "Call") -> None:
+    """Say why each device rang, or did not."""
+    for leg in (await client.calls.trace(call.id)).legs:
+        answer(f"{leg.user_id}: {leg.verdict}")
+        for device in leg.devices if len(leg.devices) > 1 else ():
+            answer(f"  {device.device_id}: {device.verdict}")
+
+
+async def told(client: "Client", call: "Call") -> None:
     """Tell every event of a call until it ends: seconds since its start, what, and who."""
     import asyncio
 
@@ -265,7 +277,7 @@ async def told(client: "Client", call: "Call") -> int:
             answer(f"{since.total_seconds():9.3f} s  {event.type:<28} {event.user_id or ''}".rstrip())
             if event.type == "call.ended":
                 answer(f"ended: {event.call.end_reason}, {event.call.talk_s} s of talk")
-                return 0
+                return
         await asyncio.sleep(LOOK_EVERY_S)
 
 

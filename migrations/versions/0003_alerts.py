@@ -112,10 +112,25 @@ def upgrade() -> None:
         "ix_alerts_due", "alerts", ["lane", "next_attempt_at"], postgresql_where=sa.text("state = 'pending'")
     )
     op.create_index("ix_alerts_call_id", "alerts", ["call_id"])
+    op.add_column(
+        "call_users",
+        sa.Column(
+            "missed",
+            sa.Boolean(),
+            server_default=sa.text("false"),
+            nullable=False,
+            comment="the user was told of a missed call",
+        ),
+    )
+    op.create_index(
+        "ix_call_users_missed", "call_users", ["app_id", "user_id", "call_id"], postgresql_where=sa.text("missed")
+    )
     op.create_index("ix_alerts_created_at", "alerts", ["created_at"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_call_users_missed", "call_users")
+    op.drop_column("call_users", "missed")
     op.drop_table("alerts")
     op.drop_table("provider_tokens")
     op.drop_table("push_credentials")

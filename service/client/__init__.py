@@ -25,6 +25,7 @@ from service.client.shapes import (
     RtcFrame,
     Stream,
     Token,
+    Trace,
     User,
     Webhook,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "Stream",
     "StreamQuality",
     "Token",
+    "Trace",
     "Unreachable",
     "User",
     "Webhook",

@@ -46,10 +46,13 @@ class Calls:
         state: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        missed: bool = False,
     ) -> AsyncIterator[Call]:
-        """Calls, newest first."""
+        """Calls, newest first; `missed`: those alone that the user missed."""
         since_text, until_text = rfc3339_or_none(since), rfc3339_or_none(until)
         wanted = {"user_id": user_id, "state": state, "since": since_text, "until": until_text}
+        if missed:
+            wanted["missed"] = "true"
         async for item in self._door.pages("/calls", wanted):
             yield shaped(item, Call)
 

@@ -53,13 +53,14 @@ class LegTrace:
 
 @dataclass(slots=True, frozen=True)
 class Trace:
-    """What became of the whole call at `now`, as far as it may be told."""
+    """What became of the whole call at `now`, as far as it may be told. `alerts` are for people who are not in it."""
 
     call: Call
     now: datetime
     summary: str
     legs: tuple[LegTrace, ...]
     notes: tuple[str, ...] = ()
+    alerts: tuple[Alert, ...] = ()
 
 
 def trace(call: Call, evidence: Evidence, only: str | None = None) -> Trace:
@@ -67,7 +68,10 @@ def trace(call: Call, evidence: Evidence, only: str | None = None) -> Trace:
     legs = tuple(
         _leg(call, leg, evidence) for leg in attempts(call, evidence.heard) if only is None or leg.user_id == only
     )
-    return Trace(call, evidence.now, of_call(call), legs, tuple(_notes(call, evidence, only)))
+    told = {alert.id for leg in legs for alert in leg.alerts}
+    told |= {alert.id for leg in legs for device in leg.devices for alert in device.alerts}
+    rest = [alert for alert in evidence.alerts if only is None and alert.id not in told and alert.user_id]
+    return Trace(call, evidence.now, of_call(call), legs, tuple(_notes(call, evidence, only)), tuple(rest))
 
 
 def attempts(call: Call, heard: Iterable[Heard]) -> Iterator[Leg]:

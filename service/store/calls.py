@@ -34,12 +34,16 @@ class Loaded:
 
 @dataclass(slots=True, frozen=True)
 class Change:
-    """One call's turn, ready to be written. `before` is `None` for a new call; `alerts` are put on the way with it."""
+    """One call's turn, ready to be written. `before` is `None` for a new call; `alerts` are put on the way with it.
+
+    `missed` are the users who are told that they missed the call.
+    """
 
     call: Call
     before: Call | None
     envelopes: list[Envelope]
     alerts: list[Alert] = field(default_factory=list)
+    missed: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True, frozen=True)
@@ -80,7 +84,7 @@ LOAD_MANY = "SELECT id, body, version, clock_timestamp() AS now FROM calls WHERE
 
 POSTPONE = "UPDATE calls SET deadline_at = clock_timestamp() + make_interval(secs => $2) WHERE id = $1"
 
-# Parameters 1 to 24; the tail is shared by both statements. `saved` is the guard: every other part joins it.
+# Parameters 1 to 25; the tail is shared by both statements. `saved` is the guard: every other part joins it.
 TAIL = f"""
 , fresh AS (
   INSERT INTO idempotency_keys (app_id, principal, key, fingerprint, call_id)
@@ -140,11 +144,11 @@ TAIL = f"""
   JOIN saved s ON s.id = k.call_id
   ORDER BY k.user_id
 ), joined AS (
-  INSERT INTO call_users (app_id, user_id, call_id)
-  SELECT s.app_id, j.user_id, j.call_id
-  FROM unnest($18::uuid[], $19::text[]) AS j(call_id, user_id)
+  INSERT INTO call_users (app_id, user_id, call_id, missed)
+  SELECT s.app_id, j.user_id, j.call_id, j.missed
+  FROM unnest($18::uuid[], $19::text[], $25::bool[]) AS j(call_id, user_id, missed)
   JOIN saved s ON s.id = j.call_id
-  ON CONFLICT DO NOTHING
+  ON CONFLICT (app_id, user_id, call_id) DO UPDATE SET missed = true WHERE excluded.missed
 )
 """  # noqa: S608 - only constants of the store
 
@@ -170,7 +174,7 @@ SELECT id, ({FEED_PLACE})::text AS tx,
 INSERT = f"""
 WITH saved AS (
   INSERT INTO calls (id, app_id, version, state, deadline_at, ended_at, body, media_host)
-  SELECT c.id, $25::text, c.version + 1, c.state, c.deadline_at, c.ended_at, c.body, c.media_host
+  SELECT c.id, $26::text, c.version + 1, c.state, c.deadline_at, c.ended_at, c.body, c.media_host
   FROM unnest($1::uuid[], $2::int[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[], $23::text[])
     AS c(id, version, state, deadline_at, ended_at, body, media_host)
   RETURNING id, app_id
@@ -225,14 +229,15 @@ async def save(driver: Driver, changes: list[Change], idempotency: Idempotency |
     Raises :class:`ConflictError` when a slot or the key was taken meanwhile: then nothing of the batch is written.
     """
     with faults():
-        rows = await driver.fetch(UPDATE, *_columns(changes), *_key(idempotency), _hosts(changes), _alerts(changes))
+        rest = (_hosts(changes), _alerts(changes), _missed(changes))
+        rows = await driver.fetch(UPDATE, *_columns(changes), *_key(idempotency), *rest)
     return [_written(row) for row in rows]
 
 
 async def insert(driver: Driver, change: Change, idempotency: Idempotency | None) -> Written:
     """Write a new call. Raises :class:`ConflictError` when a slot or the idempotency key was taken meanwhile."""
     with faults():
-        rest = (_hosts([change]), _alerts([change]), change.call.app_id)
+        rest = (_hosts([change]), _alerts([change]), _missed([change]), change.call.app_id)
         rows = await driver.fetch(INSERT, *_columns([change]), *_key(idempotency), *rest)
     if not rows:
         message = "the call was not written"
@@ -286,6 +291,18 @@ def _alerts(changes: list[Change]) -> str | None:
     return orjson.dumps(found).decode() if found else None
 
 
+def _noted(change: Change) -> list[str]:
+    """Users whose history the turn changes: they came into the call, or missed it."""
+    known = {leg.user_id for leg in change.before.legs} if change.before else set()
+    users = [leg.user_id for leg in change.call.legs]
+    return [user for user in users if user not in known or user in change.missed]
+
+
+def _missed(changes: list[Change]) -> list[bool]:
+    """`$25`: whether they missed it, for the users of `$19`."""
+    return [user in change.missed for change in changes for user in _noted(change)]
+
+
 def _columns(changes: list[Change]) -> tuple[list[object], ...]:
     """The arrays of the save statements, `$1` to `$19`."""
     columns: tuple[list[object], ...] = tuple([] for _ in range(19))
@@ -301,8 +318,7 @@ def _columns(changes: list[Change]) -> tuple[list[object], ...]:
         after = engaged_slots(call)
         _extend(columns[12:14], [(call_id, user) for user in before if user not in after])
         _extend(columns[14:17], [(call_id, user, after[user]) for user in sorted(after) if user not in before])
-        known = {leg.user_id for leg in change.before.legs} if change.before else set()
-        _extend(columns[17:19], [(call_id, leg.user_id) for leg in call.legs if leg.user_id not in known])
+        _extend(columns[17:19], [(call_id, user) for user in _noted(change)])
     return columns
 
 

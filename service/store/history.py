@@ -18,7 +18,8 @@ LATEST_MS = 2**48 - 1
 class Wanted:
     """Which calls of an app: of that user, in one of those states, made from `since` on and before `until`.
 
-    `before` is the last call of the page before; `call_id` limits the answer to one call.
+    `before` is the last call of the page before; `call_id` limits the answer to one call. `missed`: those alone that
+    the user missed.
     """
 
     app_id: str
@@ -28,6 +29,7 @@ class Wanted:
     until: datetime | None = None
     before: UUID | None = None
     call_id: UUID | None = None
+    missed: bool = False
 
 
 # Bounds and order by (app_id, id): by the id alone a small app's page could be a walk through all other apps' calls.
@@ -36,6 +38,7 @@ OF_USER = """
 SELECT k.body, k.version FROM call_users u JOIN calls k ON k.id = u.call_id
 WHERE u.app_id = $1 AND u.user_id = $6 AND u.call_id >= $2 AND u.call_id < $3
 """
+MISSED = " AND u.missed"
 STATES = " AND ($4::text[] IS NULL OR k.state = ANY ($4))"
 LIVE = " AND k.ended_at IS NULL"
 PAGE = " ORDER BY k.app_id DESC, k.id DESC LIMIT $5"
@@ -51,7 +54,7 @@ async def history(driver: Driver, wanted: Wanted, limit: int) -> list[Call]:
     if wanted.user_id is None:
         rows = await driver.fetch(OF_APP + STATES + live + PAGE, wanted.app_id, low, high, states, limit)
     else:
-        query = OF_USER + STATES + live + PAGE_OF_USER
+        query = OF_USER + (MISSED if wanted.missed else "") + STATES + live + PAGE_OF_USER
         rows = await driver.fetch(query, wanted.app_id, low, high, states, limit, wanted.user_id)
     return [decode(row["body"], row["version"]) for row in rows]
 

@@ -176,6 +176,10 @@ call_users = Table(
     Column("app_id", Text, primary_key=True),
     Column("user_id", Text, primary_key=True),
     Column("call_id", UUID, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column(
+        "missed", Boolean, nullable=False, server_default=text("false"), comment="the user was told of a missed call"
+    ),
+    Index("ix_call_users_missed", "app_id", "user_id", "call_id", postgresql_where=text("missed")),
 )
 
 engagements = Table(

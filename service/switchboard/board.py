@@ -14,7 +14,7 @@ from service.core.refusals import Code, Refusal
 from service.core.ringing import alerts_of
 from service.core.settings import AppSettings
 from service.core.turn import Decision
-from service.core.vocabulary import EndReason, Topology
+from service.core.vocabulary import EndReason, EventType, Topology
 from service.store import calls as store
 from service.store.calls import Change, Claimed, Idempotency, Stored, Written
 from service.store.database import ConflictError, Database, Driver
@@ -328,7 +328,8 @@ class Switchboard:
 def _change(before: Call | None, decision: Decision) -> Change:
     """A turn as it is written: with its sealed events and what it puts on the way to phones."""
     sealed = envelopes(decision.call, decision.events)
-    return Change(decision.call, before, sealed, alerts_of(before, decision.call, decision.events))
+    missed = frozenset(event.user_id or "" for event in decision.events if event.type is EventType.CALL_MISSED)
+    return Change(decision.call, before, sealed, alerts_of(before, decision.call, decision.events), missed)
 
 
 def _told(change: Change, written: Written) -> Told:

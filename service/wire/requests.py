@@ -132,12 +132,16 @@ class ForUser(Body):
 
 
 class ListCalls(PageQuery):
-    """Which calls. `since` and `until` bound the moment of creation."""
+    """Which calls. `since` and `until` bound the moment of creation.
+
+    `missed`: only those that the user missed, for whatever reason: no answer, canceled early, busy, do not disturb.
+    """
 
     user_id: UserId | None = None
     state: tuple[CallState, ...] = ()
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None
+    missed: bool = False
 
 
 def _patterns(texts: tuple[str, ...]) -> tuple[str, ...]:

@@ -48,6 +48,7 @@ class AlertView(Shape):
     """One thing told outside the sockets. While it is `pending` it is due at `due_at`; `reason`: why it is over."""
 
     alert_id: UUID
+    user_id: str
     kind: AlertKind
     channel: str
     state: Literal["pending", "sent", "failed", "dropped"]
@@ -140,6 +141,8 @@ class StepView(Shape):
 class TraceView(Shape):
     """What became of a call. `summary` and each `verdict` are sentences for people; everything else is their proof.
 
+    `alerts` are those that rules of the app sent to people who are not in the call.
+
     A user's token is shown that user's own legs and what concerns them.
     """
 
@@ -155,6 +158,7 @@ class TraceView(Shape):
     summary: str
     notes: list[str]
     legs: list[LegTraceView]
+    alerts: list[AlertView]
     lanes: list[LaneView]
     timeline: list[StepView]
     steps_left_out: Annotated[int, Field(ge=0)]
@@ -177,6 +181,7 @@ def trace_view(told: Trace, drawn: Timeline) -> TraceView:
         summary=told.summary,
         notes=list(told.notes),
         legs=[_leg(leg) for leg in told.legs],
+        alerts=_alerts(told.alerts),
         lanes=[LaneView.model_validate(lane) for lane in drawn.lanes],
         timeline=[StepView.model_validate(step) for step in drawn.steps],
         steps_left_out=drawn.left_out,

@@ -64,6 +64,40 @@ async def test_a_user_sees_its_own_calls(front):
     problem(await ben.get("/v1/calls", params={"user_id": "ana"}), 403, "not_authorized")
 
 
+async def test_missed_calls(front):
+    await front.online("ben")
+    unanswered = await front.call("ana", "ben")
+    await front.make_older(unanswered["id"], 61)
+    canceled = await front.call("ana", "ben")
+    await front.post(f"/calls/{canceled['id']}/cancel")
+    declined = await front.call("ana", "ben")
+    await front.post(f"/calls/{declined['id']}/decline", {"user_id": "ben"})
+    talking = await front.talking("ana", "ben")
+    busy = await front.call("cleo", "ben")
+    assert await ids(front.http, user_id="ben", missed="true") == [busy["id"], canceled["id"], unanswered["id"]]
+    assert await ids(front.http, user_id="ben", missed="true", limit=1) == [busy["id"]]
+    assert len(await ids(front.http, user_id="ben", missed="false")) == 5
+    assert await ids(front.http, user_id="ana", missed="true") == []
+    assert await ids(front.user("ben"), missed="true", state="ended") == [
+        busy["id"],
+        canceled["id"],
+        unanswered["id"],
+    ]
+    await front.post(f"/calls/{talking['id']}/hangup")
+    assert len(await ids(front.http, user_id="ben", missed="true")) == 3
+    body = problem(await front.http.get("/v1/calls?missed=true"), 422, "invalid_request")
+    assert body["detail"] == "query.user_id: is needed to say who missed the calls"
+
+
+async def test_who_missed_an_invitation_and_came_in_later_has_missed_it_all_the_same(front):
+    call = await front.call("ana", "ben", "cleo")
+    await front.post(f"/calls/{call['id']}/answer", {"user_id": "cleo", "device_id": "cleo-1"})
+    await front.post(f"/calls/{call['id']}/decline", {"user_id": "ben", "reason": "no_answer"})
+    assert await ids(front.http, user_id="ben", missed="true") == [call["id"]]
+    await front.post(f"/calls/{call['id']}/join", {"user_id": "ben", "device_id": "ben-1"})
+    assert await ids(front.http, user_id="ben", missed="true") == [call["id"]]
+
+
 async def test_a_token_for_one_call_sees_that_call(front):
     first = await front.talking("ana", "ben")
     await front.post(f"/calls/{first['id']}/hangup")
@@ -94,6 +128,7 @@ async def test_another_apps_calls_are_not_listed(front, other):
         f"user_id={'x' * 129}",
         "cursor=AAAA",
         "cursor=eA",
+        "user_id=ben&missed=perhaps",
         "limit=-1",
         "limit=1e3",
         "limit=1&limit=2",

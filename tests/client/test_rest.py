@@ -33,6 +33,10 @@ async def test_a_call_from_the_dial_to_the_hang_up(backend):
     assert (events[0].type, events[-1].type) == ("call.created", "call.ended")
     assert unbroken(events)
     assert events[-1].call == call
+    trace = await backend.calls.trace(call.id)
+    assert (trace.call_id, [leg.rang for leg in trace.legs]) == (call.id, [False, True])
+    assert trace.legs[1].devices[0].verdict.startswith("rang over its socket after ")
+    assert [found.id async for found in backend.calls.history(user_id="ana", missed=True)] == []
 
 
 async def test_the_same_key_makes_the_same_call(backend):

@@ -1,5 +1,6 @@
 """Why a phone rang, or did not, in one plain sentence for each device, each leg and the call."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -383,6 +384,16 @@ def test_a_user_is_told_of_its_own_part():
     told = SCENES["group"]().traced("cleo")
     assert [each.leg.user_id for each in told.legs] == ["cleo"]
     assert told.notes == ("this is your own part of the call",)
+
+
+def test_what_a_rule_tells_somebody_else_is_not_of_a_leg():
+    call = SCENES["missed"]()
+    rule = replace(call.alert(AlertKind.MISSED), id="rule", kind=AlertKind.RULE, user_id="boss", device_id="desk")
+    seed = replace(rule, id="seed", user_id="", device_id=None, channel="rule", tries=())
+    call.alerts |= {"rule": rule, "seed": seed}
+    assert call.traced().alerts == (rule,)
+    assert call.traced("ben").alerts == ()
+    assert call.drawn().lanes[-1].user_id == "boss"
 
 
 def test_what_is_missing_of_the_evidence_is_said():

@@ -47,8 +47,8 @@ HOT = {
     "claim what is due": (calls.CLAIM_DUE, "50"),
     "the next deadlines": (calls.UPCOMING, "1", "2000"),
     "postpone": (calls.POSTPONE, "$call", "30"),
-    "save a turn": (calls.UPDATE, "$columns", "'key'", "'k1'", "''", "'{here}'", NULL),
-    "save a new call": (calls.INSERT, "$columns", "'key'", "'k1'", "''", "'{NULL}'", NULL, APP),
+    "save a turn": (calls.UPDATE, "$columns", "'key'", "'k1'", "''", "'{here}'", NULL, "'{false}'"),
+    "save a new call": (calls.INSERT, "$columns", "'key'", "'k1'", "''", "'{NULL}'", NULL, "'{false}'", APP),
     "look people up": (directory.LOOK_UP, APP, USERS, USER, "'key'", "'k1'", NULL, "true"),
     "who is engaged": (directory.ENGAGED, APP, USER),
     "make newcomers": (directory.ENSURE, APP, USERS),
@@ -74,6 +74,15 @@ HOT = {
     ),
     "history of a user": (
         history.OF_USER + history.STATES + history.PAGE_OF_USER,
+        APP,
+        "$first",
+        "$call",
+        NULL,
+        "50",
+        USER,
+    ),
+    "calls that a user missed": (
+        history.OF_USER + history.MISSED + history.STATES + history.PAGE_OF_USER,
         APP,
         "$first",
         "$call",
@@ -136,6 +145,7 @@ HOT = {
     "prune keys": (retention.KEYS, "'1 day'", "1000"),
 }
 MUST_USE = {
+    "calls that a user missed": "ix_call_users_missed",
     "claim what is due": "ix_calls_deadline_at",
     "calls without a worker": "ix_calls_media_host",
     "calls with a worker here": "ix_calls_media_host",

@@ -30,8 +30,8 @@ UPDATE calls SET media_host = '' WHERE id > pg_temp.call_id(104990);
 INSERT INTO quality_samples (call_id, at, text)
 SELECT pg_temp.call_id(n / 10 + 1), now() - (100000 - n) * interval '30 s', '{}' FROM generate_series(1, 100000) n;
 
-INSERT INTO call_users (app_id, user_id, call_id)
-SELECT app_id, 'u' || (row_number() OVER ()) % 20000, id FROM calls;
+INSERT INTO call_users (app_id, user_id, call_id, missed)
+SELECT app_id, 'u' || (row_number() OVER ()) % 20000, id, random() < 0.1 FROM calls;
 
 INSERT INTO engagements (app_id, user_id, slot, call_id)
 SELECT 'app', 'u' || n, 0, pg_temp.call_id(100000 + n) FROM generate_series(1, 5000) n;

@@ -65,6 +65,23 @@ async def test_a_call_from_the_command_line_is_told_to_its_end(running_service):
     assert lines[-1] == "ended: declined, 0 s of talk"
 
 
+async def test_a_call_from_the_command_line_says_in_the_end_why_it_rang(running_service):
+    code, out, _ = await command(
+        "call",
+        "ann",
+        "test:decline",
+        "--trace",
+        "--url",
+        running_service.base_url,
+        "--api-key",
+        running_service.api_key,
+    )
+    assert code == 0
+    words = out.splitlines()[-1]
+    assert words.startswith("test:decline: test-device: rang over its socket after ")
+    assert ", declined there after " in words
+
+
 async def test_a_call_that_is_refused_is_told_in_one_sentence(running_service):
     code, _, err = await command(
         "call", "ann", "ann", "--url", running_service.base_url, "--api-key", running_service.api_key

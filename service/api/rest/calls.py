@@ -82,9 +82,11 @@ async def create_call(
     response_model=CallPage,
 )
 async def list_calls(ask: Ask, query: Annotated[ListCalls, Query()]) -> Response:
-    """A user token sees the calls of its user."""
+    """A user token sees the calls of its user. `missed` is about one user, so an API key has to say which."""
     principal = ask.principal
     user_id = query.user_id if principal.is_backend else allowed(acting_user(principal, query.user_id))
+    if query.missed and user_id is None:
+        raise RefusedError(Code.INVALID_REQUEST, "query.user_id: is needed to say who missed the calls")
     wanted = Wanted(
         app_id=ask.app_id,
         user_id=user_id,
@@ -93,6 +95,7 @@ async def list_calls(ask: Ask, query: Annotated[ListCalls, Query()]) -> Response
         until=query.until,
         before=_key(query.cursor, UUID),
         call_id=UUID(principal.call_id) if principal.call_id else None,
+        missed=query.missed,
     )
     async with ask.deps.database.hot() as driver:
         calls = await history(driver, wanted, query.limit + 1)
