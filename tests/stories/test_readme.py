@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import connect
 
-from service.client import Client, LiveSocket, Ring
+from service.client import Client
+from tests.fakes.google import FakeGoogle, google
 from tests.fixtures.serving import environment
 from tests.house.source import ROOT
 
@@ -22,13 +23,16 @@ BLOCK = re.compile(
 )
 ADDRESS = "http://127.0.0.1:8080"
 PATIENCE_S = 15
+UNKNOWN = frozenset("call_id ring_id action_token sent_at expires_at server_time state ack decline answer".split())
+"""What of a push nobody can write into a README."""
 
 
 @dataclass
 class Newcomer:
-    """A folder with `.venv` in it, a shell, and the service of the README's own command."""
+    """A folder with `.venv` and a service account in it, a shell, Google, and the service of the README's command."""
 
     folder: Path
+    google: FakeGoogle
     variables: dict
     address: str = ""
 
@@ -71,30 +75,41 @@ def test_every_command_is_run_or_is_a_target_of_make():
 async def newcomer(tmp_path):
     (tmp_path / ".venv").symlink_to(sys.prefix)
     serve = next(block["text"] for block in blocks() if block["how"] == "serve")
-    process = await asyncio.create_subprocess_exec(
-        *serve.split(),
-        cwd=tmp_path,
-        env=environment(data_dir=tmp_path / ".hookswitch", port=0),
-        stdout=subprocess.PIPE,
-    )
-    try:
-        line = await asyncio.wait_for(process.stdout.readline(), 60)
-        yield Newcomer(tmp_path, {"NO_COLOR": "1"}, line.decode().removeprefix("ready ").strip())
-    finally:
-        process.terminate()
-        await asyncio.wait_for(process.communicate(), 30)
+    async with google() as fcm:
+        account = fcm.credentials().service_account.model_dump_json()
+        (tmp_path / "service-account.json").write_text(account, encoding="utf-8")
+        push = {"fcm_url": fcm.base, "allow_private_webhooks": "true"}
+        process = await asyncio.create_subprocess_exec(
+            *serve.split(),
+            cwd=tmp_path,
+            env=environment(data_dir=tmp_path / ".hookswitch", port=0, **push),
+            stdout=subprocess.PIPE,
+        )
+        try:
+            line = await asyncio.wait_for(process.stdout.readline(), 60)
+            address = line.decode().removeprefix("ready ").strip()
+            yield Newcomer(tmp_path, fcm, {"NO_COLOR": "1"}, address)
+        finally:
+            process.terminate()
+            await asyncio.wait_for(process.communicate(), 30)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 async def test_a_newcomer_types_what_the_readme_says(newcomer):
-    players = {"shell": told_by_shell, "python": told_by_python, "socket": told_by_socket, "ring": told_by_ring}
+    players = {
+        "shell": told_by_shell,
+        "python": told_by_python,
+        "socket": told_by_socket,
+        "push": told_by_push,
+        "ring": told_by_ring,
+    }
     played = 0
     for block in blocks():
         if play := players.get(block["how"]):
             await play(newcomer, block)
             played += 1
-    assert played >= 10
+    assert played >= 15
 
 
 async def told_by_shell(newcomer, block):
@@ -110,17 +125,29 @@ async def told_by_python(newcomer, block):
     assert block["shows"] in out
 
 
-async def told_by_ring(newcomer, block):
+async def told_by_push(newcomer, block):
     async with Client(newcomer.address, newcomer.variables["KEY"]) as backend:
-        token = (await backend.users.token("cy")).token
-        async with LiveSocket(newcomer.address, token, device_id="phone", platform="ios") as phone:
-            placed = await backend.call("ana", ["cy"])
-            ring = await anext(phone.rings)
-            assert isinstance(ring, Ring)
-            newcomer.variables |= {"RING_ID": ring.ring_id, "ACTION_TOKEN": ring.action_token}
-            newcomer.variables["CALL_ID"] = placed.call.id
-            await newcomer.shell(block["text"])
-        declined = (await backend.calls.get(placed.call.id)).leg("cy")
+        await backend.users.put("ana", name="Ana")
+        placed = await backend.call("ana", ["cy"])
+    await newcomer.google.take(2, PATIENCE_S)  # the account signs in, then pushes
+    (message,) = (body["message"] for body in newcomer.google.sent)
+    push = json.loads(message["data"]["payload"])
+    assert known(push) == known(json.loads(block["text"]))
+    assert message["token"] == "what-firebase-gave-the-app"
+    ring = {"RING_ID": push["ring_id"], "ACTION_TOKEN": push["action_token"], "CALL_ID": placed.call.id}
+    newcomer.variables |= ring
+
+
+def known(push):
+    """The push with a dot for what nobody knows before it comes."""
+    told = {name: known(value) if isinstance(value, dict) else value for name, value in push.items()}
+    return told | dict.fromkeys(UNKNOWN & told.keys(), "…")
+
+
+async def told_by_ring(newcomer, block):
+    await newcomer.shell(block["text"])
+    async with Client(newcomer.address, newcomer.variables["KEY"]) as backend:
+        declined = (await backend.calls.get(newcomer.variables["CALL_ID"])).leg("cy")
         assert (declined.decline_reason, declined.message) == ("do_not_disturb", "In a meeting")
 
 
