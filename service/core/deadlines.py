@@ -74,7 +74,7 @@ def _leg_dues(call: Call, leg: Leg) -> Iterator[Due]:
         yield since + timedelta(seconds=call.policy.connect_timeout_s), Timer.CONNECT, leg.user_id
     elif leg.state is LegState.RECONNECTING and leg.lost_at:
         yield leg.lost_at + timedelta(seconds=call.policy.reconnect_grace_s), Timer.RECONNECT, leg.user_id
-    elif leg.state is LegState.CONNECTED and leg.moved_at:
+    if leg.in_media and leg.moved_at:
         yield leg.moved_at + timedelta(seconds=call.policy.connect_timeout_s), Timer.MEDIA_MOVE, leg.user_id
 
 

@@ -111,6 +111,29 @@ def test_39_who_was_away_during_the_move_comes_back_by_the_worker():
     assert story.heard == ["participant.reconnected ben"]
 
 
+def test_39_who_was_away_for_the_rest_of_the_move_comes_back_by_the_worker_too():
+    story = grown()
+    story.server(OpenRoom, 9, by=MEDIA, host="here", epoch=1)
+    for number, user in enumerate(("ann", "cem"), 1):
+        story.command(MediaUp(MEDIA, user, phone(user), epoch=1, number=number), 10)
+    story.do(DeviceDisconnected, "ben", 20)
+    assert story.due == 38
+    story.settle(38)
+    assert (story.heard, story.due) == ([], 50)
+    story.do(DeviceConnected, "ben", 40)
+    assert (story.state("ben"), story.heard) == ("reconnecting", [])
+    story.command(MediaUp(MEDIA, "ben", phone("ben"), epoch=1, number=3), 45)
+    assert story.heard == ["participant.reconnected ben"]
+
+
+def test_39_who_is_back_before_the_move_is_over_has_the_rest_of_its_time():
+    story = grown()
+    story.server(OpenRoom, 9, by=MEDIA, host="here", epoch=1)
+    story.do(DeviceDisconnected, "ben", 20)
+    story.do(DeviceConnected, "ben", 30)
+    assert (story.state("ben"), story.due) == ("connected", 38)
+
+
 def test_a_robot_is_connected_without_the_worker():
     story = Story("test:answer", policy=GROWS)
     story.do(Answer, "test:answer", 1, device=TEST_DEVICE)
