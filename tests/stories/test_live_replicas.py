@@ -43,6 +43,24 @@ async def test_a_call_between_replicas(two):
         assert ann.events == bob.events
 
 
+async def test_a_click_to_dial_between_replicas(two):
+    one, other = two
+    async with at(one, "ann") as desk, at(other, "ann", "ann-mobile") as mobile, at(one, "bob") as bob:
+        body = {"initiator": "ann", "participants": ["bob"], "ring_initiator": True}
+        call = (await one.http.post("/v1/calls", json=body)).json()["call"]["id"]
+        for device in (desk, mobile):
+            assert (await device.gets("ring"))["ring"]["outgoing"]
+        await mobile.do("call.answer", call)
+        await desk.gets("ring.stop", stop_reason="answered_elsewhere")
+        await bob.gets("ring")
+        await bob.do("call.ack", call)
+        await mobile.hears("call.ringing")
+        ended = await bob.do("call.decline", call)
+        for device in (desk, mobile):
+            assert (await device.heard_all(call, ended["seq"]))[0] == 1
+        assert desk.events == mobile.events
+
+
 async def test_a_silence_tells_no_event_and_still_reaches_the_other_replica(two):
     one, other = two
     async with at(one, "ann") as ann, at(other, "bob") as bob, at(one, "bob", "bob-tablet") as tablet:

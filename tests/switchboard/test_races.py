@@ -110,3 +110,44 @@ async def test_a_storm_of_commands_leaves_a_gap_free_chain(desk):
     envelopes = sorted((e for told in desk.told for e in told.envelopes), key=lambda e: e.seq)
     assert [envelope.seq for envelope in envelopes] == list(range(1, len(envelopes) + 1))
     assert await desk.events(call.id) == [envelope.type for envelope in envelopes]
+
+
+async def test_two_of_the_initiators_phones_pick_up_together(desk):
+    """Click-to-dial: one of them has the call, and the others are dialled once."""
+    await desk.online("b")
+    call = (await desk.dial("a", "b", ring_initiator=True)).call
+    outcomes = await asyncio.gather(*(desk.answer(call.id, "a", f"d{n}") for n in range(5)))
+    assert [outcome.refusal.code for outcome in outcomes if outcome.refusal] == [Code.ALREADY_ANSWERED] * 4
+    events = await desk.events(call.id)
+    assert (events.count("participant.answered"), events.count("call.updated")) == (1, 1)
+    assert await desk.engaged() == dict.fromkeys("ab", call.id)
+
+
+@pytest.mark.parametrize("round_", range(6))
+async def test_a_pick_up_and_another_dial_of_the_same_callee(desk, round_):
+    """Click-to-dial: whoever gets the callee first has them; for the other one they are busy."""
+    a, b, c = (f"{name}{round_}" for name in "abc")
+    call = (await desk.dial(a, b, ring_initiator=True)).call
+    ours, theirs = await asyncio.gather(desk.answer(call.id, a), desk.dial(c, b))
+    assert sorted((ours.call.end_reason or "", theirs.call.end_reason or "")) == ["", EndReason.BUSY]
+    winner = ours.call if theirs.call.end_reason else theirs.call
+    assert (await desk.engaged())[b] == winner.id
+
+
+async def test_a_pick_up_that_comes_too_late_dials_nobody(desk):
+    """Click-to-dial: the ring's deadline counts, whoever settles it (scenario 12)."""
+    call = (await desk.dial("a", "b", ring_initiator=True)).call
+    await desk.make_overdue(call.id, 61)
+    late = await desk.answer(call.id, "a")
+    assert late.refusal.code is Code.RING_EXPIRED
+    assert (late.call.end_reason, [leg.user_id for leg in late.call.legs]) == (EndReason.UNREACHABLE, ["a"])
+    assert await desk.engaged() == {}
+
+
+async def test_a_pick_up_finds_a_callee_whose_call_is_overdue(desk):
+    """Whoever is engaged only by a call that should be over is not engaged."""
+    other = (await desk.dial("c", "b")).call
+    call = (await desk.dial("a", "b", ring_initiator=True)).call
+    await desk.make_overdue(other.id, 61)
+    assert (await desk.answer(call.id, "a")).call.leg("b").state == "invited"
+    assert await desk.engaged() == dict.fromkeys("ab", call.id)
