@@ -63,7 +63,9 @@ def silence(turn: Turn, _command: Silence, leg: Leg, _engaged: tuple[Slot, ...])
 
 def accept(turn: Turn, command: UserCommand, leg: Leg, engaged: tuple[Slot, ...]) -> Refusal | None:
     """Take the call, and whatever follows from that."""
-    refusal = take(turn, command, leg, engaged)
+    if engaged and not turn.call.rings(leg):
+        return refuse(Code.INITIATOR_BUSY, "you are in another call", leg.user_id)
+    refusal = take(turn, command, leg)
     if refusal:
         return refusal
     if isinstance(command, Answer) and command.common_type:
@@ -75,10 +77,8 @@ def accept(turn: Turn, command: UserCommand, leg: Leg, engaged: tuple[Slot, ...]
     return None
 
 
-def take(turn: Turn, command: UserCommand, leg: Leg, engaged: tuple[Slot, ...]) -> Refusal | None:
+def take(turn: Turn, command: UserCommand, leg: Leg) -> Refusal | None:
     """Answer on one device; every other device of the user stops (scenarios 4, 5)."""
-    if engaged and not turn.call.rings(leg):
-        return refuse(Code.INITIATOR_BUSY, "you are in another call", leg.user_id)
     ring = leg.ring_of(command.device_id)
     if ring and ring.state is RingState.STOPPED:
         return refuse(Code.NOT_RINGING, "this device's ring has already stopped", leg.user_id)

@@ -16,22 +16,21 @@ def cancel(turn: Turn, command: Cancel, leg: Leg, _engaged: tuple[Slot, ...]) ->
     return None
 
 
-def leave_early(turn: Turn, command: UserCommand, leg: Leg, engaged: tuple[Slot, ...]) -> Refusal | None:
+def leave_early(turn: Turn, command: UserCommand, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
     """The initiator gives up while its own phone rings; a callee that still rings declines instead (scenario 51)."""
     if not turn.call.outgoing(leg):
-        return cancel_refused(turn, command, leg, engaged)
+        return _unanswered()
     _leave(turn, command, leg)
     return None
 
 
-def cancel_refused(_turn: Turn, _command: UserCommand, _leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
-    """A callee cannot cancel (scenario 51)."""
-    return refuse(Code.NOT_INITIATOR, "the call has not been answered; use decline")
-
-
-def cancel_late(turn: Turn, command: Cancel, leg: Leg, engaged: tuple[Slot, ...]) -> Refusal | None:
+def cancel_late(turn: Turn, _command: Cancel, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
     """Whoever has not taken the call cannot cancel it either; it may be the initiator's own ring that is over."""
-    return closed(turn.call) if leg is turn.call.caller else cancel_refused(turn, command, leg, engaged)
+    return closed(turn.call) if leg is turn.call.caller else _unanswered()
+
+
+def _unanswered() -> Refusal:
+    return refuse(Code.NOT_INITIATOR, "the call has not been answered; use decline")
 
 
 def hang_up(turn: Turn, command: HangUp, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:

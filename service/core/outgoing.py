@@ -32,7 +32,7 @@ def pick_up(turn: Turn, command: Answer | Join, leg: Leg, engaged: tuple[Slot, .
     call = turn.call
     if not call.outgoing(leg):
         return accept(turn, command, leg, engaged)
-    refusal = take(turn, command, leg, engaged)
+    refusal = take(turn, command, leg)
     if refusal:
         return refusal
     known = {person.user_id: person for person in command.people}

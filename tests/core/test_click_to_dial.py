@@ -147,9 +147,10 @@ def test_a_device_whose_ring_has_stopped_does_not_pick_up():
 
 
 def test_who_is_unknown_to_the_desk_by_then_is_still_dialled():
-    story = clicked("ben")
+    story = clicked(person("ben", role=Role.SUBSCRIBER))
     picks_up(story, 5)
-    assert (story.state("ben"), story.leg("ben").name, story.rings("ben")) == ("invited", "Ben", {})
+    ben = story.leg("ben")
+    assert (ben.state, ben.name, ben.role, ben.rings) == ("invited", "Ben", Role.SUBSCRIBER, [])
     story.settle(65)
     assert story.ends == ("ended", "unreachable")
 
@@ -346,6 +347,17 @@ def test_a_waiting_call_stays_until_the_initiator_picks_up():
 )
 def test_a_dial_that_cannot_be_is_refused_at_once(callees, fields, code):
     assert refused(*callees, **fields) == code
+
+
+@pytest.mark.parametrize(
+    ("facts", "detail"), [({"wrong": "no such test user"}, "no such test user"), ({"busy": True}, "takes no ring")]
+)
+def test_a_test_user_that_cannot_be_rung_is_told_why(facts, detail):
+    refusal = dial(dialing("ben", ring_initiator=True, initiator=person("ann", **facts)), {}, NOON)
+    assert detail in refusal.detail
+    assert refusal.users == ("ann",)
+    ordinary = dial(dialing("ben", initiator=person("ann", **facts)), {}, NOON)
+    assert not isinstance(ordinary, Refusal)
 
 
 def test_callees_are_not_asked_before_the_pick_up():

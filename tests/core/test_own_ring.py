@@ -43,6 +43,9 @@ def test_its_ring_says_whom_it_will_call():
     ben = story.leg("ben")
     assert not story.call.outgoing(ben)
     assert words(story.call, ben, AlertKind.RING, "en") == "Ann is calling you and 1 more"
+    story = clicked("ben", "cem", "dan", "eve", policy=Policy(max_participants=5))
+    assert words(story.call, story.leg("ann"), AlertKind.RING, "fr") == "Votre appel à Ben et 3 autres"
+    assert words(story.call, story.leg("ann"), AlertKind.STOP, "fr") == "Votre appel à Ben ne sonne plus ici"
 
 
 @pytest.mark.parametrize("language", list(WORDS))

@@ -5,7 +5,7 @@ from string import Formatter
 
 import pytest
 
-from service.core.vocabulary import AlertKind, StopReason
+from service.core.vocabulary import AlertKind, CallType, StopReason
 from service.core.wording import WORDS, language, until, words
 from tests.core.story import Story, person
 
@@ -34,6 +34,15 @@ def test_every_language_has_the_same_texts_with_the_same_fields():
 )
 def test_5_who_is_told_of_a_stop_reads_why(call, reason, told):
     assert words(call, call.legs[1], AlertKind.STOP, None, reason).endswith(told)
+
+
+def test_a_ring_says_who_calls_how_and_with_how_many_others(call):
+    assert words(call, call.legs[1], AlertKind.RING, "en") == "Ann is calling with video"
+    assert words(call, call.legs[1], AlertKind.RING, "nl") == "Ann is calling with video", "English, for want of Dutch"
+    sound = Story("ben", call_type=CallType.AUDIO_ONLY).call
+    assert words(sound, sound.legs[1], AlertKind.RING, "it") == "Ann sta chiamando"
+    group = Story("ben", "cem", "dan").call
+    assert words(group, group.legs[3], AlertKind.RING, "de") == "Ann ruft Sie und 2 weitere an"
 
 
 def test_a_ring_says_nothing_of_an_earlier_stop(call):
