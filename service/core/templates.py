@@ -54,8 +54,10 @@ def values(happening: Happening, receiver: Receiver, names: Mapping[str, str | N
     """What the fields stand for; `names` are those of the directory, by user id."""
 
     def name(user_id: str | None) -> str:
+        if user_id is None:
+            return ""
         party = happening.party(user_id)
-        return (party and party.name) or names.get(user_id or "") or user_id or ""
+        return (party and party.name) or names.get(user_id) or user_id
 
     talk = str(happening.talk_s) if happening.call_id else ""
     return {

@@ -102,7 +102,7 @@ class RuleExpander:
                 return 0
             meant = [found for seed in seeds if (found := self._meant(seed))]
             known = await store.people(driver, _concerned(meant)) if meant else {}
-            tellings = [telling for one in meant for telling in _tellings(one, known)]
+            tellings = [telling for one in meant for telling in self._told(one, known)]
             woken = await store.spread(driver, seeds, tellings)
         if woken:
             self._heard(woken)
@@ -113,13 +113,20 @@ class RuleExpander:
         if seed.event is None:
             return None
         try:
-            rule = rule_of(rule_body(seed.name, seed.enabled, seed.body))
+            rule = rule_of(rule_body(seed.rule.name, seed.rule.enabled, seed.rule.body))
             happening = happening_of(orjson.loads(seed.event))
             match = asked(rule, happening)
         except Exception:  # noqa: BLE001 - a bug met by one seed must not be met by it for ever
             self._log.exception("a rule could not be asked", rule_id=str(seed.rule_id), app_id=seed.app_id)
             return None
         return _Meant(seed, rule, happening, receivers(rule, happening, match)) if isinstance(match, Match) else None
+
+    def _told(self, one: _Meant, known: dict[User, Person]) -> list[Telling]:
+        try:
+            return _tellings(one, known)
+        except Exception:  # noqa: BLE001 - as above
+            self._log.exception("a rule could not be told", rule_id=str(one.seed.rule_id), app_id=one.seed.app_id)
+            return []
 
 
 def _concerned(meant: Sequence[_Meant]) -> list[User]:

@@ -22,6 +22,15 @@ User = tuple[str, str]
 
 
 @dataclass(slots=True, frozen=True)
+class Kept:
+    """A rule as it lies in the database."""
+
+    name: str
+    enabled: bool
+    body: dict[str, Any]
+
+
+@dataclass(slots=True, frozen=True)
 class Seed:
     """An event that a rule may be meant by. `event` is its text, `None` when it has been pruned."""
 
@@ -33,9 +42,7 @@ class Seed:
     seq: int
     until: datetime
     event: str | None
-    name: str
-    enabled: bool
-    body: dict[str, Any]
+    rule: Kept
 
 
 @dataclass(slots=True, frozen=True)
@@ -59,15 +66,19 @@ WITH RECURSIVE busy AS (
 SELECT lane FROM busy WHERE starts_with(lane, {RULE_LANE})
 """  # noqa: S608 - only constants of the store
 
+# Rules first, then their seeds: whoever deletes a rule locks in this order, too. One that is being deleted is left out.
+RULES = """
+SELECT r.id, r.name, r.enabled, r.body::text AS body FROM rules r WHERE r.app_id = ANY ($1)
+FOR KEY SHARE SKIP LOCKED
+"""
+
 # Whoever else is at a lane's seeds just now has them.
 SEEDS = """
-SELECT a.id, a.app_id, a.rule_id, a.call_id, a.stream, a.seq, a.until, e.text AS event, r.name, r.enabled,
-       r.body::text AS body
+SELECT a.id, a.app_id, a.rule_id, a.call_id, a.stream, a.seq, a.until, e.text AS event
 FROM unnest($1::text[]) AS q(lane) CROSS JOIN LATERAL (
-  SELECT * FROM alerts x WHERE x.lane = q.lane AND x.state = 'pending'
+  SELECT * FROM alerts x WHERE x.lane = q.lane AND x.state = 'pending' AND x.rule_id = ANY ($3)
   ORDER BY x.next_attempt_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ) a
-JOIN rules r ON r.id = a.rule_id
 LEFT JOIN events e ON e.stream = a.stream AND e.seq = a.seq
 ORDER BY a.next_attempt_at, a.id
 """
@@ -134,8 +145,13 @@ async def waiting(driver: Driver) -> list[str]:
 
 
 async def take_seeds(driver: Driver, lanes: Sequence[str], most: int) -> list[Seed]:
-    """Seeds that this transaction has to itself, at most so many of each lane."""
-    return [Seed(**{**row, "body": orjson.loads(row["body"])}) for row in await driver.fetch(SEEDS, list(lanes), most)]
+    """Seeds that this transaction has to itself, at most so many of each lane; their rules stay until it ends."""
+    rows = await driver.fetch(RULES, [lane.partition(":")[2] for lane in lanes])
+    rules = {row["id"]: Kept(row["name"], row["enabled"], orjson.loads(row["body"])) for row in rows}
+    if not rules:
+        return []
+    found = await driver.fetch(SEEDS, list(lanes), most, list(rules))
+    return [Seed(**row, rule=rules[row["rule_id"]]) for row in found]
 
 
 async def people(driver: Driver, wanted: Iterable[User]) -> dict[User, Person]:

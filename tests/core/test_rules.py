@@ -114,6 +114,13 @@ def test_who_missed_a_call_is_who_call_missed_is_told_of():
     assert told(rule("call.missed", parts=(Part.MISSED,)), oddly) == ["dora"]
 
 
+def test_who_was_in_the_call_did_not_miss_it_though_another_did():
+    to = Receivers(parts=(Part.MISSED,))
+    assert told(rule("call.missed", receivers=to), MISSED) == ["ben"]
+    left = replace(ENDED, type="participant.left", user_id="dora")
+    assert told(rule(receivers=to), left) == ["ben"]
+
+
 @pytest.mark.parametrize(
     ("made", "happening", "why"),
     [
@@ -175,6 +182,8 @@ def test_an_address_of_a_user_who_is_told_is_not_told_again():
     numbers = [Receiver("ben"), Receiver(phone="+49 (30) 12-34"), Receiver(phone="+49301235")]
     assert without_twins(numbers, {"ben": "+49 30 1234"}) == [numbers[0], numbers[2]]
     assert without_twins(found[:2], {"ben": None}) == found[:2]
+    vanity = [Receiver("ben"), Receiver(phone="1-800-XMAS")]
+    assert without_twins(vanity, {"ben": "1 800 MAS"}) == vanity
 
 
 @given(st.lists(st.builds(Receiver, user_id=st.sampled_from([*"abc", None]), email=st.sampled_from([*"xy", None]))))

@@ -22,13 +22,23 @@ def test_every_field_has_a_value():
         assert set(values(happening, Receiver(email="x@y.z"), {})) == set(FIELDS)
 
 
+def test_what_there_is_not_is_empty():
+    filled = values(Happening("device.removed", "now"), Receiver(email="x@y.z"), {"": "nobody", "XXXX": "nobody"})
+    assert {name: value for name, value in filled.items() if value} == {
+        "event.type": "device.removed",
+        "event.time": "now",
+    }
+    assert written("[{user.id}]", {}, 20) == "[]"
+
+
 def test_what_is_read():
     assert read("{user.name} missed a call from {caller.name}") == "Ben missed a call from Ann"
     assert read("Dear {receiver.name} ({receiver.id}): {event.type}") == "Dear Zoë (zoe): call.missed"
+    assert read("{caller.id} {call.id}") == "ann c"
     assert read("{call.participants}") == "Ann, Ben, Cleopatra, Dora"
     assert read("{call.end_reason} {call.type} {call.state} {call.talk_s}s") == "no_answer audio_video ended 0s"
     assert read("{user.id} is {presence.state}{call.id}{caller.name}{call.talk_s}", PRESENCE) == "ben is busy"
-    assert read("[{user.name}]", ENDED) == "[]"
+    assert read("[{user.name}{user.id}]", ENDED) == "[]"
     assert read("at {event.time}\n\nBye ") == "at 2026-11-20T08:15:30.123Z\n\nBye"
     assert read("{receiver.name}", receiver=Receiver("nobody")) == "nobody"
     assert EndReason.NO_ANSWER.value == read("{call.end_reason}")

@@ -185,6 +185,19 @@ async def test_a_rule_counts_as_it_is_when_it_is_worked(office):
     assert [title for _, title, _ in office.mails] == ["new words"]
 
 
+async def test_rules_that_are_deleted_while_they_are_worked_harm_nobody(office):
+    rules = [await office.rule(receivers={"ids": ["ben"]}) for _ in range(5)]
+    for _ in range(4):
+        await office.missed()
+
+    async def delete(rule):
+        async with office.database.begin() as connection:
+            assert await store.delete_rule(connection, APP, UUID(rule.id))
+
+    await asyncio.gather(office.expander.run_once(), *(delete(rule) for rule in rules), office.expander.run_once())
+    assert await office.count() == 0
+
+
 async def test_a_rule_that_is_off_is_not_asked(office):
     await office.rule(enabled=False)
     await office.missed()
