@@ -75,8 +75,16 @@ class Event:
 
     @property
     def intact(self) -> bool:
-        """Whether its own hash closes; not so for a signal that was addressed to somebody else, which is redacted."""
+        """Whether its own hash closes; it cannot where something was left out (`partial`)."""
         return self.data.get("hash") == hash_of(dict(self.envelope))
+
+    @property
+    def partial(self) -> bool:
+        """Whether something was left out: of a signal to somebody else, or of what was too large for a webhook.
+
+        Its `hash` is that of the whole event.
+        """
+        return bool(self.data.get("redacted") or self.data.get("truncated"))
 
 
 def unbroken(events: Iterable[Event]) -> bool:
@@ -85,7 +93,7 @@ def unbroken(events: Iterable[Event]) -> bool:
     for number, event in enumerate(events, start=1):
         if event.seq != number or event.data.get("prev") != last:
             return False
-        if not event.intact and not event.data.get("redacted"):
+        if not event.intact and not event.partial:
             return False
         last = str(event.data.get("hash"))
     return True

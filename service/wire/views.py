@@ -170,6 +170,13 @@ class CauseView(Shape):
     by: ActorView
 
 
+class EventLinks(Shape):
+    """Where the whole of a truncated event is: `call` as it is now, and this very `event`."""
+
+    call: str
+    event: str
+
+
 class CallEventData(Shape):
     """What is told with every event of a call.
 
@@ -179,6 +186,10 @@ class CallEventData(Shape):
     `call.updated`: `device` (a participant goes on with another one), `topology`, `upgrade_denied`; and in a call that
     rings its initiator first `awaited` (more people will be dialled) and `dialing` (the initiator has picked up, the
     others are dialled now).
+
+    `truncated` is there in a webhook's body that would have 20,000 bytes or more: of `call.legs` it has only the one
+    that the event is about, and if that is not enough less of the rest. `hash` is still that of the whole event, which
+    `links.event` has; the chain closes by the `prev` of the next one.
     """
 
     call_id: UUID
@@ -193,6 +204,8 @@ class CallEventData(Shape):
     user_id: str | None = None
     participant: LegView | None = None
     redacted: bool | None = None
+    truncated: Literal[True] | None = None
+    links: EventLinks | None = None
     stream: StreamView | None = None
     change: str | None = None
 
