@@ -44,7 +44,7 @@ from service.dispatch.push.message import MessageChannel, MessageConfig
 from service.dispatch.push.webpush import WebPushChannel
 from service.dispatch.robots import Robots
 from service.dispatch.rules import RuleExpander
-from service.dispatch.webhooks import WebhookSender
+from service.dispatch.webhooks import WebhooksConfig, WebhookSender
 from service.live.answers import Answers
 from service.live.audience import Audience
 from service.live.bus import Bus, BusConfig
@@ -307,9 +307,11 @@ class Service:
 
     def _webhook_sender(self) -> WebhookSender:
         private = self.settings.allow_private_webhooks
-        poster = Poster(Guard(SystemResolver(), allow_private=private), PostConfig(allow_private=private))
+        guard = Guard(SystemResolver(), allow_private=private)
+        poster = Poster(guard, PostConfig(allow_private=private), clock=self.clock.utc)
         outcomes = self.metrics.deliveries
-        return WebhookSender(self.database, poster, counted=lambda outcome: outcomes.labels(outcome).inc())
+        config = WebhooksConfig(base_url=self.settings.public_url or "")
+        return WebhookSender(self.database, poster, config, lambda outcome: outcomes.labels(outcome).inc())
 
     def _server_config(self) -> uvicorn.Config:
         deps = Deps(

@@ -18,6 +18,7 @@ from service.api.replies import Reply
 from service.api.rest import (
     app,
     calls,
+    deliveries,
     devices,
     docs,
     events,
@@ -49,6 +50,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     presence_changes.routes,
     presence.routes,
     webhooks.routes,
+    deliveries.routes,
     push_credentials.routes,
     rules.routes,
     ice.routes,

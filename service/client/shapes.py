@@ -260,8 +260,13 @@ class Webhook(Shape, frozen=True):
     url: str
     types: list[str] = []
     description: str | None = None
+    headers: dict[str, str] = {}
     enabled: bool = True
     disabled_reason: str | None = None
+    paused: bool = False
+    failing_since: datetime | None = None
+    throttled_until: datetime | None = None
+    secret_overlap_until: datetime | None = None
     created_at: datetime | None = None
     secret: str | None = None
 
@@ -277,6 +282,10 @@ class Delivery(Shape, frozen=True):
     status: int | None = None
     error: str | None = None
     next_attempt_at: datetime | None = None
+    last_attempt_at: datetime | None = None
+    latency_ms: int | None = None
+    request: dict[str, Any] | None = None
+    response: dict[str, Any] | None = None
 
 
 class Caller(Shape, frozen=True):

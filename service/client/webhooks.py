@@ -1,6 +1,7 @@
 """Webhook endpoints, and the check of what arrives at them."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -34,13 +35,25 @@ class Webhooks:
     def __init__(self, door: Door) -> None:
         self._door = door
 
-    async def create(self, url: str, types: Sequence[str] = (), *, description: str | None = None) -> Webhook:
-        """Send events to `url`: all, or those whose type matches (`call.*`). The `secret` is told this once."""
+    async def create(
+        self,
+        url: str,
+        types: Sequence[str] = (),
+        *,
+        description: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Webhook:
+        """Send events to `url`: all, or those whose type matches (`call.*`). The `secret` is told this once.
+
+        `headers` are sent along with each; their values are never told again.
+        """
         body: dict[str, Any] = {"url": url}
         if types:
             body["types"] = list(types)
         if description:
             body["description"] = description
+        if headers:
+            body["headers"] = dict(headers)
         return shaped(await self._door.ask("POST", "/webhooks", body), Webhook)
 
     async def get(self, webhook_id: str) -> Webhook:
@@ -53,8 +66,21 @@ class Webhooks:
             yield shaped(item, Webhook)
 
     async def change(self, webhook_id: str, fields: Mapping[str, Any]) -> Webhook:
-        """Change `url`, `types`, `description` or `enabled`."""
+        """Change `url`, `types`, `description`, `headers`, `enabled` or `paused`."""
         return shaped(await self._door.ask("PATCH", f"/webhooks/{segment(webhook_id)}", fields), Webhook)
+
+    async def pause(self, webhook_id: str) -> Webhook:
+        """Hold its events back; they wait for :meth:`resume`."""
+        return await self.change(webhook_id, {"paused": True})
+
+    async def resume(self, webhook_id: str) -> Webhook:
+        """Send what waited, in order, and go on."""
+        return await self.change(webhook_id, {"paused": False})
+
+    async def rotate_secret(self, webhook_id: str, *, overlap_s: int | None = None) -> Webhook:
+        """A new `secret`, told this once. The old one signs beside it for a day, or for `overlap_s` seconds."""
+        body = {} if overlap_s is None else {"overlap_s": overlap_s}
+        return shaped(await self._door.ask("POST", f"/webhooks/{segment(webhook_id)}/rotate-secret", body), Webhook)
 
     async def delete(self, webhook_id: str) -> None:
         """Send nothing there any more."""
@@ -64,6 +90,23 @@ class Webhooks:
         """What was sent there and how it went, newest first."""
         async for item in self._door.pages(f"/webhooks/{segment(webhook_id)}/deliveries"):
             yield shaped(item, Delivery)
+
+    async def delivery(self, webhook_id: str, delivery_id: str) -> Delivery:
+        """One of them: what was sent and what was answered."""
+        path = f"/webhooks/{segment(webhook_id)}/deliveries/{segment(delivery_id)}"
+        return shaped(await self._door.ask("GET", path), Delivery)
+
+    async def recover(
+        self, webhook_id: str, since: datetime, *, until: datetime | None = None, delivered: bool = False
+    ) -> int:
+        """Send what was told since then and has not been taken there (`delivered`: also what has); how many that is."""
+        queued = 0
+        start: str | None = since.isoformat()
+        while start is not None:
+            body = {"since": start, "delivered": delivered, **({"until": until.isoformat()} if until else {})}
+            answer = await self._door.ask("POST", f"/webhooks/{segment(webhook_id)}/recover", body)
+            queued, start = queued + int(answer["queued"]), answer["resume_since"]
+        return queued
 
     async def test(self, webhook_id: str) -> Delivery:
         """Send a `webhook.test` there; the log of deliveries says what became of it."""

@@ -6,16 +6,21 @@ the environment, cookies, decompression) are exactly what must not happen here.
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
 from urllib.parse import SplitResult
 
 import httpcore2
 
 from service.dispatch.guard import ForbiddenAddressError, Guard
+from service.wire.retry_after import retry_after_s
 from service.wire.urls import check_url
 
+FIXED: Mapping[str, str] = MappingProxyType({"user-agent": "Hookswitch/1", "content-type": "application/json"})
+"""Headers of every request, unless whoever sends it has others."""
 LONGEST_ERROR = 300
 SWEEP_S = 5.0
 NO_ANSWER = (httpcore2.RemoteProtocolError, httpcore2.ReadError, httpcore2.WriteError)
@@ -59,11 +64,21 @@ class Answer:
 
 
 class Poster:
-    """Sends requests; keeps idle connections for a moment, each for its own origin."""
+    """Sends requests; keeps idle connections for a moment, each for its own origin.
 
-    def __init__(self, guard: Guard, config: PostConfig, tls: ssl.SSLContext | None = None) -> None:
+    A `Retry-After` date is read by `clock` where the receiver does not tell its own; without a clock it is not heeded.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        config: PostConfig,
+        tls: ssl.SSLContext | None = None,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
         self._guard = guard
         self._config = config
+        self._clock = clock
         self._tls = tls or httpcore2.default_ssl_context()
         self._kept: dict[httpcore2.AsyncHTTPConnection, str] = {}
         self._by_origin: dict[str, list[httpcore2.AsyncHTTPConnection]] = {}
@@ -78,12 +93,13 @@ class Poster:
             request = _request(check_url(url, allow_private=self._config.allow_private), headers, body)
             async with asyncio.timeout(self._config.timeout_s):
                 response, read = await self._send(request)
+            told = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
             return Answer(
                 response.status,
                 _why_no_success(response),
                 round((loop.time() - began) * 1000),
-                _retry_after_s(response),
-                {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers},
+                retry_after_s(told, self._clock() if self._clock else None),
+                told,
                 read,
             )
         except TimeoutError:
@@ -181,9 +197,8 @@ def _request(parts: SplitResult, headers: Mapping[str, str], body: bytes) -> htt
     name = f"[{host}]" if ":" in host else host
     told = {
         "host": name if parts.port is None else f"{name}:{parts.port}",
-        "user-agent": "Hookswitch/1",
         "accept": "*/*",
-        "content-type": "application/json",
+        **FIXED,
         "content-length": str(len(body)),
         **headers,
     }
@@ -206,14 +221,6 @@ def _why_no_success(response: httpcore2.Response) -> str | None:
     if 300 <= response.status < 400:
         return f"answered {response.status}; redirects are not followed"
     return f"answered {response.status}"
-
-
-def _retry_after_s(response: httpcore2.Response) -> float:
-    """How long the receiver asks to be left alone (RFC 9110 10.2.3, in seconds); a date is not heeded."""
-    for name, value in response.headers:
-        if name.lower() == b"retry-after" and value.isdigit() and len(value) < 10:
-            return float(value)
-    return 0.0
 
 
 def _told(fault: Exception) -> str:

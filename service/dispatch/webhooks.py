@@ -9,21 +9,25 @@ No connection is held while a request is under way: claim, give the connection b
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 from uuid import UUID
 
 from service.core.backoff import next_attempt
+from service.core.pacing import is_too_much, rest_until
+from service.dispatch.exchange import exchange_of
+from service.dispatch.lanes import Lanes, LanesConfig
 from service.dispatch.post import Answer, Poster
 from service.store import deliveries as store
+from service.store import webhook_health as health
 from service.store.database import Database, Driver, StoreUnavailableError
 from service.store.deliveries import DELIVERED, FAILED, PENDING, Claim, Claims, Result, State
 from service.telemetry.logs import logger
 from service.wire.feed import Told
+from service.wire.outgoing import body_of
 from service.wire.signatures import headers
 
 GONE = 410
@@ -31,16 +35,14 @@ GONE = 410
 
 @dataclass(slots=True, frozen=True)
 class WebhooksConfig:
-    """Bounds of the sender; times in seconds.
+    """How the sender works; times in seconds.
 
-    `most_at_once` deliveries are claimed at a time by this process, `per_webhook` of them for one webhook, and one for
-    a webhook whose last attempt failed; failing webhooks together get half of all. Claims run out after `lease_s`, and
-    are renewed every `renew_s`, so that what a killed sender held is soon sent by another. No further delivery of a run
-    is begun after `run_s`.
+    Claims run out after `lease_s`, and are renewed every `renew_s`, so that what a killed sender held is soon sent by
+    another. No further delivery of a run is begun after `run_s`. Links in cut bodies begin with `base_url`.
     """
 
-    most_at_once: int = 256
-    per_webhook: int = 16
+    lanes: LanesConfig = field(default_factory=LanesConfig)
+    base_url: str = ""
     lease_s: float = 8.0
     renew_s: float = 2.0
     run_s: float = 5.0
@@ -70,10 +72,10 @@ class WebhookSender:
         self._log = logger("webhooks")
         self._bell = asyncio.Event()
         self._due: dict[UUID, None] = {}
-        self._flying: Counter[UUID] = Counter()
-        self._failing: set[UUID] = set()
+        self._room = Lanes(self._config.lanes)
         self._done: list[Result] = []
-        self._lanes: dict[asyncio.Task[None], list[Claim]] = {}
+        self._rests: dict[UUID, datetime] = {}
+        self._lanes: dict[asyncio.Task[None], Lane] = {}
 
     def wake(self, told: Sequence[Told]) -> None:
         """Look after the webhooks that these turns have something for."""
@@ -113,7 +115,7 @@ class WebhookSender:
 
     async def renew(self) -> None:
         """Hold on to what is under way."""
-        held = [claim for run in self._lanes.values() for claim in run]
+        held = [claim for lane in self._lanes.values() for claim in lane.run]
         if held:
             async with self._database.hot() as driver:
                 await store.renew(driver, held, self._config.lease_s)
@@ -137,16 +139,16 @@ class WebhookSender:
         async with self._database.hot() as driver:
             found = await store.due(driver, now)
         self._due.update(dict.fromkeys(found))
-        # What the database says counts, except where it does not know the latest yet.
-        newer = {*self._flying, *(result.claim.webhook_id for result in self._done)}
-        self._failing &= newer
-        self._failing.update(webhook for webhook, failing in found.items() if failing)
+        failing = [webhook for webhook, fails in found.items() if fails]
+        self._room.know_failing(failing, {*self._room.flying, *(result.claim.webhook_id for result in self._done)})
+        since = [(lane.webhook_id, lane.since) for lane in self._lanes.values()]
+        self._room.know_slow(since, asyncio.get_running_loop().time())
 
     async def _turn(self, now: datetime | None = None) -> int:
         """Write down what is done, claim what there is room for and start sending it."""
         self._bell.clear()
         done, self._done = self._done, []
-        room = self._room()
+        room = self._take_room()
         if not done and not room:
             return 0
         claims: Claims | None = None
@@ -154,7 +156,7 @@ class WebhookSender:
             async with self._database.hot() as driver:
                 if done:
                     await store.record(driver, done, now)
-                    await self._note_health(driver, done)
+                    await self._note_health(driver, done, now)
                     done = []
                 if room:
                     how = self._config
@@ -171,106 +173,127 @@ class WebhookSender:
             self._start(claims.now, run)
         return len(claims.claims)
 
-    def _room(self) -> dict[UUID, int]:
+    def _take_room(self) -> dict[UUID, int]:
         """How many deliveries may be claimed, by webhook. Who has no room is looked after when a lane ends."""
-        room: dict[UUID, int] = {}
-        left = self._config.most_at_once - self._flying.total()
-        left_for_failing = self._config.most_at_once // 2 - sum(self._flying[webhook] for webhook in self._failing)
-        for webhook in list(self._due):
-            failing = webhook in self._failing
-            most = min(1, left_for_failing) if failing else self._config.per_webhook
-            free = min(most - self._flying[webhook], left)
-            if free > 0:
-                room[webhook] = free
-                left -= free
-                left_for_failing -= free if failing else 0
-            if free > 0 or self._flying[webhook]:
-                del self._due[webhook]
+        room, flying = self._room.room(self._due), self._room.flying
+        for webhook in {*room, *flying}:
+            self._due.pop(webhook, None)
         return room
 
     def _start(self, now: datetime, run: list[Claim]) -> None:
-        self._flying[run[0].webhook_id] += len(run)
-        lane = asyncio.create_task(self._lane(now, run), name="webhook")
-        self._lanes[lane] = run
-        lane.add_done_callback(self._ended)
+        lane = Lane(run, asyncio.get_running_loop().time())
+        self._room.took_off(lane.webhook_id, len(run))
+        task = asyncio.create_task(self._send_run(now, lane), name="webhook")
+        self._lanes[task] = lane
+        task.add_done_callback(self._ended)
 
-    def _ended(self, lane: "asyncio.Task[None]") -> None:
-        run = self._lanes.pop(lane)
-        webhook = run[0].webhook_id
-        self._flying[webhook] -= len(run)
-        if not self._flying[webhook]:
-            del self._flying[webhook]
-        self._due[webhook] = None
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        lane = self._lanes.pop(task)
+        self._room.landed(lane.webhook_id, len(lane.run))
+        self._due[lane.webhook_id] = None
         self._bell.set()
 
-    async def _lane(self, now: datetime, run: list[Claim]) -> None:
+    async def _send_run(self, now: datetime, lane: "Lane") -> None:
         """Send a run of one stream's events, in order, until one fails or the time for it is over."""
         loop = asyncio.get_running_loop()
-        began = loop.time()
-        for sent, claim in enumerate(run, start=1):
-            at = now + timedelta(seconds=loop.time() - began)
-            answer = await self._send(claim, at)
-            result = self._judge(claim, at, answer)
+        began = lane.since
+        for sent, claim in enumerate(lane.run, start=1):
+            lane.since = loop.time()
+            at = now + timedelta(seconds=lane.since - began)
+            result = await self._send(claim, at)
             self._done.append(result)
             self._bell.set()
             if result.state != DELIVERED or loop.time() - began > self._config.run_s:
-                self._done.extend(Result(rest, PENDING) for rest in run[sent:])
+                self._done.extend(Result(rest, PENDING) for rest in lane.run[sent:])
                 return
 
-    async def _send(self, claim: Claim, at: datetime) -> Answer:
+    async def _send(self, claim: Claim, at: datetime) -> Result:
+        """One attempt, and what it means."""
         if claim.text is None or claim.event_id is None:
-            return Answer(None, "the event has been pruned", 0)
-        body = claim.text.encode()
+            return self._judge(claim, at, Answer(None, "the event has been pruned", 0), None)
+        body = body_of(claim.text, self._config.base_url)
         try:
-            signed = headers([claim.secret], str(claim.event_id), int(at.timestamp()), body)
+            signed = headers(claim.secrets, str(claim.event_id), int(at.timestamp()), body)
         except ValueError as error:
-            return Answer(None, str(error), 0)
+            return self._judge(claim, at, Answer(None, str(error), 0), None)
         try:
-            return await self._poster.post(claim.url, signed, body)
+            answer = await self._poster.post(claim.url, {**claim.headers, **signed}, body)
         except Exception:  # noqa: BLE001 - a bug met by one delivery must not be met by it for ever
             self._log.exception("delivery broke", webhook_id=str(claim.webhook_id), delivery_id=claim.id)
-            return Answer(None, "internal fault", 0)
+            answer = Answer(None, "internal fault", 0)
+        return self._judge(claim, at, answer, exchange_of(claim, signed, answer))
 
-    def _judge(self, claim: Claim, at: datetime, answer: Answer) -> Result:
+    def _judge(self, claim: Claim, at: datetime, answer: Answer, exchange: str | None) -> Result:
         """What an answer means: delivered, another try later, or the end."""
         state: State = DELIVERED if answer.ok else FAILED
         again: datetime | None = None
+        failed_at = at + timedelta(milliseconds=answer.latency_ms)
         if not answer.ok and claim.text is not None and answer.status != GONE:
-            failed_at = at + timedelta(milliseconds=answer.latency_ms)
             again = next_attempt(claim.attempts + 1, failed_at, self._chance(), answer.retry_after_s)
             state = PENDING if again else FAILED
         self._counted("retry" if state == PENDING else state)
         if answer.ok:
-            self._failing.discard(claim.webhook_id)
+            self._room.took(claim.webhook_id)
         else:
-            self._failing.add(claim.webhook_id)
-        return Result(claim, state, at, again, answer.status, answer.error, answer.latency_ms)
+            self._room.failed(claim.webhook_id)
+            if is_too_much(answer.status, answer.retry_after_s):
+                pace = self._room.overran(claim.webhook_id, at, failed_at)
+                self._rests[claim.webhook_id] = rest_until(pace, failed_at, answer.retry_after_s)
+        return Result(claim, state, at, again, answer.status, answer.error, answer.latency_ms, exchange)
 
-    async def _note_health(self, driver: Driver, done: list[Result]) -> None:
+    async def _note_health(self, driver: Driver, done: list[Result], now: datetime | None) -> None:
         """A webhook's state, where these results change it."""
+        if rests := dict(self._rests):
+            await health.throttle(driver, rests)
+            self._rests = {webhook: end for webhook, end in self._rests.items() if rests.get(webhook) != end}
         attempted = {r.claim.webhook_id: r for r in done if r.at}
-        failing = [webhook for webhook, r in attempted.items() if r.state != DELIVERED and not r.claim.failing]
+        failing = [webhook for webhook, r in attempted.items() if r.state != DELIVERED]
         well = [webhook for webhook, r in attempted.items() if r.state == DELIVERED and r.claim.failing]
         if failing or well:
-            await store.note_health(driver, failing, well)
-        if gone := [r.claim.webhook_id for r in done if r.status == GONE]:
-            self.look_after(await store.disable(driver, gone, "it answered 410 Gone"))
-            self._log.warning("webhooks disabled", webhook_ids=[str(webhook) for webhook in gone], reason="410 Gone")
+            await health.note_health(driver, failing, well, now)
+        await self._give_up(driver, [r.claim.webhook_id for r in done if r.status == GONE], "it answered 410 Gone")
+        for webhook in failing:
+            since, at = attempted[webhook].claim.failing_since, attempted[webhook].at
+            if since and at and at - since >= health.HOPELESS:
+                reason = f"every delivery failed for {health.HOPELESS.days} days"
+                await self._give_up(driver, [webhook], reason, failing_since=at - health.HOPELESS)
+
+    async def _give_up(
+        self, driver: Driver, webhooks: list[UUID], reason: str, *, failing_since: datetime | None = None
+    ) -> None:
+        if not webhooks:
+            return
+        disabled = await health.disable(driver, webhooks, reason, failing_since=failing_since)
+        self.look_after(disabled.heirs)
+        if disabled.gone:
+            self._log.warning("webhooks disabled", webhook_ids=[str(webhook) for webhook in disabled.gone], why=reason)
 
     async def _stop(self) -> None:
         """Cancel what is under way; what was not answered is due again at once, for whoever comes next."""
         lanes = dict(self._lanes)
-        for lane in lanes:
-            lane.cancel()
+        for task in lanes:
+            task.cancel()
         await asyncio.gather(*lanes, return_exceptions=True)
         answered = {result.claim.id for result in self._done}
-        given_back = [claim for run in lanes.values() for claim in run if claim.id not in answered]
+        given_back = [claim for lane in lanes.values() for claim in lane.run if claim.id not in answered]
         self._done.extend(Result(claim, PENDING) for claim in given_back)
         if self._done:
             with suppress(StoreUnavailableError):  # then they come back when their lease is over
                 async with self._database.hot() as driver:
                     await store.record(driver, self._done)
         self._done.clear()
+
+
+@dataclass(slots=True)
+class Lane:
+    """A run of one stream's events for one webhook; `since` its present request is under way."""
+
+    run: list[Claim]
+    since: float
+
+    @property
+    def webhook_id(self) -> UUID:
+        return self.run[0].webhook_id
 
 
 def _runs(claims: Claims) -> Iterator[list[Claim]]:

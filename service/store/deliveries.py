@@ -1,23 +1,26 @@
 """Deliveries: which event goes to which webhook, claimed in order, recorded with what came of it.
 
 The save statements queue a row for every event and webhook (store/calls.py). A row is *due* when `next_attempt_at` has
-passed. Whoever claims it moves that moment to the end of its lease, so claimed rows are not due. Senders renew what
-they hold, and the claims of a crashed one soon come back by themselves. Within one group, the events of one stream for
-one webhook, order is kept: a row is claimed only when no earlier one of its group is pending, or together with it; else
-it is put off until then. It is held back for `hold_s` seconds after it was queued at most.
+passed and its webhook is neither paused nor throttled. Whoever claims it moves that moment to the end of its lease, so
+claimed rows are not due. Senders renew what they hold, and the claims of a crashed one soon come back by themselves.
+Within one group, the events of one stream for one webhook, order is kept: a row is claimed only when no earlier one of
+its group is pending, or together with it; else it is put off until then. An earlier one that failed and waits for its
+next try holds it back for `hold_s` seconds after it was queued at most.
 
 Claims and results do not wait for the disk (`synchronous_commit` is off for their own transactions alone): what a crash
 of PostgreSQL takes back is sent again with the same id, which a receiver must expect anyway.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+import asyncpg
+import orjson
+
 from service.store.database import Driver
-from service.wire.webhook_events import DISABLED, webhook_event
 
 PENDING: Literal["pending"] = "pending"
 DELIVERED: Literal["delivered"] = "delivered"
@@ -29,7 +32,8 @@ State = Literal["pending", "delivered", "failed"]
 class Claim:
     """One delivery that is ours until `until`, which moves when the claim is renewed.
 
-    `text` and `event_id` are `None` when the event has been pruned.
+    `secrets` are those that sign now, the present one first; `headers` are the endpoint's own. `failing_since` is that
+    of the webhook. `text` and `event_id` are `None` when the event has been pruned.
     """
 
     id: int
@@ -39,10 +43,15 @@ class Claim:
     attempts: int
     until: datetime
     url: str
-    secret: str
-    failing: bool
+    secrets: tuple[str, ...] = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    failing_since: datetime | None
     event_id: UUID | None
     text: str | None
+
+    @property
+    def failing(self) -> bool:
+        return self.failing_since is not None
 
 
 @dataclass(slots=True, frozen=True)
@@ -61,7 +70,8 @@ class Claims:
 class Result:
     """What came of a claim: `at` is the moment of the attempt, `None` when none was made and the claim is given back.
 
-    A pending delivery is tried again at `next_attempt_at`, or at once.
+    A pending delivery is tried again at `next_attempt_at`, or at once. `exchange` is what the log keeps of the attempt:
+    `{request: {url, headers}, response: {headers, body} | null}` as JSON.
     """
 
     claim: Claim
@@ -71,30 +81,38 @@ class Result:
     status: int | None = None
     error: str | None = None
     latency_ms: int | None = None
+    exchange: str | None = None
 
 
 SWIFT = "set_config('synchronous_commit', 'off', true)"
 NOW = "coalesce($3::timestamptz, statement_timestamp())"
 
+AWAKE = f"w.enabled AND w.paused_at IS NULL AND coalesce(w.throttled_until <= {NOW}, true)"
+"""Something may be sent to the webhook `w`."""
+
+# Who failed and waits for another try is a blocker for a time; who is yet to be tried, or just is, goes first, however
+# late that is.
 CLAIM = f"""
 WITH due AS MATERIALIZED (
   SELECT d.*
   FROM unnest($1::uuid[], $2::int[]) AS q(webhook_id, room)
-  JOIN webhooks w ON w.id = q.webhook_id AND w.enabled
+  JOIN webhooks w ON w.id = q.webhook_id AND {AWAKE}
   CROSS JOIN LATERAL (
     SELECT x.id, x.webhook_id, x.stream, x.seq, x.created_at FROM deliveries x
     WHERE x.webhook_id = q.webhook_id AND x.state = 'pending' AND x.next_attempt_at <= {NOW}
     ORDER BY x.next_attempt_at LIMIT q.room FOR UPDATE SKIP LOCKED
   ) d
 ), judged AS (
-  SELECT d.*, b.next_attempt_at AS blocked_until, b.claimed_until > {NOW} AS blocker_claimed,
+  SELECT d.*, b.next_attempt_at AS blocked_until, b.claimed_until > {NOW} AS blocker_claimed, b.rests,
     b.id IS NOT NULL AND b.id IS DISTINCT FROM lag(d.id) OVER (PARTITION BY d.webhook_id, d.stream ORDER BY d.seq)
-      AS broken
+      AND (NOT b.rests OR d.created_at > {NOW} - make_interval(secs => $5::float8)) AS broken
   FROM due d LEFT JOIN LATERAL (
-    SELECT p.id, p.next_attempt_at, p.claimed_until FROM deliveries p
+    SELECT p.id, p.next_attempt_at, p.claimed_until,
+      p.attempts > 0 AND p.next_attempt_at > {NOW} AND coalesce(p.claimed_until <= {NOW}, true) AS rests
+    FROM deliveries p
     WHERE p.webhook_id = d.webhook_id AND p.stream = d.stream AND p.state = 'pending' AND p.seq < d.seq
     ORDER BY p.seq DESC LIMIT 1
-  ) b ON d.created_at > {NOW} - make_interval(secs => $5::float8)
+  ) b ON true
 ), ruled AS MATERIALIZED (
   SELECT *, count(*) FILTER (WHERE broken) OVER (PARTITION BY webhook_id, stream ORDER BY seq) > 0 AS held FROM judged
 ), claimed AS (
@@ -105,13 +123,13 @@ WITH due AS MATERIALIZED (
 ), held AS (
   UPDATE deliveries d SET next_attempt_at = least(
     CASE WHEN r.blocker_claimed THEN {NOW} ELSE greatest(r.blocked_until, {NOW}) END + interval '1 second',
-    r.created_at + make_interval(secs => $5::float8))
+    CASE WHEN r.rests THEN r.created_at + make_interval(secs => $5::float8) END)
   FROM ruled r WHERE r.id = d.id AND d.id = ANY (ARRAY(SELECT id FROM ruled WHERE held))
   RETURNING d.webhook_id
 )
 SELECT swift.set_config, {NOW} AS now, (SELECT array_agg(DISTINCT webhook_id) FROM held) AS held,
-  c.id, c.webhook_id, c.stream, c.seq, c.attempts, c.claimed_until, w.url, w.secret,
-  w.failing_since IS NOT NULL AS failing, e.event_id, e.text
+  c.id, c.webhook_id, c.stream, c.seq, c.attempts, c.claimed_until, w.url, w.secret, w.former_secrets, w.headers,
+  w.failing_since, e.event_id, e.text
 FROM (SELECT {SWIFT}) AS swift
 LEFT JOIN claimed c ON true
 LEFT JOIN webhooks w ON w.id = c.webhook_id
@@ -124,15 +142,16 @@ WITH done AS (
   UPDATE deliveries d SET
     state = r.state,
     attempts = d.attempts + (r.at IS NOT NULL)::int,
-    next_attempt_at = CASE WHEN r.state = 'pending' THEN coalesce(r.next_attempt_at, $9, statement_timestamp())
+    next_attempt_at = CASE WHEN r.state = 'pending' THEN coalesce(r.next_attempt_at, $10, statement_timestamp())
                            ELSE d.next_attempt_at END,
     claimed_until = NULL,
     last_attempt_at = coalesce(r.at, d.last_attempt_at),
     status = CASE WHEN r.at IS NULL THEN d.status ELSE r.status END,
     error = CASE WHEN r.at IS NULL AND r.error IS NULL THEN d.error ELSE r.error END,
-    latency_ms = CASE WHEN r.at IS NULL THEN d.latency_ms ELSE r.latency_ms END
+    latency_ms = CASE WHEN r.at IS NULL THEN d.latency_ms ELSE r.latency_ms END,
+    exchange = CASE WHEN r.at IS NULL THEN d.exchange ELSE r.exchange END
   FROM unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::int[], $7::text[],
-              $8::int[]) AS r(id, until, state, next_attempt_at, at, status, error, latency_ms)
+              $8::int[], $9::text[]) AS r(id, until, state, next_attempt_at, at, status, error, latency_ms, exchange)
   WHERE d.id = r.id AND d.id = ANY ($1) AND d.state = 'pending'
     AND (d.claimed_until = r.until OR r.state = 'delivered')
   RETURNING d.webhook_id, d.stream, d.state
@@ -143,9 +162,9 @@ WITH done AS (
     WHERE n.webhook_id = g.webhook_id AND n.stream = g.stream AND n.state = 'pending' AND n.id <> ALL ($1)
     ORDER BY n.seq LIMIT 8 FOR UPDATE SKIP LOCKED
   ) x
-  WHERE x.attempts = 0 AND x.claimed_until IS NULL AND x.next_attempt_at > coalesce($9, statement_timestamp())
+  WHERE x.attempts = 0 AND x.claimed_until IS NULL AND x.next_attempt_at > coalesce($10, statement_timestamp())
 ), freed AS (
-  UPDATE deliveries SET next_attempt_at = coalesce($9, statement_timestamp())
+  UPDATE deliveries SET next_attempt_at = coalesce($10, statement_timestamp())
   WHERE id = ANY (ARRAY(SELECT id FROM next))
 )
 SELECT {SWIFT}
@@ -163,7 +182,7 @@ SELECT swift.set_config, r.id, r.claimed_until FROM (SELECT {SWIFT}) AS swift LE
 """  # noqa: S608 - only constants of this module
 
 # A loose index scan: one step for each webhook that has anything pending, however much that is.
-DUE = """
+DUE = f"""
 WITH RECURSIVE busy AS (
   (SELECT webhook_id FROM deliveries WHERE state = 'pending' ORDER BY webhook_id LIMIT 1)
   UNION ALL
@@ -172,33 +191,11 @@ WITH RECURSIVE busy AS (
   FROM busy b WHERE b.webhook_id IS NOT NULL
 )
 SELECT b.webhook_id, w.failing_since IS NOT NULL AS failing
-FROM busy b JOIN webhooks w ON w.id = b.webhook_id AND w.enabled
+FROM busy b JOIN webhooks w ON w.id = b.webhook_id AND {AWAKE.replace("$3", "$1")}
 WHERE EXISTS (
   SELECT 1 FROM deliveries d WHERE d.webhook_id = b.webhook_id AND d.state = 'pending'
     AND d.next_attempt_at <= coalesce($1::timestamptz, statement_timestamp()))
-"""
-
-HEALTH = """
-UPDATE webhooks SET failing_since = CASE WHEN id = ANY ($1) THEN coalesce(failing_since, statement_timestamp()) END
-WHERE id = ANY ($1) OR id = ANY ($2)
-"""
-
-DISABLE = """
-UPDATE webhooks SET enabled = false, disabled_reason = $2 WHERE id = ANY ($1) AND enabled
-RETURNING id, app_id, url, clock_timestamp() AS now
-"""
-
-TELL_DISABLED = """
-WITH told AS (
-  INSERT INTO events (stream, seq, event_id, app_id, type, text)
-  SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::text[], $5::text[], $6::text[])
-  RETURNING stream, seq, app_id, type
-)
-INSERT INTO deliveries (webhook_id, stream, seq)
-SELECT w.id, t.stream, t.seq
-FROM told t JOIN webhooks w ON w.app_id = t.app_id AND w.enabled AND t.type LIKE ANY (w.patterns)
-RETURNING webhook_id
-"""
+"""  # noqa: S608 - only constants of this module
 
 
 async def claim(
@@ -210,8 +207,20 @@ async def claim(
     is passed over.
     """
     rows = await driver.fetch(CLAIM, list(room), list(room.values()), now, lease_s, hold_s)
-    claims = [Claim(*row[3:]) for row in rows if row["id"] is not None]
+    claims = [_claim(row) for row in rows if row["id"] is not None]
     return Claims(rows[0]["now"], claims, frozenset(rows[0]["held"] or ()))
+
+
+def _claim(row: asyncpg.Record) -> Claim:
+    secrets = (row["secret"],)
+    if row["former_secrets"] != "[]":
+        former = orjson.loads(row["former_secrets"])
+        secrets += tuple(one["secret"] for one in former if datetime.fromisoformat(one["until"]) > row["now"])
+    headers = {} if row["headers"] == "{}" else orjson.loads(row["headers"])
+    told = {name: row[name] for name in ("id", "webhook_id", "stream", "seq", "attempts", "url", "failing_since")}
+    return Claim(
+        **told, until=row["claimed_until"], secrets=secrets, headers=headers, event_id=row["event_id"], text=row["text"]
+    )
 
 
 async def renew(driver: Driver, claims: Sequence[Claim], lease_s: float) -> None:
@@ -229,7 +238,7 @@ async def record(driver: Driver, results: Iterable[Result], now: datetime | None
     """
     columns = zip(
         *(
-            (r.claim.id, r.claim.until, r.state, r.next_attempt_at, r.at, r.status, r.error, r.latency_ms)
+            (r.claim.id, r.claim.until, r.state, r.next_attempt_at, r.at, r.status, r.error, r.latency_ms, r.exchange)
             for r in results
         ),
         strict=True,
@@ -238,28 +247,5 @@ async def record(driver: Driver, results: Iterable[Result], now: datetime | None
 
 
 async def due(driver: Driver, now: datetime | None = None) -> dict[UUID, bool]:
-    """Enabled webhooks that have something due, and whether they are failing."""
+    """Webhooks that have something due and may be sent it, and whether they are failing."""
     return {row["webhook_id"]: row["failing"] for row in await driver.fetch(DUE, now)}
-
-
-async def note_health(driver: Driver, failing: list[UUID], well: list[UUID]) -> None:
-    """Remember since when a webhook fails, and forget it for those that are well again."""
-    await driver.fetch(HEALTH, failing, well)
-
-
-async def disable(driver: Driver, webhook_ids: list[UUID], reason: str) -> frozenset[UUID]:
-    """Send these nothing more until somebody enables them again; what is pending waits (scenario 56).
-
-    Tells `webhook.disabled` of each that was enabled. Returns the app's other webhooks that have it to deliver now.
-    """
-    async with driver.transaction():
-        off = await driver.fetch(DISABLE, webhook_ids, reason)
-        if not off:
-            return frozenset()
-        news = [
-            (row["app_id"], webhook_event(DISABLED, row["id"], row["now"], url=row["url"], reason=reason))
-            for row in off
-        ]
-        columns = zip(*((one.stream, one.seq, one.event_id, app, one.type, one.text) for app, one in news), strict=True)
-        rows = await driver.fetch(TELL_DISABLED, *map(list, columns))
-    return frozenset(row["webhook_id"] for row in rows)

@@ -38,7 +38,7 @@ SELECT (SELECT count(*) FROM gone) AS rows, count(*) AS seen, bool_and(old) AS a
 FROM oldest
 """
 
-# What waits for a webhook that was disabled waits as long as what is done is kept, and no longer.
+# What waits for a webhook that was disabled or paused waits as long as what is done is kept, and no longer.
 DELIVERIES = """
 WITH oldest AS (
   SELECT id, state, created_at < statement_timestamp() - $2::interval AS old
@@ -46,7 +46,8 @@ WITH oldest AS (
 ), gone AS (
   DELETE FROM deliveries d USING oldest o
   WHERE o.old AND d.id = o.id
-    AND (o.state <> 'pending' OR NOT (SELECT w.enabled FROM webhooks w WHERE w.id = d.webhook_id))
+    AND (o.state <> 'pending'
+         OR NOT (SELECT w.enabled AND w.paused_at IS NULL FROM webhooks w WHERE w.id = d.webhook_id))
   RETURNING 1
 )
 SELECT (SELECT count(*) FROM gone) AS rows, count(*) AS seen, bool_and(old) AS all_old, max(id) AS last FROM oldest
@@ -79,7 +80,7 @@ async def prune_events(driver: Driver, mark: int, older_than: timedelta, batch: 
 
 
 async def prune_deliveries(driver: Driver, mark: int, older_than: timedelta, batch: int) -> Pruned:
-    """Deliveries that are older than that and done, or whose webhook is disabled; `mark` is 0 at first."""
+    """Deliveries that are older than that and done, or whose webhook is disabled or paused; `mark` is 0 at first."""
     row = await driver.fetchrow(DELIVERIES, mark, older_than, batch)
     if row is None or row["seen"] < batch or not row["all_old"]:
         return Pruned(row["rows"] if row else 0, None)

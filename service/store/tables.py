@@ -227,6 +227,23 @@ webhooks = Table(
     Column("disabled_reason", Text),
     Column("failing_since", Timestamp),
     _created(),
+    Column(
+        "headers",
+        JSONB,
+        nullable=False,
+        server_default=text("'{}'::jsonb"),
+        comment="sent with every request; the values are never told",
+    ),
+    Column(
+        "former_secrets",
+        JSONB,
+        nullable=False,
+        server_default=text("'[]'::jsonb"),
+        comment="[{secret, until}]: sign beside the present one until then",
+    ),
+    Column("paused_at", Timestamp, comment="events are queued, and nothing is sent"),
+    Column("throttled_until", Timestamp, comment="nothing is sent before"),
+    Column("last_failure_at", Timestamp, comment="written once an hour while it fails"),
     Index(None, "app_id"),
 )
 
@@ -246,6 +263,7 @@ deliveries = Table(
     Column("error", Text),
     Column("latency_ms", Integer),
     _created(),
+    Column("exchange", Text, comment="the head of the last request, and what was answered, as JSON"),
     UniqueConstraint("webhook_id", "stream", "seq"),
     Index("ix_deliveries_due", "webhook_id", "next_attempt_at", postgresql_where=text("state = 'pending'")),
     Index("ix_deliveries_held", "webhook_id", "stream", "seq", postgresql_where=text("state = 'pending'")),

@@ -1,26 +1,40 @@
-"""Webhook endpoints and the log of what was sent to them. Sending itself is the dispatch room's."""
+"""Webhook endpoints as an app keeps them. What is sent to them is in `deliveries.py` and `delivery_log.py`."""
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.store.tables import deliveries, events, webhooks
+from service.store.tables import webhooks
+from service.wire.custom_headers import hidden, merged
 from service.wire.event_types import like_patterns
 from service.wire.feed import new_id
 from service.wire.signatures import new_secret
-from service.wire.webhook_events import TEST, webhook_event
-from service.wire.webhooks import DeliveryView, NewWebhookView, WebhookBody, WebhookView
+from service.wire.webhooks import NewWebhookView, WebhookBody, WebhookView
 
 NOW = func.clock_timestamp()
 MOST_WEBHOOKS = 100
 """Endpoints of one app."""
+MOST_FORMER = 4
+"""Secrets that may sign beside the present one."""
 
 
 class TooManyWebhooksError(Exception):
     """The app has :data:`MOST_WEBHOOKS` endpoints already."""
+
+
+class TooManySecretsError(Exception):
+    """:data:`MOST_FORMER` former secrets still sign."""
+
+
+AFRESH: Mapping[str, None] = MappingProxyType(
+    dict.fromkeys(("disabled_reason", "failing_since", "last_failure_at", "throttled_until"))
+)
+"""What is forgotten of an endpoint that is taken up again."""
 
 
 def _of(app_id: str, webhook_id: UUID) -> ColumnElement[bool]:
@@ -41,9 +55,10 @@ async def create_webhook(connection: AsyncConnection, app_id: str, body: Webhook
             types=list(body.types),
             patterns=like_patterns(body.types),
             description=body.description,
+            headers=body.headers,
             secret=new_secret(),
         )
-        .returning(webhooks),
+        .returning(webhooks, NOW.label("now")),
     )
     row = made.one()
     return NewWebhookView(**_told(row), secret=row.secret)
@@ -51,8 +66,8 @@ async def create_webhook(connection: AsyncConnection, app_id: str, body: Webhook
 
 async def get_webhook(connection: AsyncConnection, app_id: str, webhook_id: UUID) -> WebhookView | None:
     """The app's endpoint of that id, which stays until the transaction ends; `None` when there is none."""
-    query = select(webhooks).where(_of(app_id, webhook_id)).with_for_update(read=True, key_share=True)
-    row = (await connection.execute(query)).one_or_none()
+    query = select(webhooks, NOW.label("now")).where(_of(app_id, webhook_id))
+    row = (await connection.execute(query.with_for_update(read=True, key_share=True))).one_or_none()
     return None if row is None else WebhookView(**_told(row))
 
 
@@ -63,7 +78,7 @@ async def list_webhooks(
     limit: int,
 ) -> list[WebhookView]:
     """The app's endpoints, newest first, older than `before`."""
-    query = select(webhooks).where(webhooks.c.app_id == app_id)
+    query = select(webhooks, NOW.label("now")).where(webhooks.c.app_id == app_id)
     if before is not None:
         query = query.where(webhooks.c.id < before)
     rows = await connection.execute(query.order_by(webhooks.c.id.desc()).limit(limit))
@@ -78,21 +93,57 @@ async def change_webhook(
 ) -> WebhookView | None:
     """Set what `changes` names; `None` when there is no such endpoint.
 
-    An endpoint that is enabled again starts afresh: what disabled it is forgotten.
+    An endpoint that is enabled again starts afresh: what disabled it is forgotten. Raises `ValueError` for more headers
+    than there may be.
     """
+    if not changes:
+        return await get_webhook(connection, app_id, webhook_id)
     values = dict(changes)
     if "types" in values:
         values["types"] = list(values["types"])
         values["patterns"] = like_patterns(values["types"])
+    if "headers" in values:
+        held = select(webhooks.c.headers).where(_of(app_id, webhook_id)).with_for_update()
+        values["headers"] = merged((await connection.scalar(held)) or {}, values["headers"])
     if values.get("enabled"):
-        values |= {"disabled_reason": None, "failing_since": None}
-    if not values:
-        return await get_webhook(connection, app_id, webhook_id)
+        values |= AFRESH
+    if "paused" in values:
+        values["paused_at"] = func.coalesce(webhooks.c.paused_at, NOW) if values.pop("paused") else None
     changed = await connection.execute(
-        update(webhooks).where(_of(app_id, webhook_id)).values(**values).returning(webhooks),
+        update(webhooks).where(_of(app_id, webhook_id)).values(**values).returning(webhooks, NOW.label("now")),
     )
     row = changed.one_or_none()
     return None if row is None else WebhookView(**_told(row))
+
+
+async def rotate_secret(
+    connection: AsyncConnection,
+    app_id: str,
+    webhook_id: UUID,
+    overlap_s: int,
+) -> NewWebhookView | None:
+    """A new secret; the ones before sign for `overlap_s` more seconds at most. `None`: there is no such endpoint.
+
+    Raises :class:`TooManySecretsError`.
+    """
+    query = select(webhooks, NOW.label("now")).where(_of(app_id, webhook_id)).with_for_update()
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        return None
+    end = row.now + timedelta(seconds=overlap_s)
+    still = {former["secret"]: min(end, datetime.fromisoformat(former["until"])) for former in row.former_secrets}
+    former = {secret: until for secret, until in {**still, row.secret: end}.items() if until > row.now}
+    if len(former) > MOST_FORMER:
+        raise TooManySecretsError
+    kept = [{"secret": secret, "until": until.isoformat()} for secret, until in former.items()]
+    changed = await connection.execute(
+        update(webhooks)
+        .where(_of(app_id, webhook_id))
+        .values(secret=new_secret(), former_secrets=kept)
+        .returning(webhooks, NOW.label("now")),
+    )
+    made = changed.one()
+    return NewWebhookView(**_told(made), secret=made.secret)
 
 
 async def delete_webhook(connection: AsyncConnection, app_id: str, webhook_id: UUID) -> bool:
@@ -101,78 +152,14 @@ async def delete_webhook(connection: AsyncConnection, app_id: str, webhook_id: U
     return done.rowcount > 0
 
 
-LOGGED = (
-    deliveries,
-    events.c.event_id,
-    events.c.type,
-)
-
-
-async def list_deliveries(
-    connection: AsyncConnection,
-    webhook_id: UUID,
-    before: int | None,
-    limit: int,
-    state: str | None = None,
-) -> list[DeliveryView]:
-    """What was sent or is to be sent to an endpoint, newest first, older than `before`."""
-    query = _logged().where(deliveries.c.webhook_id == webhook_id)
-    if state is not None:
-        query = query.where(deliveries.c.state == state)
-    if before is not None:
-        query = query.where(deliveries.c.id < before)
-    rows = await connection.execute(query.order_by(deliveries.c.id.desc()).limit(limit))
-    return [_delivery(row) for row in rows]
-
-
-async def redeliver(connection: AsyncConnection, webhook_id: UUID, delivery_id: int) -> DeliveryView | None:
-    """Send an event again, beginning the retries anew; `None` when the log or the event itself is gone."""
-    here = and_(deliveries.c.webhook_id == webhook_id, deliveries.c.id == delivery_id)
-    there = select(literal(1)).where(events.c.stream == deliveries.c.stream, events.c.seq == deliveries.c.seq)
-    done = await connection.execute(
-        update(deliveries)
-        .where(here, there.exists())
-        .values(state="pending", attempts=0, next_attempt_at=NOW, claimed_until=None, error=None),
-    )
-    if not done.rowcount:
-        return None
-    return _delivery((await connection.execute(_logged().where(here))).one())
-
-
-async def send_test(connection: AsyncConnection, app_id: str, webhook_id: UUID) -> DeliveryView:
-    """Tell this endpoint, and no other, a `webhook.test` event in a stream of its own. The endpoint must exist."""
-    now: datetime = (await connection.execute(select(NOW))).scalar_one()
-    told = webhook_event(TEST, webhook_id, now)
-    place = {"stream": told.stream, "seq": told.seq}
-    await connection.execute(
-        insert(events).values(**place, event_id=told.event_id, app_id=app_id, type=told.type, text=told.text),
-    )
-    made = await connection.execute(
-        insert(deliveries).values(webhook_id=webhook_id, **place).returning(deliveries.c.id),
-    )
-    return _delivery((await connection.execute(_logged().where(deliveries.c.id == made.scalar_one()))).one())
-
-
-def _logged() -> Any:
-    joined = and_(events.c.stream == deliveries.c.stream, events.c.seq == deliveries.c.seq)
-    return select(*LOGGED).outerjoin_from(deliveries, events, joined)
-
-
 def _told(row: Row[Any]) -> dict[str, Any]:
-    told = {name: getattr(row, name) for name in WebhookView.model_fields}
-    return {**told, "id": str(row.id)}
-
-
-def _delivery(row: Row[Any]) -> DeliveryView:
-    told = {name: getattr(row, name) for name in DeliveryView.model_fields if name != "call_id"}
-    of_a_call = row.type is not None and row.type.startswith(("call.", "participant.", "signal."))
-    due = row.next_attempt_at if row.state == "pending" else None
-    return DeliveryView(
-        **{
-            **told,
-            "id": str(row.id),
-            "event_id": str(row.event_id) if row.event_id else None,
-            "call_id": str(row.stream) if of_a_call else None,
-            "next_attempt_at": due,
-        },
-    )
+    """What is told of an endpoint: no secret, no value of a header, nothing that is over."""
+    ends = [until for former in row.former_secrets if (until := datetime.fromisoformat(former["until"])) > row.now]
+    told = {name: getattr(row, name) for name in WebhookView.model_fields if name in row._fields}
+    return told | {
+        "id": str(row.id),
+        "headers": hidden(row.headers),
+        "paused": row.paused_at is not None,
+        "throttled_until": row.throttled_until if row.throttled_until and row.throttled_until > row.now else None,
+        "secret_overlap_until": max(ends, default=None),
+    }

@@ -3,10 +3,19 @@
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
+from service.wire.custom_headers import CustomHeaders, HeaderChanges
 from service.wire.event_types import ALL, check_pattern
-from service.wire.shapes import Body, Flag, Moment, SizedQuery, View, key_of
+from service.wire.shapes import Body, Flag, Moment, SizedQuery, View, Whole, key_of
 from service.wire.texts import Line, Message
 
 MOST_TYPES = 50
@@ -19,21 +28,38 @@ DeliveryId = Annotated[int, Field(ge=1, le=LARGEST_DELIVERY)]
 Types = Annotated[tuple[TypePattern, ...], Field(min_length=1, max_length=MOST_TYPES)]
 
 
+Description = Annotated[Message, StringConstraints(max_length=500)]
+OVERLAP_S = 86_400
+"""How long a secret signs beside the one that replaced it, unless somebody asks for less."""
+
+
 class WebhookBody(Body):
-    """A new endpoint; it gets every event of the app unless `types` chooses some."""
+    """A new endpoint; it gets every event of the app unless `types` chooses some.
+
+    `headers` are sent along with every request. Their values are never shown again; names that make or route a request
+    (`Host`, `Content-…`, `webhook-…`, `X-Forwarded-…`) are refused.
+    """
 
     url: Line
     types: Types = (ALL,)
-    description: Annotated[Message, StringConstraints(max_length=500)] | None = None
+    description: Description | None = None
+    headers: CustomHeaders = Field(default_factory=dict)
 
 
 class WebhookChange(Body):
-    """What shall be different; what is left out stays. `enabled: true` takes up an endpoint that was disabled."""
+    """What shall be different; what is left out stays.
+
+    `enabled: false` gives an endpoint up: nothing is queued for it any more. `enabled: true` takes up one that was
+    disabled. `paused: true` holds its events back: they are queued, and sent in order when it is `false` again.
+    `headers` sets those that are named and takes away those whose value is null.
+    """
 
     url: Line | None = None
     types: Types | None = None
-    description: Annotated[Message, StringConstraints(max_length=500)] | None = None
+    description: Description | None = None
+    headers: HeaderChanges | None = None
     enabled: Flag | None = None
+    paused: Flag | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -43,16 +69,44 @@ class WebhookChange(Body):
         return self
 
 
+class RotateSecret(Body):
+    """A new secret. The ones before sign beside it for `overlap_s` seconds, and no longer: a day, or at once with 0."""
+
+    overlap_s: Annotated[Whole, Field(ge=0, le=OVERLAP_S)] = OVERLAP_S
+
+
+class Recover(Body):
+    """Bring an endpoint up to date: events told from `since` until `until` (now).
+
+    Those it does not have: never queued, failed, or waiting for another try. With `delivered: true` also those it has
+    taken, for a receiver that lost what it knew.
+    """
+
+    since: AwareDatetime
+    until: AwareDatetime | None = None
+    delivered: Flag = False
+
+
 class WebhookView(View):
-    """An endpoint. `failing_since` is set while deliveries fail; `disabled_reason` says why it was given up."""
+    """An endpoint.
+
+    `failing_since` is set while deliveries fail; after five days of that it is disabled, and `disabled_reason` says so.
+    `throttled_until`: it asked to be left alone, or answered as if it had too much to do. `headers` shows names alone.
+    `secret_overlap_until`: so long the secret before signs, too.
+    """
 
     id: str
     url: str
     types: list[str]
     description: str | None
+    headers: dict[str, str]
     enabled: bool
     disabled_reason: str | None
+    paused: bool
+    paused_at: Moment | None
     failing_since: Moment | None
+    throttled_until: Moment | None
+    secret_overlap_until: Moment | None
     created_at: Moment
 
 
@@ -62,11 +116,28 @@ class NewWebhookView(WebhookView):
     secret: str
 
 
+class DeliveryRequest(View):
+    """The last request. Values of an endpoint's own headers are hidden; `body` is null once the event is pruned."""
+
+    url: str
+    headers: dict[str, str]
+    body: str | None
+
+
+class DeliveryResponse(View):
+    """What was answered to it: the head, and the first 1,024 bytes of the body as text."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+
+
 class DeliveryView(View):
     """One event on its way to one endpoint.
 
     `event_id` (the `webhook-id` header) and `type` are null once the event itself has been pruned. `status` is the
-    HTTP status of the last attempt, null when there was none or no answer came; then `error` says why.
+    HTTP status of the last attempt, null when there was none or no answer came; then `error` says why. `latency_ms` is
+    the time from the beginning of the last attempt to its end.
     """
 
     id: str
@@ -81,6 +152,16 @@ class DeliveryView(View):
     error: str | None
     latency_ms: int | None
     created_at: Moment
+    request: DeliveryRequest | None
+    response: DeliveryResponse | None
+
+
+class RecoveryView(View):
+    """How many deliveries were queued. `complete: false`: there is more; ask again with `since: resume_since`."""
+
+    queued: int
+    complete: bool
+    resume_since: Moment | None
 
 
 class WebhookQuery(SizedQuery):

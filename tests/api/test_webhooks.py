@@ -1,14 +1,16 @@
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from orjson import loads
 
 from service.api.application import build_api
 from service.api.deps import ApiConfig
-from service.store.webhooks import MOST_WEBHOOKS
+from service.store.webhooks import MOST_FORMER, MOST_WEBHOOKS
 from service.wire.signatures import key_of
 from tests.api.front import problem
-from tests.fixtures.postgres import execute
+from tests.fixtures.postgres import execute, value
 
 URL = "https://example.com/hook"
 
@@ -57,8 +59,113 @@ async def test_a_change_leaves_the_rest(front):
         {"url": "http://127.0.0.1/"},
         {"url": None},
         {"secret": "x"},
+        {"paused": None},
+        {"paused": 1},
+        {"headers": None},
+        {"headers": {"Content-Length": "1"}},
+        {"headers": {f"X-{n}": "x" for n in range(21)}},
     ):
         problem(await front.http.patch(path, json=body), 422, "invalid_request")
+
+
+async def test_headers_are_kept_and_their_values_never_told(front, db_url):
+    hook = await made(front, headers={"Authorization": "Bearer s3cret", "X-Tenant": "tenant-7"})
+    path = f"/v1/webhooks/{hook['id']}"
+    shown = {"Authorization": "[hidden]", "X-Tenant": "[hidden]"}
+    answers = [await front.http.get(path), await front.http.get("/v1/webhooks")]
+    answers.append(await front.http.patch(path, json={"headers": {"x-tenant": "tenant-8", "X-More": "m0re"}}))
+    answers.append(await front.http.patch(path, json={"headers": {"Authorization": None}}))
+    answers.append(await front.post(f"/webhooks/{hook['id']}/rotate-secret"))
+    assert hook["headers"] == answers[0].json()["headers"] == shown
+    assert answers[2].json()["headers"] == {**dict.fromkeys(("Authorization", "x-tenant", "X-More"), "[hidden]")}
+    assert answers[3].json()["headers"] == {"x-tenant": "[hidden]", "X-More": "[hidden]"}
+    for answer in answers:
+        assert not any(value in answer.text for value in ("s3cret", "tenant-", "m0re"))
+    kept = await value(db_url, "SELECT headers::text FROM webhooks")
+    assert loads(kept) == {"x-tenant": "tenant-8", "X-More": "m0re"}
+    many = {f"X-{n}": "x" for n in range(19)}
+    refused = problem(await front.http.patch(path, json={"headers": many}), 422, "invalid_request")
+    assert "at most 20 headers" in refused["detail"]
+
+
+async def test_a_refused_header_says_why_and_not_what_it_was(front):
+    refused = await front.post("/webhooks", {"url": URL, "headers": {"Proxy-Authorization": "Basic s3cret"}})
+    assert "cannot be set" in problem(refused, 422, "invalid_request")["detail"]
+    refused_value = await front.post("/webhooks", {"url": URL, "headers": {"X-Key": "s3cret\n"}})
+    problem(refused_value, 422, "invalid_request")
+    assert "s3cret" not in refused.text + refused_value.text
+
+
+async def test_a_paused_webhook_is_owed_everything(front):
+    hook = await made(front)
+    path = f"/v1/webhooks/{hook['id']}"
+    assert (hook["paused"], hook["paused_at"]) == (False, None)
+    paused = (await front.http.patch(path, json={"paused": True})).json()
+    assert (paused["enabled"], paused["paused"]) == (True, True)
+    assert (await front.http.patch(path, json={"paused": True})).json()["paused_at"] == paused["paused_at"]
+    await front.call()
+    owed = (await log(front, hook))["items"]
+    assert {item["state"] for item in owed} == {"pending"}
+    refused = problem(await front.post(f"/webhooks/{hook['id']}/test"), 422, "invalid_request")
+    assert "paused" in refused["detail"]
+    assert (await front.http.patch(path, json={"enabled": True})).json()["paused"] is True
+    resumed = (await front.http.patch(path, json={"paused": False})).json()
+    assert (resumed["paused"], resumed["paused_at"]) == (False, None)
+
+
+async def test_a_new_secret_is_shown_once_and_the_old_one_ends_in_a_day(front):
+    hook = await made(front)
+    rotated = await front.post(f"/webhooks/{hook['id']}/rotate-secret")
+    assert rotated.status_code == 200
+    told = rotated.json()
+    assert len(key_of(told["secret"])) == 32
+    assert told["secret"] != hook["secret"]
+    assert hook["secret_overlap_until"] is None
+    ends = datetime.fromisoformat(told["secret_overlap_until"]) - datetime.now(UTC)
+    assert timedelta(hours=23, minutes=55) < ends < timedelta(hours=24, minutes=5)
+    seen = await front.http.get(f"/v1/webhooks/{hook['id']}")
+    assert seen.json() == {name: item for name, item in told.items() if name != "secret"}
+    assert hook["secret"] not in rotated.text + seen.text
+    at_once = await front.post(f"/webhooks/{hook['id']}/rotate-secret", {"overlap_s": 0})
+    assert at_once.json()["secret_overlap_until"] is None
+    for body in ({"overlap_s": -1}, {"overlap_s": 86_401}, {"overlap_s": "1"}, {"secret": "whsec_x"}):
+        problem(await front.post(f"/webhooks/{hook['id']}/rotate-secret", body), 422, "invalid_request")
+
+
+async def test_so_many_secrets_sign_at_once_and_no_more(front):
+    hook = await made(front)
+    for _ in range(MOST_FORMER):
+        assert (await front.post(f"/webhooks/{hook['id']}/rotate-secret")).status_code == 200
+    problem(await front.post(f"/webhooks/{hook['id']}/rotate-secret"), 409, "capacity_exceeded")
+    assert (await front.post(f"/webhooks/{hook['id']}/rotate-secret", {"overlap_s": 0})).status_code == 200
+
+
+async def test_a_webhook_is_brought_up_to_date(front):
+    before = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
+    call = await front.call()
+    hook = await made(front, types=["call.*"])
+    await front.post(f"/calls/{call['id']}/cancel", {"user_id": "ana"})
+    assert len((await log(front, hook))["items"]) == 2
+    answer = await front.post(f"/webhooks/{hook['id']}/recover", {"since": before})
+    assert answer.status_code == 202
+    assert answer.json() == {"queued": 1, "complete": True, "resume_since": None}
+    assert {item["type"] for item in (await log(front, hook))["items"]} == {"call.created", "call.missed", "call.ended"}
+    for body in ({}, {"since": "yesterday"}, {"since": "2026-11-20T08:00:00"}, {"since": before, "types": ["*"]}):
+        problem(await front.post(f"/webhooks/{hook['id']}/recover", body), 422, "invalid_request")
+    await front.http.patch(f"/v1/webhooks/{hook['id']}", json={"enabled": False})
+    problem(await front.post(f"/webhooks/{hook['id']}/recover", {"since": before}), 422, "invalid_request")
+
+
+async def test_one_delivery_is_read(front):
+    hook = await made(front, types=["call.created"])
+    await front.call()
+    (item,) = (await log(front, hook))["items"]
+    read = await front.http.get(f"/v1/webhooks/{hook['id']}/deliveries/{item['id']}")
+    assert read.json() == item
+    assert (item["request"], item["response"]) == (None, None)
+    other = await made(front)
+    for path in (f"{other['id']}/deliveries/{item['id']}", f"{hook['id']}/deliveries/999999"):
+        problem(await front.http.get(f"/v1/webhooks/{path}"), 404, "not_found")
 
 
 async def test_a_webhook_that_is_disabled_is_owed_nothing(front):
@@ -95,6 +202,14 @@ BAD = (
     {"url": URL, "description": "x" * 501},
     {"url": URL, "secret": "whsec_x"},
     {"url": URL, "enabled": True},
+    {"url": URL, "paused": True},
+    {"url": URL, "headers": {"Host": "example.org"}},
+    {"url": URL, "headers": {"webhook-id": "1"}},
+    {"url": URL, "headers": {"X-Key": "a\r\nInjected: 1"}},
+    {"url": URL, "headers": {"X-Key": None}},
+    {"url": URL, "headers": {"X-Key": "[hidden]"}},
+    {"url": URL, "headers": {"X-Key": "1", "x-key": "2"}},
+    {"url": URL, "headers": ["X-Key"]},
 )
 
 
@@ -198,7 +313,10 @@ async def test_other_webhooks_are_not_there(front, other, whose):
         ("PATCH", "", {"description": "x"}),
         ("DELETE", "", None),
         ("GET", "/deliveries", None),
+        ("GET", "/deliveries/1", None),
         ("POST", "/test", {}),
+        ("POST", "/rotate-secret", {}),
+        ("POST", "/recover", {"since": "2026-11-20T08:00:00Z"}),
         ("POST", "/deliveries/1/redeliver", {}),
     ):
         problem(await front.http.request(method, f"/v1/webhooks/{hook_id}{path}", json=body), 404, "not_found")
@@ -215,6 +333,9 @@ async def test_only_a_backend_has_webhooks(front):
             ("PATCH", f"/{hook['id']}"),
             ("DELETE", f"/{hook['id']}"),
             ("GET", f"/{hook['id']}/deliveries"),
+            ("GET", f"/{hook['id']}/deliveries/1"),
             ("POST", f"/{hook['id']}/test"),
+            ("POST", f"/{hook['id']}/rotate-secret"),
+            ("POST", f"/{hook['id']}/recover"),
         ):
             problem(await ana.request(method, f"/v1/webhooks{path}", json={"url": URL}), 403, "not_authorized")

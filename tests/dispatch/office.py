@@ -1,11 +1,13 @@
 """One app with webhooks: events queued straight into the database, senders that can be stopped and killed."""
 
 import asyncio
+from dataclasses import fields
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import orjson
 
+from service.dispatch.lanes import LanesConfig
 from service.dispatch.webhooks import WebhooksConfig, WebhookSender
 from service.store import webhooks
 from service.store.database import StoreUnavailableError
@@ -15,6 +17,7 @@ from service.wire.webhooks import WebhookBody
 from tests.switchboard.desk import Desk
 
 APP = "app"
+LANES = frozenset(field.name for field in fields(LanesConfig))
 
 QUEUE = """
 WITH told AS (
@@ -46,10 +49,12 @@ class Office:
             await self.stop(task)
 
     def sender(self, poster=None, **how):
+        """How many at once, and the rest as in `WebhooksConfig`."""
+        lanes = LanesConfig(**{name: how.pop(name) for name in list(how) if name in LANES})
         return WebhookSender(
             self.wire,
             poster or self.make_poster(),
-            WebhooksConfig(**{"poll_s": 0.05, **how}),
+            WebhooksConfig(lanes, **{"poll_s": 0.05, **how}),
             self.outcomes.append,
             lambda: 0.5,
         )

@@ -3,8 +3,6 @@
 import asyncio
 from datetime import timedelta
 
-import pytest
-
 from service.store import deliveries as store
 from service.store.deliveries import Result
 from tests.dispatch.office import seqs
@@ -78,7 +76,7 @@ async def test_an_event_is_held_back_for_a_bounded_time(office):
         assert [await sent(seconds) for seconds in (0, 10, 330, 380)] == [[1], [1], [1], []]
         assert await sent(391) == [2, 3]
         receiver.otherwise = OK
-        assert sorted(await sent(405)) == [2, 3]
+        assert [*await sent(405), *await sent(407)] == [2, 3]
         assert await sent(3_600) == [1]
         assert await office.states(hook) == [(1, "delivered", 4), (2, "delivered", 2), (3, "delivered", 2)]
 
@@ -206,80 +204,3 @@ async def test_a_claim_passes_over_what_another_one_is_just_looking_at(office):
         async with office.database.begin() as connection:
             await connection.exec_driver_sql("SELECT 1 FROM deliveries ORDER BY id LIMIT 1 FOR UPDATE")
             assert [c.stream for c in await claim(office, hook)] == [elsewhere]
-
-
-@pytest.mark.parametrize("hanging", [1, 8])
-async def test_hanging_endpoints_slow_down_nobody_else(office, make_poster, hanging):
-    """Backlogs of endpoints that never answer; the good one hears its events as they come."""
-    async with listening(otherwise=hang) as bad, listening() as good:
-        hooks = [(await office.hook(bad))[0] for _ in range(hanging)]
-        for _ in range(20):
-            await office.queue(*hooks)
-        office.start(office.sender(make_poster(timeout_s=30), most_at_once=hanging * 8 + 4, per_webhook=8, poll_s=0.02))
-        await bad.take(hanging * 8)
-        hook, _ = await office.hook(good)
-        for n in range(1, 11):
-            await office.queue(hook)
-            assert seqs(await good.take(within=2)) == [1], n
-        assert len(bad.requests) == hanging * 8
-
-
-class Counted:
-    """A poster, and how many of its requests were under way whenever one began."""
-
-    def __init__(self, poster):
-        self.poster = poster
-        self.open = 0
-        self.begun = []
-        self.ended = asyncio.Queue()
-
-    async def post(self, *request):
-        self.open += 1
-        self.begun.append(self.open)
-        try:
-            return await self.poster.post(*request)
-        finally:
-            self.open -= 1
-            self.ended.put_nowait(None)
-
-    async def sweep(self):
-        await self.poster.sweep()
-
-
-async def test_a_failing_endpoint_is_tried_by_one_request_at_a_time(office, make_poster):
-    async with listening(otherwise=hang) as bad:
-        hook, _ = await office.hook(bad)
-        for _ in range(12):
-            await office.queue(hook)
-        poster = Counted(make_poster(timeout_s=0.2))
-        office.start(office.sender(poster, per_webhook=4, poll_s=0.02))
-        async with asyncio.timeout(20):
-            for _ in range(8):
-                await poster.ended.get()
-    assert poster.begun[:8] == [1, 2, 3, 4, 1, 1, 1, 1]
-
-
-async def test_failing_endpoints_get_half_of_all_at_most(office, make_poster):
-    async with listening(otherwise=hang) as bad, listening() as good:
-        hooks = [(await office.hook(bad))[0] for _ in range(6)]
-        hook, _ = await office.hook(good)
-        await office.rows("UPDATE webhooks SET failing_since = clock_timestamp() WHERE id = ANY ($1)", hooks)
-        await office.queue(*hooks)
-        office.start(office.sender(make_poster(timeout_s=30), most_at_once=4, poll_s=0.02))
-        await bad.take(2)
-        await office.queue(hook, count=3)
-        assert seqs(await good.take(3)) == [1, 2, 3]
-        assert len(bad.requests) == 2
-
-
-async def test_the_calls_go_on_while_endpoints_hang(office, database):
-    """The pool of four connections is enough for calls and a hundred requests that hang."""
-    async with listening(otherwise=hang) as bad:
-        hook, _ = await office.hook(bad)
-        for _ in range(100):
-            await office.queue(hook)
-        office.start(office.sender(per_webhook=100))
-        await bad.take(100)
-        async with asyncio.timeout(5):
-            for _ in range(20):
-                await office.queue(hook)

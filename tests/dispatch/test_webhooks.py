@@ -268,9 +268,8 @@ async def test_two_senders_never_send_the_same_delivery_at_the_same_time(office)
 async def test_nothing_is_sent_while_a_connection_is_held(office, database):
     """All connections are free while a receiver hangs."""
     async with listening(otherwise=hang) as receiver:
-        hook, _ = await office.hook(receiver)
-        for _ in range(16):
-            await office.queue(hook)
+        hooks = [(await office.hook(receiver))[0] for _ in range(16)]
+        await office.queue(*hooks)
         task = office.start(office.sender())
         await receiver.take(16)
         async with asyncio.timeout(5):

@@ -97,10 +97,10 @@ async def test_recording_reads_only_what_was_sent(database, crowd, mode):
     plan = await explained(
         database,
         RECORD,
-        "bigint[], timestamptz[], text[], timestamptz[], timestamptz[], int[], text[], int[], timestamptz",
+        "bigint[], timestamptz[], text[], timestamptz[], timestamptz[], int[], text[], int[], text[], timestamptz",
         f"ARRAY[{ids}], array_fill({until}, '{{16}}'), array_fill('delivered'::text, '{{16}}'), "
         f"array_fill(NULL::timestamptz, '{{16}}'), array_fill({until}, '{{16}}'), array_fill(200, '{{16}}'), "
-        "array_fill(NULL::text, '{16}'), array_fill(3, '{16}'), NULL",
+        "array_fill(NULL::text, '{16}'), array_fill(3, '{16}'), array_fill('{}'::text, '{16}'), NULL",
         mode,
     )
     assert touched(plan) < 16 * 16

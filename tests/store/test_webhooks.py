@@ -2,6 +2,7 @@ import orjson
 import pytest
 
 from service.store.apps import create_app
+from service.store.delivery_log import list_deliveries, redeliver, send_test
 from service.store.webhooks import (
     MOST_WEBHOOKS,
     TooManyWebhooksError,
@@ -9,10 +10,7 @@ from service.store.webhooks import (
     create_webhook,
     delete_webhook,
     get_webhook,
-    list_deliveries,
     list_webhooks,
-    redeliver,
-    send_test,
 )
 from service.wire.feed import new_id
 from service.wire.signatures import key_of

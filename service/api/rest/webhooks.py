@@ -1,4 +1,4 @@
-"""Webhooks: where the app's events are sent, and what became of each."""
+"""Webhooks: where the app's events are sent. What became of each is in `deliveries.py`."""
 
 from typing import Annotated
 from uuid import UUID
@@ -17,10 +17,8 @@ from service.store import webhooks as store
 from service.store.database import Connection
 from service.wire.shapes import Page
 from service.wire.webhooks import (
-    DeliveryId,
-    DeliveryQuery,
-    DeliveryView,
     NewWebhookView,
+    RotateSecret,
     WebhookBody,
     WebhookChange,
     WebhookQuery,
@@ -33,6 +31,14 @@ routes = APIRouter(route_class=Door, tags=["webhooks"])
 def no_such_webhook() -> RefusedError:
     """404 for an endpoint that the app does not have."""
     return RefusedError(Code.NOT_FOUND, "there is no such webhook")
+
+
+async def webhook_of(connection: Connection, ask: KeyAsk, webhook_id: UUID) -> WebhookView:
+    """The app's webhook of that id. Raises `RefusedError`."""
+    webhook = await store.get_webhook(connection, ask.app_id, webhook_id)
+    if webhook is None:
+        raise no_such_webhook()
+    return webhook
 
 
 @routes.post(
@@ -71,7 +77,7 @@ async def list_webhooks(ask: KeyAsk, query: Annotated[WebhookQuery, Query()]) ->
 async def get_webhook(ask: KeyAsk, webhook_id: UUID) -> Response:
     """Without its secret."""
     async with ask.deps.database.begin() as connection:
-        return one(await _webhook(connection, ask, webhook_id))
+        return one(await webhook_of(connection, ask, webhook_id))
 
 
 @routes.patch(
@@ -81,12 +87,18 @@ async def get_webhook(ask: KeyAsk, webhook_id: UUID) -> Response:
     responses=refusals(Code.NOT_FOUND),
 )
 async def patch_webhook(ask: KeyAsk, webhook_id: UUID, body: WebhookChange) -> Response:
-    """What is left out stays. While it is not `enabled` nothing is queued for it; what was queued before waits."""
+    """What is left out stays. While it is not `enabled` nothing is queued for it; what was queued before waits.
+
+    While it is `paused` everything is queued, and nothing is sent.
+    """
     if body.url is not None:
         check_receiver(ask.deps, body.url, "url")
     changes = body.model_dump(exclude_unset=True)
-    async with ask.deps.database.begin() as connection:
-        webhook = await store.change_webhook(connection, ask.app_id, webhook_id, changes)
+    try:
+        async with ask.deps.database.begin() as connection:
+            webhook = await store.change_webhook(connection, ask.app_id, webhook_id, changes)
+    except ValueError as error:
+        raise RefusedError(Code.INVALID_REQUEST, f"body.headers: {error}") from None
     if webhook is None:
         raise no_such_webhook()
     return one(webhook)
@@ -108,55 +120,24 @@ async def delete_webhook(ask: KeyAsk, webhook_id: UUID) -> Response:
     return nothing()
 
 
-@routes.get(
-    "/v1/webhooks/{webhook_id}/deliveries",
-    summary="List what was sent to a webhook",
-    response_model=Page[DeliveryView],
-    responses=refusals(Code.NOT_FOUND),
-)
-async def list_deliveries(ask: KeyAsk, webhook_id: UUID, query: Annotated[DeliveryQuery, Query()]) -> Response:
-    """Newest first; `state` chooses `pending`, `delivered` or `failed` ones."""
-    async with ask.deps.database.begin() as connection:
-        await _webhook(connection, ask, webhook_id)
-        found = await store.list_deliveries(connection, webhook_id, query.cursor, query.limit + 1, query.state)
-    return page(found, query.limit, lambda delivery: delivery.id)
-
-
 @routes.post(
-    "/v1/webhooks/{webhook_id}/test",
-    summary="Send a test event to a webhook",
-    status_code=202,
-    response_model=DeliveryView,
-    responses=refusals(Code.NOT_FOUND),
+    "/v1/webhooks/{webhook_id}/rotate-secret",
+    summary="Give a webhook a new secret",
+    response_model=NewWebhookView,
+    responses=refusals(Code.NOT_FOUND, Code.CAPACITY_EXCEEDED),
 )
-async def test_webhook(ask: KeyAsk, webhook_id: UUID) -> Response:
-    """A `webhook.test` event goes to this webhook alone, whatever its types; its log says what became of it."""
-    async with ask.deps.database.begin() as connection:
-        if not (await _webhook(connection, ask, webhook_id)).enabled:
-            raise RefusedError(Code.INVALID_REQUEST, "the webhook is not enabled")
-        delivery = await store.send_test(connection, ask.app_id, webhook_id)
-    return one(delivery, 202)
+async def rotate_secret(ask: KeyAsk, webhook_id: UUID, body: RotateSecret) -> Response:
+    """The answer has the new secret, which is never shown again.
 
-
-@routes.post(
-    "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
-    summary="Send an event again",
-    status_code=202,
-    response_model=DeliveryView,
-    responses=refusals(Code.NOT_FOUND),
-)
-async def redeliver(ask: KeyAsk, webhook_id: UUID, delivery_id: DeliveryId) -> Response:
-    """With the same `webhook-id`, and as many tries as the first time. 404 once the event has been pruned."""
-    async with ask.deps.database.begin() as connection:
-        await _webhook(connection, ask, webhook_id)
-        delivery = await store.redeliver(connection, webhook_id, delivery_id)
-    if delivery is None:
-        raise RefusedError(Code.NOT_FOUND, "there is no such delivery, or its event is gone")
-    return one(delivery, 202)
-
-
-async def _webhook(connection: Connection, ask: KeyAsk, webhook_id: UUID) -> WebhookView:
-    webhook = await store.get_webhook(connection, ask.app_id, webhook_id)
+    For a day every request is signed with both, in one header (Standard Webhooks): a receiver that takes either has
+    that time to change over. With `overlap_s: 0` the old secret is worth nothing from now on.
+    """
+    try:
+        async with ask.deps.database.begin() as connection:
+            webhook = await store.rotate_secret(connection, ask.app_id, webhook_id, body.overlap_s)
+    except store.TooManySecretsError:
+        limit = f"{store.MOST_FORMER} former secrets sign still; end them with overlap_s: 0, or wait"
+        raise RefusedError(Code.CAPACITY_EXCEEDED, limit) from None
     if webhook is None:
         raise no_such_webhook()
-    return webhook
+    return one(webhook)

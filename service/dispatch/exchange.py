@@ -1,0 +1,47 @@
+"""What the log keeps of an attempt: the request's head and the beginning of the answer, and nobody's secrets.
+
+A receiver may say back what it was sent (echo servers do), so the values of an endpoint's own headers and the signing
+secrets are taken out of its answer, too.
+"""
+
+from collections.abc import Mapping
+
+import orjson
+
+from service.dispatch.post import FIXED, Answer
+from service.store.deliveries import Claim
+from service.wire.custom_headers import HIDDEN, hidden, without
+
+FIRST_BYTES = 1_024
+MOST_HEADERS = 32
+LONGEST_HEADER = 256
+LOOKED_THROUGH = 4 * FIRST_BYTES
+"""Secrets are looked for in so much, so that none is cut in two by the end of what is kept."""
+NEVER_TOLD = frozenset({"set-cookie", "set-cookie2"})
+
+
+def exchange_of(claim: Claim, signed: Mapping[str, str], answer: Answer) -> str:
+    """`{request: {url, headers}, response: {headers, body} | null}` as JSON."""
+    request = {"url": claim.url, "headers": {**FIXED, **hidden(claim.headers), **signed}}
+    response = None
+    if answer.status is not None:
+        secrets = (*claim.headers.values(), *claim.secrets)
+        response = {"headers": _head(answer.headers, secrets), "body": _beginning(answer.body, secrets)}
+    return orjson.dumps({"request": request, "response": response}).decode()
+
+
+def _head(headers: Mapping[str, str], secrets: tuple[str, ...]) -> dict[str, str]:
+    said = {name: HIDDEN if name in NEVER_TOLD else without(secrets, value) for name, value in headers.items()}
+    some = list(said.items())[:MOST_HEADERS]
+    return {_plain(name)[:LONGEST_HEADER]: _plain(value)[:LONGEST_HEADER] for name, value in some}
+
+
+def _beginning(body: bytes, secrets: tuple[str, ...]) -> str:
+    """The first bytes as text; what is no UTF-8 is replaced."""
+    text = without(secrets, body[:LOOKED_THROUGH].decode(errors="replace"))
+    return _plain(text.encode()[:FIRST_BYTES].decode(errors="ignore"))
+
+
+def _plain(text: str) -> str:
+    """Without NUL, which PostgreSQL cannot keep."""
+    return text.replace("\0", "")
