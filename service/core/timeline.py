@@ -5,7 +5,7 @@ a provider took and no device acknowledged goes on to the device as `unknown`.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 
@@ -14,7 +14,7 @@ from service.core.causes import of, of_events
 from service.core.lanes import SERVICE, Lane, Lanes, Outcome, Step, StepKind, whether
 from service.core.trace import LegTrace, Trace
 from service.core.vocabulary import AlertKind, EventType, RingState, StopReason
-from service.core.witness import Alert, Delivery, Evidence, Try
+from service.core.witness import Alert, Delivery, Evidence, Try, whole
 
 MOST_STEPS = 1000
 MOST_LAST = 300
@@ -48,6 +48,7 @@ def timeline(told: Trace, evidence: Evidence, only: str | None = None) -> Timeli
         *_of_notifications(lanes, evidence),
         *(step for delivery in evidence.deliveries for step in _of_delivery(lanes, delivery)),
     ]
+    steps = [replace(step, at=whole(step.at)) for step in steps]
     steps = sorted(_once(steps), key=lambda step: (step.at, RANKS[step.kind]))
     if only is not None:
         steps = list(_own(lanes, steps, only))

@@ -5,14 +5,14 @@ the call, and where webhooks took it. Nothing is guessed beyond it: what nobody 
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Literal
 
 from service.core.calls import Call, Leg, Ring
 from service.core.verdicts import of_call, of_device, of_leg, rang
 from service.core.vocabulary import AlertKind, RingState
-from service.core.witness import Alert, Evidence, Heard
+from service.core.witness import Alert, Evidence, Heard, whole
 
 What = Literal["queued", "sent", "failed", "delivered", "alerting", "silenced", "answered", "stopped"]
 
@@ -65,6 +65,7 @@ class Trace:
 
 def trace(call: Call, evidence: Evidence, only: str | None = None) -> Trace:
     """Put it together; `only` that user's own part."""
+    call = _to_the_millisecond(call)
     legs = tuple(
         _leg(call, leg, evidence) for leg in attempts(call, evidence.heard) if only is None or leg.user_id == only
     )
@@ -72,6 +73,17 @@ def trace(call: Call, evidence: Evidence, only: str | None = None) -> Trace:
     told |= {alert.id for leg in legs for device in leg.devices for alert in device.alerts}
     rest = [alert for alert in evidence.alerts if only is None and alert.id not in told and alert.user_id]
     return Trace(call, evidence.now, of_call(call), legs, tuple(_notes(call, evidence, only)), tuple(rest))
+
+
+def _to_the_millisecond(call: Call) -> Call:
+    """The call with its times as its events have them, so that the two can be laid side by side."""
+    call = call.copy()
+    parts: list[Call | Leg | Ring] = [call, *call.legs, *(ring for leg in call.legs for ring in leg.rings)]
+    for part in parts:
+        for each in fields(part):
+            if isinstance(at := getattr(part, each.name), datetime):
+                setattr(part, each.name, whole(at))
+    return call
 
 
 def attempts(call: Call, heard: Iterable[Heard]) -> Iterator[Leg]:

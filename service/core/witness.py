@@ -139,6 +139,11 @@ class Evidence:
     left_out: int = 0
 
 
+def whole(at: datetime) -> datetime:
+    """A time to the millisecond, as events tell it."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
 def clock(at: datetime) -> str:
     """The time of the day, in UTC: `12:00:01.220`."""
     return at.isoformat(timespec="milliseconds")[11:23]

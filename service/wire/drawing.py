@@ -52,12 +52,8 @@ def clean(text: str) -> str:
     return escape(UNSEEN.sub("\ufffd", text), {'"': "&quot;"})
 
 
-def width_of(text: str, size: float = SMALL) -> float:
-    """About how wide a text becomes; rather more than less."""
-    return size * sum(_em(letter) for letter in text)
-
-
 def _em(letter: str) -> float:
+    """How wide a letter is, in sizes of the letters."""
     if letter in NARROW:
         return 0.36
     if unicodedata.combining(letter):
@@ -65,6 +61,16 @@ def _em(letter: str) -> float:
     if letter in WIDE or unicodedata.east_asian_width(letter) in "WF":
         return 1.0
     return 0.7 if letter.isupper() else 0.61
+
+
+PLAIN_LETTERS = tuple(_em(chr(code)) for code in range(128))
+
+
+def width_of(text: str, size: float = SMALL) -> float:
+    """About how wide a text becomes; rather more than less."""
+    if text.isascii():
+        return size * sum(map(PLAIN_LETTERS.__getitem__, text.encode()))
+    return size * sum(map(_em, text))
 
 
 def cut(text: str, width: float, size: float = SMALL) -> str:
@@ -78,13 +84,14 @@ def cut(text: str, width: float, size: float = SMALL) -> str:
 
 def wrapped(text: str, width: float, size: float = SMALL) -> Iterator[str]:
     """A text in lines that fit; a word that does not is cut."""
-    line = ""
+    line, taken = "", 0.0
     for word in text.split():
-        longer = f"{line} {word}" if line else word
-        if line and width_of(longer, size) > width:
+        more = width_of(f" {word}", size)
+        if line and taken + more > width:
             yield line
-            longer = word
-        line = cut(longer, width, size)
+            line, taken = "", 0.0
+        line = f"{line} {word}" if line else cut(word, width, size)
+        taken += more
     if line:
         yield line
 

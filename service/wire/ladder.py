@@ -197,7 +197,7 @@ def _colour(row: Row) -> str:
 
 def _since(time: timedelta) -> str:
     """The time since the call was made."""
-    seconds = time.total_seconds()
+    seconds = max(0.0, time.total_seconds())
     if seconds < 600:
         return f"+{seconds:.3f} s"
     minutes, rest = divmod(seconds, 60)

@@ -1,12 +1,22 @@
 """What went from one to another, when, and what came of it."""
 
+from xml.etree import ElementTree as ET
+
 import pytest
 
 from service.core.commands import Ack, Answer, Decline, HangUp, Silence
-from service.core.timeline import MOST_LAST, MOST_STEPS
+from service.core.machine import decide
+from service.core.timeline import MOST_LAST, MOST_STEPS, timeline
+from service.core.trace import trace
 from service.core.vocabulary import AlertKind, DeclineReason
+from service.core.witness import Evidence
+from service.wire.feed import envelopes
+from service.wire.ladder import ladder
+from service.wire.told import heard
+from service.wire.trace import trace_view
 from tests.core.proven import Proven, asleep
 from tests.core.scenes import SCENES
+from tests.core.simulation import Simulation
 from tests.core.story import at, person, two_devices
 
 
@@ -159,6 +169,19 @@ def test_one_device_declines_while_the_other_rings_on():
     ]
 
 
+def test_times_are_as_exact_as_those_of_the_events():
+    """The call knows microseconds, its events milliseconds; what belongs together stays together."""
+    call = Proven(two_devices("ben"))
+    call.do(Ack, "ben", 1.0004567)
+    call.do(Decline, "ben", 2.0009876)
+    assert [line for line in told(call) if "tablet" not in line][2:] == [
+        "1 ack ben-phone > hookswitch: 180 alerting",
+        "1 event hookswitch > ann-phone: 180 ringing: ben",
+        "2 command ben-phone > hookswitch: decline",
+        "2 event hookswitch > ann-phone: call ended: declined (SIP 603, Q.850 21)",
+    ]
+
+
 def test_a_decline_is_told_once():
     assert sum("decline" in line for line in told(SCENES["declined"](), kinds={"command"})) == 1
 
@@ -247,3 +270,26 @@ def test_a_stop_that_was_pushed_is_not_told_twice():
         "4.225 alert? fcm > ben-tablet: stop",
     ]
     assert call.alert(AlertKind.STOP).taken
+
+
+@pytest.mark.slow
+def test_whatever_happens_in_a_call_can_be_told_and_drawn():
+    """Every turn of a random life, with what was told so far (but for the dial)."""
+    told_of = {}
+
+    def machine(call, command, engaged, now):
+        decision = decide(call, command, engaged, now)
+        events = told_of.setdefault(call.id, [])
+        events += [heard(envelope.text) for envelope in envelopes(decision.call.copy(), decision.events)]
+        known = Evidence(now, tuple(events))
+        story = trace(decision.call, known)
+        drawn = timeline(story, known)
+        ET.fromstring(ladder(story, drawn))  # noqa: S314 - made by this project itself
+        lanes = {lane.id for lane in drawn.lanes}
+        assert {end for step in drawn.steps for end in (step.source, step.target)} <= lanes
+        assert all(each.verdict for leg in story.legs for each in (leg, *leg.devices))
+        assert trace_view(story, drawn).model_dump_json(by_alias=True)
+        return decision
+
+    Simulation(11, machine=machine).run(500)
+    assert len(told_of) > 20

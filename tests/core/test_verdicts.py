@@ -344,6 +344,17 @@ def test_every_invitation_is_told():
     ]
 
 
+def test_an_earlier_invitation_is_as_exact_as_its_events():
+    call = story("ben", "cleo")
+    call.do(Answer, "cleo", 0.5001234)
+    call.do(Ack, "ben", 1.0001234)
+    call.do(Decline, "ben", 2.0009876, reason=DeclineReason.ERROR)
+    call.invite(3.0001234, person("ben", do_not_disturb=True))
+    (first,) = [each for each in call.traced().legs if (each.leg.user_id, each.leg.attempt) == ("ben", 1)]
+    assert first.verdict == "ben-phone: rang over its socket after 1 s, declined there after 1 s (error)"
+    assert call.verdict("ben") == "do not disturb: nothing rang"
+
+
 def test_who_joins_by_itself_did_not_have_to_be_rung():
     call = story("ben", "cleo")
     call.do(Answer, "cleo", 2)
