@@ -17,7 +17,8 @@ TOLD_ELSEWHERE = frozenset({"pushed", "fell_back"})
 UNTOLD = frozenset({"stream_created", "stream_changed", "stream_destroyed"})
 GOING = frozenset({LegState.LEFT, LegState.FAILED, LegState.REPLACED})
 GOOD_NEWS: Mapping[str, int] = MappingProxyType({EventType.RINGING: 180, EventType.ANSWERED: 200})
-BAD_NEWS = frozenset({EventType.DECLINED, EventType.BUSY, EventType.MISSED, EventType.UNREACHABLE})
+MISSED = frozenset({EventType.MISSED, EventType.UNREACHABLE})
+BAD_NEWS = MISSED | {EventType.DECLINED, EventType.BUSY}
 """What the caller hears of a callee, with the SIP status that says the same."""
 OF_ONE = frozenset({Timer.RING, Timer.CONNECT, Timer.RECONNECT, Timer.MEDIA_MOVE})
 """Timers of one participant; the others are the call's."""
@@ -71,9 +72,10 @@ def _cause(lanes: Lanes, events: Sequence[Heard]) -> Iterator[Step]:
     user = by.id if by.type is ActorType.USER else next((event.user_id for event in events if event.user_id), None)
     if first.cause.kind == "timer":
         late = f"settled {lasting(timedelta(milliseconds=first.late_by_ms))} late" if first.late_by_ms > LATE_MS else ""
-        whose = user if name in OF_ONE else None
-        label = of(name.replace("_", " "), whose)
-        yield Step(first.at, "timer", SERVICE, SERVICE, label, late, user_id=whose, seq=first.seq)
+        whose = _overdue(events) if name in OF_ONE else []
+        label = of(name.replace("_", " "), listed(whose))
+        one = whose[0] if len(whose) == 1 else None
+        yield Step(first.at, "timer", SERVICE, SERVICE, label, late, user_id=one, seq=first.seq)
     elif not (name in UNTOLD or name in TOLD_ELSEWHERE or _is_ring_of_its_own(lanes, first)):
         kind, label, good = FACTS.get(name, ("command", name.replace("_", " "), True))
         source, target = _source(lanes, first, user), SERVICE
@@ -84,6 +86,12 @@ def _cause(lanes: Lanes, events: Sequence[Heard]) -> Iterator[Step]:
             label = of(label, user)
         both = kind == "media" and good and target != SERVICE
         yield Step(first.at, kind, source, target, label, note, whether(good), user, first.seq, both=both)
+
+
+def _overdue(events: Sequence[Heard]) -> list[str]:
+    """Whose time was over: timers of several may be due at once. Others may end with them, in another way."""
+    kinds = MISSED if events[0].type in MISSED else {events[0].type}
+    return list(dict.fromkeys(event.user_id for event in events if event.user_id and event.type in kinds))
 
 
 def _is_ring_of_its_own(lanes: Lanes, event: Heard) -> bool:

@@ -203,6 +203,12 @@ def test_a_device_that_rings_by_itself_was_not_rung():
     assert not any(line.endswith("ben-web: ring (socket)") for line in told(call))
 
 
+def test_timers_of_several_that_are_due_at_once_are_one():
+    assert told(SCENES["twelve"](), kinds={"timer"}) == [
+        "60 timer hookswitch > hookswitch: ring timeout: kate and liam"
+    ]
+
+
 def test_media_through_a_worker():
     call = SCENES["twelve"]()
     lines = told(call, kinds={"media"})
