@@ -66,6 +66,7 @@ from service.store.orphans import live_calls
 from service.store.provider_tokens import ProviderTokens
 from service.store.revocations import RevocationBook
 from service.switchboard.attendance import Attendance
+from service.switchboard.auditing import Memory
 from service.switchboard.board import Switchboard
 from service.switchboard.chronicle import Chronicle
 from service.switchboard.counting import Counting
@@ -314,6 +315,7 @@ class Service:
         return WebhookSender(self.database, poster, config, lambda outcome: outcomes.labels(outcome).inc())
 
     def _server_config(self) -> uvicorn.Config:
+        kept = self.settings.retention()
         deps = Deps(
             database=self.database,
             switchboard=self.switchboard,
@@ -325,6 +327,7 @@ class Service:
                 self.settings.public_url,
                 allow_private_webhooks=self.settings.allow_private_webhooks,
                 cors_origins=self.settings.cors_origins,
+                memory=Memory(kept.events, kept.deliveries),
             ),
             ice=self.settings.ice(),
             dismiss=Farewell(self.database, self.hub, self.relay).say,

@@ -24,6 +24,7 @@ from service.api.rest import (
     events,
     health,
     ice,
+    integrity,
     presence,
     presence_changes,
     push_credentials,
@@ -56,6 +57,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     ice.routes,
     whip.routes,
     app.routes,
+    integrity.routes,
     health.routes,
     docs.routes,
 )

@@ -12,6 +12,7 @@ from service.core.refusals import Code, Refusal
 from service.media.backend import Message, Sender
 from service.store.apps import AppBook
 from service.store.database import Database
+from service.switchboard.auditing import Memory
 from service.switchboard.board import Switchboard
 from service.wire.ice import IceConfig
 from service.wire.sealing import Vault
@@ -22,13 +23,15 @@ class ApiConfig:
     """How the service is seen from outside. Times in seconds.
 
     `public_url` (such as `https://calls.example.org`) is what links and `ws_url` are made of; without it the request's
-    own host is taken. `cors_origins` are the web pages whose scripts may use REST (`*` for all).
+    own host is taken. `cors_origins` are the web pages whose scripts may use REST (`*` for all). `memory` says how
+    old things are that may have been forgotten.
     """
 
     public_url: str | None = None
     join_token_s: int = 300
     allow_private_webhooks: bool = False
     cors_origins: tuple[str, ...] = ()
+    memory: Memory = field(default_factory=Memory)
 
 
 NO_MEDIA = Refusal(Code.MEDIA_UNAVAILABLE, "this service runs no media workers")

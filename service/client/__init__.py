@@ -11,6 +11,7 @@ from service.client.feed import Event
 from service.client.live import LiveSocket
 from service.client.media import SFU, MediaRestart, MediaSlots, QualitySample, Slot, StreamQuality
 from service.client.problems import Overrun, Refused, Unreachable
+from service.client.proof import FeedError, verify_feed
 from service.client.sdk import Client
 from service.client.shapes import (
     Call,
@@ -30,6 +31,7 @@ from service.client.shapes import (
     Webhook,
 )
 from service.client.webhooks import verify_webhook
+from service.wire.chain import Head
 from service.wire.signatures import SignatureError
 
 __all__ = [
@@ -39,6 +41,8 @@ __all__ = [
     "Connection",
     "Device",
     "Event",
+    "FeedError",
+    "Head",
     "Leg",
     "LiveSocket",
     "MediaRestart",
@@ -61,5 +65,6 @@ __all__ = [
     "Unreachable",
     "User",
     "Webhook",
+    "verify_feed",
     "verify_webhook",
 ]

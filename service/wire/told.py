@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from service.core.calls import Actor, Leg
+from service.core.replay import Step
 from service.core.turn import Cause
 from service.core.vocabulary import ActorType, DeclineReason, EndReason, EventType, LegState, Role
 from service.core.witness import Heard
@@ -34,6 +35,12 @@ def heard(text: str) -> Heard:
         notification=_notification(notification) if notification else None,
         merged=bool(data.get("merged")),
     )
+
+
+def step(envelope: Mapping[str, Any]) -> Step:
+    """What an event says of the call's state."""
+    data = envelope["data"]
+    return Step(data["seq"], envelope["type"], moment(data["occurred_at"]), data.get("user_id"), data.get("change"))
 
 
 def moment(text: str) -> datetime:

@@ -5,11 +5,13 @@ concerned, turns a glare into an answer and a stale call into its end, tells the
 keeps one slot per user (two with call waiting), refusing to give one away twice. Every turn is checked.
 """
 
+from collections import Counter
 from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
+from service.core import replay
 from service.core.calls import SERVER, Actor, Policy, engaged_slots
 from service.core.commands import (
     Answer,
@@ -29,10 +31,11 @@ from service.core.commands import (
 )
 from service.core.deadlines import deadline
 from service.core.dialing import common_type, dial, merges_into, replaces
+from service.core.integrity import Surroundings, broken
 from service.core.machine import decide
 from service.core.refusals import Refusal
 from service.core.ringing import alerts_of
-from service.core.vocabulary import ActorType, CallType, EndReason, Provider, Topology
+from service.core.vocabulary import ActorType, AlertKind, CallType, EndReason, Provider, Topology
 from tests.core.invariants import Replay, check_call, check_plan, check_turn, nothing_overdue, soon
 from tests.core.story import NOON
 
@@ -58,6 +61,7 @@ class World:
         self.due = {}
         self.slots = {}
         self.feeds = {}
+        self.replays = {}
         self.alerts = {}
         self.dialled = 0
         self.turns = 0
@@ -105,6 +109,7 @@ class World:
             return None
         self.dialled += 1
         self.feeds[answer.call.id] = Replay(caller, ring_initiator=ring_initiator)
+        self.replays[answer.call.id] = replay.Replay(caller, ring_initiator)
         self._save(None, answer)
         return answer.call
 
@@ -248,6 +253,7 @@ class World:
         known.update((alert.id, alert) for alert in alerts_of(before, call, decision.events))
         check_plan(call, known.values())
         self._engage(before, call)
+        self._audit_as_the_service_does(call, decision.events, known.values())
         due = deadline(call)
         if due is None:
             self.due.pop(call.id, None)
@@ -257,6 +263,17 @@ class World:
             self._bury(call)
         else:
             self.calls[call.id] = call
+
+    def _audit_as_the_service_does(self, call, events, alerts):
+        """What `GET /v1/integrity` would say of this call: nothing."""
+        slots = {user: slot for user, held in self.slots.items() for slot, at in held.items() if at == call.id}
+        stops = Counter(alert.ring_id for alert in alerts if alert.kind is AlertKind.STOP)
+        assert not list(broken(call, Surroundings(self.now, slots, self.online, stops)))
+        told = self.replays[call.id]
+        for event in events:
+            step = replay.Step(event.seq, event.type, event.occurred_at, event.user_id, event.details.get("change"))
+            assert not list(told.hear(step))
+        assert not list(told.ends(call))
 
     def leased(self, call, leg):
         """A connected leg is held by its device's socket, or by the worker that carries its media."""
@@ -284,6 +301,7 @@ class World:
             oldest = next(iter(self.over))
             del self.over[oldest]
             del self.feeds[oldest]
+            del self.replays[oldest]
             del self.alerts[oldest]
 
     def _count_refusal(self, refusal):

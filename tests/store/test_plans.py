@@ -17,6 +17,7 @@ from service.store import (
     events,
     hearing,
     history,
+    integrity,
     presence,
     presence_told,
     quality,
@@ -158,6 +159,10 @@ HOT = {
         "'presence.changed'",
     ),
     "the evidence of a call": (trace.EVIDENCE, "$call", APP, "300", "400", "500"),
+    "calls to be checked": (integrity.CALLS, APP, "$call", "5", "10"),
+    "engagements to be checked": (integrity.STALE, APP, USER, "0", "50"),
+    "users to be checked": (integrity.USERS, APP, USER, "50"),
+    "the newest of a stream": (integrity.NEWEST, "$call", "3", "200"),
     "prune alerts": (retention.ALERTS, "'30 days'", "1000"),
     "prune keys": (retention.KEYS, "'1 day'", "1000"),
 }
