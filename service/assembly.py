@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import secrets
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -195,8 +196,9 @@ def channels(settings: Settings, database: Database, vault: Vault | None) -> dic
         Channel.EMAIL: EmailChannel(Guard(resolver, allow_private=private)),
         Channel.MESSAGE: MessageChannel(poster, Apprise(), message),
     }
-    if vault:
-        ways[Channel.APNS] = ApnsChannel(ProviderTokens(database, vault), settings.apns())
+    # Without a key nobody's credentials are found, which is what alerts then say; no token is ever made.
+    tokens = ProviderTokens(database, vault or Vault([secrets.token_urlsafe(32)]))
+    ways[Channel.APNS] = ApnsChannel(tokens, settings.apns())
     return ways
 
 

@@ -4,12 +4,14 @@ import re
 
 import pytest
 
+from service.assembly import channels
+from service.core.vocabulary import Channel
 from service.store.credentials import take_credentials
 from service.wire.credentials import EmailCredentials, WebPushCredentials
 from service.wire.sealing import Vault
 from tests.dispatch.notices import by_mail
 from tests.fakes.mailroom import PASSWORD, USER, mail_server
-from tests.fixtures.serving import app_in
+from tests.fixtures.serving import app_in, settings_for
 from tests.stories.test_serving import command
 
 pytestmark = pytest.mark.timeout(180)  # starts processes, on a machine that may be busy
@@ -46,3 +48,10 @@ async def test_each_credential_of_each_app_is_told_of(db_url, database, tmp_path
     assert code == 1
     assert len(re.findall(r"^FAULT +app test .*: set HOOKSWITCH_SECRET_KEYS$", out, re.MULTILINE)) == 2
     assert "HOOKSWITCH_PUBLIC_URL" not in out
+
+
+async def test_without_a_key_alerts_of_every_channel_are_looked_at_and_say_what_is_missing(database):
+    ways = channels(settings_for(), database, None)
+    assert set(ways) == set(Channel)
+    for way in ways.values():
+        await way.close()
