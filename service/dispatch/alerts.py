@@ -79,6 +79,7 @@ class AlertSender:
         self._bell = asyncio.Event()
         self._due: dict[str, None] = {}
         self._flying: Counter[str] = Counter()
+        self._full: set[str] = set()
         self._done: list[Result] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -135,33 +136,45 @@ class AlertSender:
         return min([self._config.poll_s, *(in_s for in_s in lanes.values() if in_s > 0)])
 
     async def _turn(self, switchboard: Switchboard, now: datetime | None = None) -> int:
-        """Write down what is done, claim what there is room for and start sending it."""
+        """Claim what there is room for and start sending it; then write down what is done: that may wait, rings not."""
         self._bell.clear()
         done, self._done = self._done, []
         room = self._room()
         if not done and not room:
             return 0
-        at, claims = now or self._clock(), list[Claim]()
+        claims = list[Claim]()
         try:
             async with self._database.hot() as driver:
+                if room:
+                    claimed = await store.claim(driver, room, lease_s=self._config.lease_s, now=now)
+                    claims, asked, room = claimed.claims, room, {}
+                    self._waiting(asked, Counter(claim.lane for claim in claims))
+                    self._begin(switchboard, claims, claimed.now or now or self._clock())
                 if done:
                     await store.record(driver, done, now)
                     done = []
-                if room:
-                    claimed = await store.claim(driver, room, lease_s=self._config.lease_s, now=now)
-                    at, claims, room = claimed.now or at, claimed.claims, {}
         finally:
             self._done.extend(done)
             self._due.update(dict.fromkeys(room))
+        return len(claims)
+
+    def _waiting(self, asked: Mapping[str, int], came: Counter[str]) -> None:
+        """Lanes that gave all that was asked for may have more: they are looked after when one of theirs is done."""
+        for lane, room in asked.items():
+            if came[lane] < room:
+                self._full.discard(lane)
+            else:
+                self._full.add(lane)
+
+    def _begin(self, switchboard: Switchboard, claims: Sequence[Claim], at: datetime) -> None:
         for claim in claims:
             self._flying[claim.lane] += 1
             task = asyncio.create_task(self._one(switchboard, claim, at), name="alert")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return len(claims)
 
     def _room(self) -> dict[str, int]:
-        """How many alerts may be claimed, by lane. Who has no room is looked after when one is done."""
+        """How many alerts may be claimed, by lane."""
         budget: Counter[str] = Counter()
         for lane, flying in self._flying.items():
             budget[channel_of(lane)] += flying
@@ -173,6 +186,8 @@ class AlertSender:
             if free > 0:
                 room[lane] = free
                 budget[channel] += free
+            else:
+                self._full.add(lane)
         return room
 
     async def _one(self, switchboard: Switchboard, claim: Claim, now: datetime) -> None:
@@ -189,7 +204,8 @@ class AlertSender:
         if not self._flying[claim.lane]:
             del self._flying[claim.lane]
         self._done.append(result)
-        self._due[claim.lane] = None
+        if claim.lane in self._full:
+            self._due[claim.lane] = None
         self._bell.set()
 
     async def _handled(self, switchboard: Switchboard, claim: Claim, now: datetime) -> Result:

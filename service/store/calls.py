@@ -4,7 +4,7 @@ A turn is one statement in autocommit that carries its own guard (`version`): it
 tells the events and queues their deliveries, or does nothing at all. No lock is held while the machine thinks.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from service.wire.feed import Envelope
 
 _decoder = msgspec.json.Decoder(Call)
 _encoder = msgspec.json.Encoder()
+ALERT = tuple(each.name for each in fields(Alert))
 
 
 @dataclass(slots=True, frozen=True)
@@ -287,7 +288,11 @@ def _hosts(changes: list[Change]) -> list[str | None]:
 
 def _alerts(changes: list[Change]) -> str | None:
     """`$24`: what is put on the way, as JSON; nothing for most turns."""
-    found = [{**asdict(alert), "call_id": change.call.id} for change in changes for alert in change.alerts]
+    found = [
+        {"call_id": change.call.id, **{name: getattr(alert, name) for name in ALERT}}
+        for change in changes
+        for alert in change.alerts
+    ]
     return orjson.dumps(found).decode() if found else None
 
 

@@ -1,8 +1,10 @@
 """Credentials of the apps' channels: sealed as they come in, opened for the moment of their use."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import orjson
@@ -23,6 +25,8 @@ NOW = func.clock_timestamp()
 PRODUCTION: Environment = "production"
 FRESH_S = 2.0
 """How long a process goes by the credentials it knew."""
+AHEAD_S = 1.0
+"""So long before, it looks them up anew while it still goes by them: no alert waits for that."""
 BODY: TypeAdapter[Any] = TypeAdapter(Credentials)
 NO_KEY = "this service has no key to keep credentials with: set HOOKSWITCH_SECRET_KEYS"
 OTHER_KEY = "they were encrypted with a key that is not among those of this service (HOOKSWITCH_SECRET_KEYS)"
@@ -134,6 +138,9 @@ async def reseal(connection: AsyncConnection, vault: Vault) -> tuple[int, int]:
     return done, closed
 
 
+Key = tuple[str, Channel, Environment]
+
+
 @dataclass(slots=True)
 class _Page:
     """What was found; `since` tells an upload from the one before."""
@@ -144,7 +151,7 @@ class _Page:
 
 
 class CredentialBook:
-    """The apps' credentials as senders want them, remembered for a moment.
+    """The apps' credentials as senders want them, remembered for a moment, and looked up once for all who ask.
 
     Raises `StoreUnavailableError` when it must look up and PostgreSQL is away.
     """
@@ -153,24 +160,44 @@ class CredentialBook:
         self._database = database
         self._vault = vault
         self._clock = clock
-        self._pages: dict[tuple[str, Channel, str], _Page] = {}
-        self._noted: dict[tuple[str, Channel, str], str | None] = {}
+        self._pages: dict[Key, _Page] = {}
+        self._noted: dict[Key, str | None] = {}
+        self._flights: dict[Key, asyncio.Task[_Page]] = {}
 
     def forget(self) -> None:
         """Look everything up anew: something was changed."""
         self._pages.clear()
         self._noted.clear()
+        self._flights.clear()
 
     async def find(self, app_id: str, channel: Channel, environment: Environment) -> Granted | None:
         """The app's credentials for that channel; `None` when it has none, or none that this service's key opens."""
         key = app_id, channel, environment
-        page = self._pages.get(key)
-        if page is None or page.fresh_until <= self._clock():
-            found = await self._look(app_id, channel, environment)
-            if page is None or page.since != found.since:
-                self._noted.pop(key, None)  # what was said of the ones before is not said of these
-            page = self._pages[key] = found
+        page, now = self._pages.get(key), self._clock()
+        if page is None or page.fresh_until - now <= AHEAD_S:
+            flight = self._flight(key)
+            if page is None or page.fresh_until <= now:
+                page = await asyncio.shield(flight)  # who gives up first must not take it away from the others
         return page.granted
+
+    def _flight(self, key: Key) -> asyncio.Task[_Page]:
+        """The look into the database that is under way, or a new one."""
+        if key not in self._flights:
+            flight = self._flights[key] = asyncio.create_task(self._look(*key), name="credentials")
+            flight.add_done_callback(partial(self._landed, key))
+        return self._flights[key]
+
+    def _landed(self, key: Key, flight: asyncio.Task[_Page]) -> None:
+        failed = flight.cancelled() or flight.exception()
+        if self._flights.get(key) is not flight:
+            return  # something was changed meanwhile
+        del self._flights[key]
+        if failed:
+            return  # who waited for it was told; others ask again
+        page, found = self._pages.get(key), flight.result()
+        if page is None or page.since != found.since:
+            self._noted.pop(key, None)  # what was said of the ones before is not said of these
+        self._pages[key] = found
 
     async def _look(self, app_id: str, channel: Channel, environment: Environment) -> _Page:
         granted, since = None, None

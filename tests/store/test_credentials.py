@@ -1,10 +1,14 @@
 """Credentials as they are kept: sealed, found by senders, and what was said of them."""
 
+import asyncio
+from contextlib import asynccontextmanager
+
 import pytest
 
 from service.core.vocabulary import Channel
 from service.store.apps import create_app
 from service.store.credentials import (
+    AHEAD_S,
     FRESH_S,
     CredentialBook,
     list_credentials,
@@ -13,6 +17,7 @@ from service.store.credentials import (
     reseal,
     take_credentials,
 )
+from service.store.database import Database, DatabaseConfig, StoreUnavailableError
 from service.wire.credentials import Granted, WebPushCredentials
 from service.wire.sealing import Vault
 from tests.api.front import Clock
@@ -98,3 +103,62 @@ async def test_everything_is_sealed_anew_so_that_an_old_key_can_go(database, db_
     assert views[1].about == before
     assert found.body.subject == BODY.subject
     assert await value(db_url, "SELECT count(*) FROM provider_tokens") == 0
+
+
+class Watched:
+    """A database that counts its transactions, and lets each end when `gate` is open."""
+
+    def __init__(self, database):
+        self.database = database
+        self.times = 0
+        self.read, self.gate = asyncio.Event(), asyncio.Event()
+        self.gate.set()
+
+    @asynccontextmanager
+    async def begin(self):
+        self.times += 1
+        async with self.database.begin() as connection:
+            yield connection
+        self.read.set()
+        await self.gate.wait()
+
+
+async def test_credentials_are_looked_up_once_for_all_who_ask_and_ahead_of_time(database, app):
+    vault, clock, watched = Vault([OLD]), Clock(), Watched(database)
+    await take(database, app, vault)
+    book = CredentialBook(watched, vault, clock)
+    first, *others = await asyncio.gather(*(book.find(app, *PLACE) for _ in range(20)))
+    assert watched.times == 1
+    assert all(other is first for other in others)
+    await take(database, app, vault, BODY.model_copy(update={"subject": "mailto:second@example.com"}))
+    clock.skip(FRESH_S - AHEAD_S)
+    assert await book.find(app, *PLACE) is first, "who asks early does not wait"
+    clock.skip(AHEAD_S)
+    assert (await book.find(app, *PLACE)).body.subject == "mailto:second@example.com"
+    assert watched.times == 2
+
+
+async def test_what_was_read_before_a_change_is_not_remembered_after_it(database, app):
+    vault, watched = Vault([OLD]), Watched(database)
+    book = CredentialBook(watched, vault, Clock())
+    watched.gate.clear()
+    early = asyncio.create_task(book.find(app, *PLACE))
+    await watched.read.wait()
+    await take(database, app, vault)
+    book.forget()
+    watched.gate.set()
+    assert await early is None
+    assert await book.find(app, *PLACE) is not None
+
+
+async def test_who_cannot_look_them_up_is_told_so_and_asks_again(database, app):
+    vault = Vault([OLD])
+    await take(database, app, vault)
+    away = Database(DatabaseConfig("postgresql://nobody@127.0.0.1:1/nothing", pool_size=2))
+    watched = Watched(away)
+    book = CredentialBook(watched, vault, Clock())
+    with pytest.raises(StoreUnavailableError):
+        await book.find(app, *PLACE)
+    watched.database = database
+    assert await book.find(app, *PLACE) is not None
+    await away.close()
