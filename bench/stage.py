@@ -33,6 +33,8 @@ class Sizes:
     fan_outs: int = 100
     live: tuple = (10, 1_000, 100_000)
     crashed: int = 10_000
+    push_rate: int = 200
+    push_s: float = 10.0
     profile_s: float = 8.0
 
 
@@ -51,6 +53,8 @@ QUICK = Sizes(
     fan_outs=20,
     live=(10, 1_000),
     crashed=1_000,
+    push_rate=40,
+    push_s=4.0,
     profile_s=4.0,
 )
 

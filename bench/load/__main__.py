@@ -19,6 +19,7 @@ KINDS = {
     "transitions": "bench.load.transitions",
     "socket": "bench.load.sockets",
     "idle": "bench.load.idle",
+    "pushed": "bench.load.pushed",
     "ejabberd": "bench.load.xmpp",
     "kamailio": "bench.load.sip",
     "synapse": "bench.load.matrix",

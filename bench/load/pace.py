@@ -73,6 +73,7 @@ async def offered(pairs, rate, seconds, seed=1):
     tasks = set()
 
     async def call(pair, waited):
+        pair.waited = waited
         await tally.play(pair, waited)
         idle.put_nowait(pair)
 
