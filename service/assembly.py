@@ -34,7 +34,7 @@ from service.dispatch.media import MediaControl, actor_of
 from service.dispatch.media_notices import Notices
 from service.dispatch.media_reports import Reports
 from service.dispatch.post import PostConfig, Poster
-from service.dispatch.presence import PresenceTeller
+from service.dispatch.presence import PresenceTeller, Spoken
 from service.dispatch.push.apns import ApnsChannel
 from service.dispatch.push.apprise import Apprise
 from service.dispatch.push.channel import Channel as Way
@@ -55,7 +55,9 @@ from service.live.errands import Errands
 from service.live.farewell import Farewell
 from service.live.hub import Hub
 from service.live.relay import Relay
+from service.live.sightings import Sightings
 from service.live.wakes import Wakes
+from service.live.watchers import Sighting, Watchers
 from service.media.checkup import out_of_reach
 from service.media.local import Ears, LocalMedia
 from service.store.apps import AppBook, SigningKey
@@ -259,7 +261,11 @@ class Service:
         self.wakes = Wakes(self.replica_id)
         self.media = MediaParts(settings, self.metrics, self.database, self.clock, self.hub, self.wakes)
         self.relay = Relay(self.database, self.hub, self.wakes, self.media.desk)
-        self.bus = Bus(self.database, self.hub, self.relay, self.wakes, BusConfig(), self.media.errands.look)
+        self.watchers = Watchers()
+        self.sightings = Sightings(self.database, self.book, self.watchers)
+        self.bus = Bus(
+            self.database, self.hub, self.relay, self.wakes, BusConfig(), self.sightings, self.media.errands.look
+        )
         self.presence = PresenceTeller(self.database, self.book, heard=self._presence_told)
         self.attendance = Attendance(
             self.database, self.switchboard, self.replica_id, settings.lease_s, self.presence.mark
@@ -299,9 +305,12 @@ class Service:
             except Exception:
                 self.log.exception("a listener failed")
 
-    def _presence_told(self, app_id: str, webhooks: Sequence[UUID]) -> None:
-        self.webhooks.look_after(webhooks)
-        self.bell.ring_for(app_id)
+    def _presence_told(self, spoken: Spoken) -> None:
+        self.webhooks.look_after(spoken.webhooks)
+        self.bell.ring_for(spoken.app_id)
+        self.bus.presence_told(spoken.envelopes)
+        for told in spoken.envelopes:
+            self.watchers.tell(Sighting(told.stream, told.seq, told.text, spoken.settings.busy_with_visible_to))
 
     def _ring_token(self, call: Call, leg: Leg, ring: Ring) -> str | None:
         """The action token of a ring; the key is known here, because the device's own token was checked with it."""
@@ -344,7 +353,7 @@ class Service:
         )
         if Role.API in self.settings.roles:
             api = build_api(deps)
-            api.router.routes.append(ws_route(SocketDeps(deps, self.hub, self.relay, self.media.desk, self.attendance)))
+            api.router.routes.append(ws_route(self._socket_deps(deps)))
         else:
             api = build_api(deps, (health.routes,))
         return uvicorn.Config(
@@ -362,6 +371,9 @@ class Service:
             backlog=BACKLOG,
             timeout_graceful_shutdown=max(1, round(self.settings.shutdown_s)),
         )
+
+    def _socket_deps(self, deps: Deps) -> SocketDeps:
+        return SocketDeps(deps, self.hub, self.relay, self.media.desk, self.attendance, self.watchers)
 
     async def start(self, listener: socket.socket) -> str:
         """Begin to serve on a bound socket; returns the base URL once `/readyz` is 200."""
@@ -387,6 +399,7 @@ class Service:
         keep("bus.poll", self.bus.poll)
         keep("relay", self.relay.run)
         keep("catch-up", CatchUp(self.database, self.hub).run)
+        keep("sightings", self.sightings.run)
         # Whoever commits a turn lets the robots in it act, and tells whose presence it moved.
         keep("robots", partial(self.robots.run, self.switchboard))
         keep("presence", partial(self.presence.run, self.switchboard))

@@ -1,9 +1,10 @@
 """Telling `presence.changed`: after anything that may have moved somebody's presence, look, compare, tell what is new.
 
-Nothing of this is in anybody's way. A commit or a socket only marks the users concerned; a task looks at all marked
-ones together, at most every `every_s` and for about a tenth of the time, compares with what was told last
-and writes what differs in one statement. So a user is told of once in that time at most, and the newest truth comes
-last. Marks are lost with the process; at the start everybody who was told to be online or busy is looked at again.
+Nothing of this is in anybody's way. A commit or a socket only marks the users concerned; a task looks at the marked
+ones together, for about a tenth of the time, compares with what was told last and writes what differs in one statement.
+Whoever was told of is left alone for `every_s`: a user is told of once in that time at most, a single change at once,
+and the newest truth comes last. Marks are lost with the process; at the start everybody who was told to be online or
+busy is looked at again.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from datetime import datetime
 from uuid import UUID
 
 from service.core.presence import Facts, Presence, differs, presence
+from service.core.settings import AppSettings
 from service.store import presence_told as store
 from service.store.apps import AppBook
 from service.store.database import Database
@@ -21,26 +23,38 @@ from service.store.presence_told import News, Standing
 from service.switchboard.board import Switchboard
 from service.switchboard.presence import look
 from service.telemetry.logs import logger
-from service.wire.feed import Told
+from service.wire.feed import Envelope, Told
 from service.wire.presence import presence_view
 from service.wire.user_feed import PRESENCE_CHANGED, user_envelope
 
 User = tuple[str, str]
 """App and user."""
-Heard = Callable[[str, Sequence[UUID]], None]
-"""Called after something was told in an app, with the webhooks that it waits for."""
+
+
+@dataclass(slots=True, frozen=True)
+class Spoken:
+    """What was told at once in an app: the events, the webhooks that they wait for, the app's settings."""
+
+    app_id: str
+    envelopes: tuple[Envelope, ...]
+    webhooks: tuple[UUID, ...]
+    settings: AppSettings
+
+
+Heard = Callable[[Spoken], None]
 
 
 @dataclass(slots=True, frozen=True)
 class PresenceConfig:
     """Times in seconds. The pause behind a round of looking is `idle` times as long as the round was.
 
-    It is not shorter than `every_s` and not longer than `at_last_s`.
+    It is not shorter than `gap_s` and not longer than `at_last_s`. A user is told of every `every_s` at most.
     `most_marked` users wait to be looked at; `at_once` are looked at together; `expiry_s` is how often the database
     is asked what has expired.
     """
 
     every_s: float = 0.2
+    gap_s: float = 0.02
     idle: float = 9.0
     at_last_s: float = 2.0
     most_marked: int = 100_000
@@ -56,7 +70,7 @@ class PresenceTeller:
         database: Database,
         book: AppBook,
         config: PresenceConfig | None = None,
-        heard: Heard = lambda _app_id, _webhooks: None,
+        heard: Heard = lambda _spoken: None,
     ) -> None:
         self._database = database
         self._book = book
@@ -65,6 +79,7 @@ class PresenceTeller:
         self._log = logger("presence")
         self._bell = asyncio.Event()
         self._marked: dict[User, None] = {}
+        self._resting: dict[User, float] = {}
         self._expired_until: datetime | None = None
 
     def hear(self, told: Sequence[Told]) -> None:
@@ -92,32 +107,41 @@ class PresenceTeller:
                 await self._mark_expired()
                 ask = loop.time() + self._config.expiry_s
             began = loop.time()
-            if await self.run_once(switchboard):
-                pause = max(self._config.every_s, self._config.idle * (loop.time() - began))
+            if await self._round(switchboard, self._rested(began)):
+                pause = max(self._config.gap_s, self._config.idle * (loop.time() - began))
                 await asyncio.sleep(min(pause, self._config.at_last_s))
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(ask):
+                async with asyncio.timeout_at(min([ask, *(self._resting.get(user, 0.0) for user in self._marked)])):
                     await self._bell.wait()
 
     async def run_once(self, switchboard: Switchboard) -> int:
         """Look at everybody who is marked now; returns how many that were."""
+        return await self._round(switchboard, list(self._marked))
+
+    def _rested(self, now: float) -> list[User]:
+        """Those who are marked and may be told of; the others' time will come."""
+        self._resting = {user: until for user, until in self._resting.items() if until > now}
+        return [user for user in self._marked if user not in self._resting]
+
+    async def _round(self, switchboard: Switchboard, users: list[User]) -> int:
         self._bell.clear()
-        marked, self._marked = self._marked, {}
+        left = dict.fromkeys(users)
         by_app: dict[str, list[str]] = {}
-        for app_id, user_id in marked:
+        for app_id, user_id in users:
+            del self._marked[app_id, user_id]
             by_app.setdefault(app_id, []).append(user_id)
         try:
-            for app_id, users in by_app.items():
-                for start in range(0, len(users), self._config.at_once):
-                    some = users[start : start + self._config.at_once]
+            for app_id, user_ids in by_app.items():
+                for start in range(0, len(user_ids), self._config.at_once):
+                    some = user_ids[start : start + self._config.at_once]
                     for user_id in await self._tell(switchboard, app_id, some):
                         self.mark(app_id, user_id)
                     for user_id in some:
-                        marked.pop((app_id, user_id))
+                        left.pop((app_id, user_id))
         finally:
-            for user in marked:  # not reached
+            for user in left:  # not reached
                 self.mark(*user)
-        return len(by_app) and sum(map(len, by_app.values()))
+        return len(users)
 
     async def _tell(self, switchboard: Switchboard, app_id: str, user_ids: list[str]) -> list[str]:
         """Tell what is new of these users; returns those who must be looked at again."""
@@ -139,7 +163,10 @@ class PresenceTeller:
         async with self._database.hot() as driver:
             spread = await store.tell(driver, app_id, news)
         if spread.users:
-            self._heard(app_id, spread.webhooks)
+            told = tuple(piece.envelope for piece in news if piece.user_id in spread.users)
+            until = asyncio.get_running_loop().time() + self._config.every_s
+            self._resting.update(dict.fromkeys(((app_id, user_id) for user_id in spread.users), until))
+            self._heard(Spoken(app_id, told, spread.webhooks, app.settings))
         return [piece.user_id for piece in news if piece.user_id not in spread.users]
 
     async def _mark_expired(self) -> None:

@@ -6,7 +6,7 @@ a replica that died between commit and NOTIFY) is found by the poll, which follo
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
@@ -16,12 +16,13 @@ import orjson
 from service.live.hub import Hub
 from service.live.relay import Relay
 from service.live.session import REVOKED
+from service.live.sightings import Sightings
 from service.live.wakes import Wakes
 from service.store import hearing
 from service.store.connections import other_replicas, revoked_connections
 from service.store.database import Database
 from service.store.wakeups import Wakeups, listening
-from service.wire.feed import Told
+from service.wire.feed import Envelope, Told
 
 FAR_AHEAD = 2**63 - 1
 LOOK_FOR_REVOKED = 5
@@ -53,6 +54,7 @@ class Bus:
         relay: Relay,
         wakes: Wakes,
         config: BusConfig,
+        sightings: Sightings,
         look: Callable[[], None] = lambda: None,
     ) -> None:
         self._look = look
@@ -61,6 +63,7 @@ class Bus:
         self._relay = relay
         self._wakes = wakes
         self._config = config
+        self._sightings = sightings
         self._alone = True
         self._horizon = FAR_AHEAD
         self._accounted: dict[UUID, int] = {}
@@ -75,6 +78,13 @@ class Bus:
                 self._recent[told.envelopes[-1].stream] = told.envelopes[-1].seq
             if not self._alone:
                 self._wakes.call(told)
+
+    def presence_told(self, envelopes: Iterable[Envelope]) -> None:
+        """This process has told of users' presence: note what other replicas must hear of."""
+        for envelope in envelopes:
+            self._recent[envelope.stream] = envelope.seq
+            if not self._alone:
+                self._wakes.person(envelope.stream, envelope.seq)
 
     async def listen(self) -> None:
         """Say and hear wake-ups until the connection breaks. Raises `StoreUnavailableError`."""
@@ -116,6 +126,7 @@ class Bus:
             heard_of = max(self._accounted.get(stream, 0), self._recent.get(stream, 0))
             if heard_of < seq and self._hub.anybody:
                 self._hub.wanted.add(stream, seq=seq)
+                self._sightings.heard_of(stream, seq)
         for call_id, version in versions.items():
             if self._hub.behind(str(call_id), version) is not None:
                 self._hub.wanted.add(call_id, version)
@@ -146,6 +157,10 @@ class Bus:
             self._recent[call_id] = max(seq, self._recent.get(call_id, 0))
             if self._hub.concerned(hashes):
                 self._hub.wanted.add(call_id, version, seq)
+        for stream_hex, seq in said.get("people", ()):
+            stream = UUID(stream_hex)
+            self._recent[stream] = max(seq, self._recent.get(stream, 0))
+            self._sightings.heard_of(stream, seq)
         if self._wakes.replica_id.hex in said["mail"]:
             self._relay.arrived.set()
         if said.get("rooms"):

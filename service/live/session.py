@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+from uuid import UUID
 
 from service.store.connections import Connection
 
@@ -60,7 +61,10 @@ def _no_worker(_call_id: str, _epoch: int) -> None:
 
 
 class Session:
-    """One connected device of a user. `held` collects turns until the welcome has been said."""
+    """One connected device of a user. `held` collects turns until the welcome has been said.
+
+    `sees` are the streams of the users whose presence it asked for.
+    """
 
     __slots__ = (
         "_batch",
@@ -79,6 +83,7 @@ class Session:
         "restart_me",
         "ring_me",
         "rings",
+        "sees",
         "silenced",
         "watches",
         "watching",
@@ -103,6 +108,7 @@ class Session:
         self.silenced: set[str] = set()
         self.active: set[str] = set()
         self.watching: set[str] = set()
+        self.sees: set[UUID] = set()
         self.held: list[Turn] | None = []
         self.closed = False
         self.corked = False

@@ -12,16 +12,20 @@ from service.store.wakeups import LONGEST
 from service.wire.feed import Told
 
 MOST_CALLS = 5_000
+MOST_PEOPLE = 5_000
 """What is kept while nobody can be woken; beyond that the others' poll finds it."""
+AT_ONCE = 120
+"""Users in one payload, each with some fifty bytes: below what PostgreSQL carries."""
 
 
 class Wakes:
-    """Calls that changed and replicas with mail, each once."""
+    """Calls and users that changed and replicas with mail, each once."""
 
     def __init__(self, replica_id: UUID) -> None:
         self.replica_id = replica_id
         self._calls: dict[str, list[Any]] = {}
         self._replicas: dict[str, None] = {}
+        self._people: dict[str, int] = {}
         self._rooms = False
         self._some = asyncio.Event()
 
@@ -31,6 +35,12 @@ class Wakes:
         if len(self._calls) < MOST_CALLS:
             hashes = [user_hash(call.app_id, leg.user_id) for leg in call.legs]
             self._calls[call.id] = [UUID(call.id).hex, call.version + 1, call.seq, hashes]
+        self._some.set()
+
+    def person(self, stream: UUID, seq: int) -> None:
+        """A user's presence changed: the user's stream and how far it has come."""
+        if len(self._people) < MOST_PEOPLE:
+            self._people[stream.hex] = seq
         self._some.set()
 
     def mail(self, replica_id: UUID) -> None:
@@ -52,8 +62,11 @@ class Wakes:
         self._some.clear()
         calls, self._calls = self._calls, {}
         replicas, self._replicas = self._replicas, {}
+        people, self._people = self._people, {}
         rooms, self._rooms = self._rooms, False
         payloads = list(self._payloads(list(calls.values()), list(replicas)))
+        pairs = [[stream, seq] for stream, seq in people.items()]
+        payloads += [self._payload([], [], people=pairs[n : n + AT_ONCE]) for n in range(0, len(pairs), AT_ONCE)]
         return [*payloads, self._payload([], [], rooms=True)] if rooms else payloads
 
     def here(self) -> str:
@@ -71,6 +84,12 @@ class Wakes:
                 yield from self._payloads(calls[:middle], replicas[:half])
                 yield from self._payloads(calls[middle:], replicas[half:])
 
-    def _payload(self, calls: list[list[Any]], replicas: list[str], *, rooms: bool = False) -> str:
+    def _payload(
+        self, calls: list[list[Any]], replicas: list[str], *, rooms: bool = False, people: list[list[Any]] | None = None
+    ) -> str:
         said: dict[str, Any] = {"from": self.replica_id.hex, "calls": calls, "mail": replicas}
-        return orjson.dumps({**said, "rooms": True} if rooms else said).decode()
+        if rooms:
+            said["rooms"] = True
+        if people:
+            said["people"] = people
+        return orjson.dumps(said).decode()

@@ -1,5 +1,8 @@
 """Reading every change of presence in an app, as the app's feed is read (events.py), by an index of their own."""
 
+from dataclasses import dataclass
+from uuid import UUID
+
 from service.store.database import Driver
 from service.store.events import FEED, HORIZON, IN_ORDER, LAST_SEQ, LAST_STREAM, Page, Place
 
@@ -49,3 +52,25 @@ async def _page(driver: Driver, query: str, after: Place, *arguments: object) ->
     if horizon - 1 > after.tx:
         return Page([], Place(horizon - 1, LAST_STREAM, LAST_SEQ))
     return Page([], after)
+
+
+@dataclass(slots=True, frozen=True)
+class Last:
+    """The last `presence.changed` of a user, by the user's stream."""
+
+    stream: UUID
+    seq: int
+    app_id: str
+    text: str
+
+
+LAST_OF = """
+SELECT w.stream, e.seq, e.app_id, e.text FROM unnest($1::uuid[]) AS w(stream) CROSS JOIN LATERAL (
+  SELECT seq, app_id, text FROM events
+  WHERE events.stream = w.stream AND type = 'presence.changed' ORDER BY seq DESC LIMIT 1) e
+"""
+
+
+async def last_of(driver: Driver, streams: list[UUID]) -> list[Last]:
+    """The last change of presence in each of these streams, committed, whatever else is still being written."""
+    return [Last(row["stream"], row["seq"], row["app_id"], row["text"]) for row in await driver.fetch(LAST_OF, streams)]

@@ -25,6 +25,8 @@ from service.wire.texts import NO_NUL, ONE_LINE, DeviceId, Line, SignalData, Use
 LONGEST_SDP = 120 * 1_024
 """An offer of a browser with twelve slots for sound and for pictures has 70 KB."""
 MOST_CANDIDATES = 100
+MOST_SUBSCRIBED = 200
+"""Users whose presence one frame may ask for."""
 MOST_STREAMS = 64
 """Streams of other participants that one may say something about, and sections that a description may name."""
 
@@ -271,6 +273,26 @@ class MediaWatch(OfCall):
     quality: Flag
 
 
+class PresenceSubscribe(Frame):
+    """Hear of the presence of these users from now on, besides one's own; more can be added by further frames.
+
+    The result has `presences`: how those who are known are at this moment. Changes come as events `presence.changed`,
+    as the app's setting `busy_with_visible_to` lets users see them; the newest always comes, of others some may be left
+    out (`seq`). At most 200 users in one frame and 1,000 of a socket (409 `capacity_exceeded`). It ends with the
+    socket.
+    """
+
+    type: Literal["presence.subscribe"]
+    user_ids: Annotated[tuple[UserId, ...], Field(min_length=1, max_length=MOST_SUBSCRIBED)]
+
+
+class PresenceUnsubscribe(Frame):
+    """Hear no more of these users; left out, of all but oneself."""
+
+    type: Literal["presence.unsubscribe"]
+    user_ids: Annotated[tuple[UserId, ...], Field(min_length=1, max_length=MOST_SUBSCRIBED)] | None = None
+
+
 Rtc = RtcDescription | RtcCandidates
 CallFrame = (
     CallCreate
@@ -285,5 +307,6 @@ CallFrame = (
     | CallSignal
     | CallUpgrade
 )
+PresenceFrame = PresenceSubscribe | PresenceUnsubscribe
 MediaFrame = MediaChanged | MediaConnected | MediaLost | MediaSubscribe | MediaWatch
-ClientFrame = Annotated[Ping | CallFrame | MediaFrame | Rtc, Field(discriminator="type")]
+ClientFrame = Annotated[Ping | CallFrame | MediaFrame | PresenceFrame | Rtc, Field(discriminator="type")]

@@ -1,4 +1,6 @@
-"""Signals are heard by all, so that nobody's `seq` has a gap; their content is for the addressed.
+"""What not everybody may read of what everybody hears.
+
+Signals are heard by all, so that nobody's `seq` has a gap; their content is for the addressed.
 
 Those are the ones it names, or all who were in the call when it was said.
 """
@@ -23,4 +25,19 @@ def readable(text: str, only_for: Sequence[str] | None, user_id: str) -> str:
     data["redacted"] = True
     if "signal" in data:
         data["signal"]["data"] = None
+    return orjson.dumps(envelope).decode()
+
+
+def without_company(text: str) -> str:
+    """A `presence.changed` for users of an app that does not let them see with whom others are busy.
+
+    `busy_with` and the `call_id` of devices are null, and `data.redacted` is true; `data.hash` stays that of the whole
+    event.
+    """
+    envelope = orjson.loads(text)
+    data = envelope["data"]
+    data["redacted"] = True
+    data["presence"]["busy_with"] = None
+    for device in data["presence"]["devices"]:
+        device["call_id"] = None
     return orjson.dumps(envelope).decode()

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from service.wire.frames import Candidate, Description, FrameId
+from service.wire.presence import PresenceChange, PresenceView
 from service.wire.quality import QualitySample
 from service.wire.shapes import Moment
 from service.wire.views import CallerView, CallView, ConnectionView, Event, Problem, Shape
@@ -202,12 +203,14 @@ class EventFrame(Shape):
     """Something happened: the same envelope as in webhooks and feeds. Of each call every event, once, in `seq` order.
 
     `cursor` is what `resume_after` takes, and `after` of `GET /v1/events`. `speaker.changed` and `quality.reported`
-    have neither `seq` nor `cursor`: they are told as they happen, and nobody keeps them.
+    have neither `seq` nor `cursor`: they are told as they happen, and nobody keeps them. `presence.changed`, of one's
+    own user and of those that were subscribed to, has the `seq` of its user and no `cursor`: whoever comes back
+    subscribes again.
     """
 
     type: Literal["event"]
     cursor: str | None = None
-    event: SpeakerChanged | QualityReported | Event
+    event: SpeakerChanged | QualityReported | PresenceChange | Event
 
 
 class Pong(Shape):
@@ -219,13 +222,17 @@ class Pong(Shape):
 
 
 class Result(Shape):
-    """A command was done. It may come before or after the events it causes: go by `seq`."""
+    """A command was done. It may come before or after the events it causes: go by `seq`.
+
+    `presences` answer `presence.subscribe`.
+    """
 
     type: Literal["result"]
     id: FrameId | None = None
     call: CallView | None = None
     connection: ConnectionView | None = None
     merged: Literal[True] | None = None
+    presences: list[PresenceView] | None = None
 
 
 class FrameProblem(Problem):

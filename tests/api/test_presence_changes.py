@@ -13,7 +13,7 @@ from tests.api.front import problem
 def teller(front):
     """Tells of whoever is marked, when it is told to."""
     return PresenceTeller(
-        front.database, front.deps.book, PresenceConfig(), lambda app_id, _webhooks: front.deps.bell.ring_for(app_id)
+        front.database, front.deps.book, PresenceConfig(), lambda spoken: front.deps.bell.ring_for(spoken.app_id)
     )
 
 

@@ -31,8 +31,8 @@ class Town:
         book = AppBook(self.database, asyncio.get_running_loop().time)
         return PresenceTeller(self.wire, book, PresenceConfig(**how), self.hear)
 
-    def hear(self, app_id, webhooks):
-        self.heard.append((app_id, webhooks))
+    def hear(self, spoken):
+        self.heard.append((spoken.app_id, spoken.webhooks))
         self.spoken.set()
 
     async def run_until_told(self, teller):

@@ -17,7 +17,10 @@ from service.live.desk import Desk as MediaDesk
 from service.live.desk import DeskConfig
 from service.live.errands import Errands
 from service.live.relay import Relay
+from service.live.sightings import Sightings
 from service.live.wakes import Wakes
+from service.live.watchers import Watchers
+from service.store.apps import AppBook
 from service.store.connections import register_replica
 from service.switchboard.attendance import Attendance
 from service.switchboard.board import Switchboard
@@ -55,7 +58,10 @@ class Replica(House):
             MediaControlConfig(**(looks or {})),
         )
         self.relay = Relay(database, self.hub, self.wakes, self.media_desk)
-        self.bus = Bus(database, self.hub, self.relay, self.wakes, BusConfig(**bus), self.errands.look)
+        self.watchers = Watchers()
+        self.sightings = Sightings(database, AppBook(database, lambda: 0.0, fresh_s=0.0), self.watchers)
+        config = BusConfig(**bus)
+        self.bus = Bus(database, self.hub, self.relay, self.wakes, config, self.sightings, self.errands.look)
         self.catch_up = CatchUp(database, self.hub)
         listeners = (self.hub.told, self.bus.told, self.control.hear, self.media_desk.noticed)
         self.desk.board = Switchboard(database, listeners, workers=True)
@@ -86,7 +92,7 @@ class Replica(House):
     @asynccontextmanager
     async def listening(self, *, controlled=False):
         """LISTEN and catch-up run, and the media control where it is wanted; the poll does not."""
-        runs = [self.bus.listen, self.catch_up.run, self.relay.run]
+        runs = [self.bus.listen, self.catch_up.run, self.relay.run, self.sightings.run]
         if controlled:
             board = self.desk.board
             runs += [partial(self.control.run, board), partial(self.control.run_adoption, board)]

@@ -108,6 +108,8 @@ FRAMES = _by_type(
     frames.RtcCandidates,
     frames.MediaSubscribe,
     frames.MediaWatch,
+    frames.PresenceSubscribe,
+    frames.PresenceUnsubscribe,
 )
 """Every frame after the hello, by its type."""
 

@@ -23,6 +23,7 @@ from service.api.ws.commands import COMMANDS, FRAMES, relay, relay_now
 from service.api.ws.deps import SocketDeps
 from service.api.ws.lane import Lane, Work
 from service.api.ws.media import count, hand_in, hear_again, is_for_desk
+from service.api.ws.presence import PRESENCE
 from service.api.ws.transport import Reader, SocketProtocol
 from service.api.ws.welcome import welcome
 from service.core.refusals import Code
@@ -112,6 +113,7 @@ class Conversation(Reader):
         if session:
             session.lost()
             self._deps.hub.leave(session)
+            self._deps.watchers.leave(session)
             self._do(partial(self._deps.attendance.leave, session.connection))
 
     # Frames
@@ -204,6 +206,8 @@ class Conversation(Reader):
         if app is None or app.suspended:
             raise RefusedError(Code.NOT_AUTHORIZED, "the app is suspended")
         asker = Asker(self._deps.api, replace(admitted, app=app), self._ws_url)
+        if act := PRESENCE.get(type(frame)):
+            return await act(self._deps, session, asker, frame)
         return await COMMANDS[type(frame)](asker, frame)
 
     # Hello
@@ -259,7 +263,9 @@ class Conversation(Reader):
         if session.closed:
             return
         deps.hub.enter(session)
+        deps.watchers.come(session)
         await welcome(deps, session, hello.resume_after)
+        deps.watchers.release(session)
         self._admitted = admitted
         for call_id in session.active:
             if (call := deps.hub.call(call_id)) and call.room and call.room.host:

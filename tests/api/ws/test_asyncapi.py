@@ -10,6 +10,7 @@ from referencing.jsonschema import DRAFT202012
 
 from service.api.ws.commands import FRAMES
 from service.wire.asyncapi import document
+from service.wire.presence import PresenceChange
 from service.wire.server_frames import QualityReported, SpeakerChanged
 from tests.fixtures.routed import connect, routed_call, routing
 from tests.fixtures.sockets import phone_at, phones
@@ -20,6 +21,12 @@ OPEN = ("custom", "data")
 """Members that hold what clients make up, or what other documents describe."""
 ROUTED = {"server.media.slots", "server.media.restart"}
 """Frames of calls with a media worker."""
+UNPLACED = {
+    "speaker.changed": SpeakerChanged,
+    "quality.reported": QualityReported,
+    "presence.changed": PresenceChange,
+}
+"""Events without a place in the feed for whoever comes back."""
 
 
 def strict(schema, name=""):
@@ -75,6 +82,9 @@ async def test_every_frame_of_a_call_is_as_told(running_service, fits):
         tablet = await phone_at(running_service, "bob", "bob-tablet")
         call = await ann.dial("bob", custom={"order": {"n": 7}}, call_type="audio_upgradable")
         await bob.do("call.ack", call)
+        assert (await ann.ask("presence.subscribe", user_ids=["ann", "bob", "carl"]))["presences"][1][
+            "busy_with"
+        ] is None
         again = await phone_at(running_service, "bob", "bob-tablet", resume_after=ann.cursor)
         await bob.do("call.answer", call)
         for phone, peer in ((ann, "bob"), (bob, "ann")):
@@ -85,6 +95,8 @@ async def test_every_frame_of_a_call_is_as_told(running_service, fits):
         await ann.do("call.invite", call, participants=["carl"])
         carl = await phone_at(running_service, "carl")
         await carl.gets("ring")
+        await ann.hears("presence.changed", "carl")
+        await ann.hears("presence.changed", "ann")
         await again.do("call.join", call)
         await bob.gets("call.replaced")
         await ann.say("nonsense", id=1)
@@ -96,6 +108,9 @@ async def test_every_frame_of_a_call_is_as_told(running_service, fits):
         everybody = (ann, bob, tablet, again, carl)
         told = {fits("server", frame) for phone in everybody for frame in phone.frames}
         assert told == {key for key in document()["components"]["messages"] if key.startswith("server.")} - ROUTED
+        for frame in (f["event"] for phone in everybody for f in phone.frames if f["type"] == "event"):
+            if frame["type"] == "presence.changed":
+                PresenceChange.model_validate(frame)
         for phone in (tablet, again, carl):
             await phone.close()
 
@@ -135,10 +150,9 @@ async def test_every_frame_of_a_routed_call_is_as_told(db_url, tmp_path, fits):
         told = {fits("server", frame) for one in people.values() for frame in one.phone.frames}
         assert told > ROUTED
         passing = [f for f in ann.frames if f["type"] == "event" and "cursor" not in f]
-        assert {f["event"]["type"] for f in passing} == {"speaker.changed", "quality.reported"}
+        assert {f["event"]["type"] for f in passing} == set(UNPLACED)
         for frame in passing:
-            fits_shape = {"speaker.changed": SpeakerChanged, "quality.reported": QualityReported}
-            fits_shape[frame["event"]["type"]].model_validate(frame["event"])
+            UNPLACED[frame["event"]["type"]].model_validate(frame["event"])
 
 
 @pytest.mark.parametrize(
@@ -146,6 +160,8 @@ async def test_every_frame_of_a_routed_call_is_as_told(db_url, tmp_path, fits):
     [
         {"type": "hello", "token": "t", "device_id": "d"},
         {"type": "ping", "id": 7},
+        {"type": "presence.subscribe", "user_ids": ["ann"]},
+        {"type": "presence.unsubscribe", "id": "x", "user_ids": None},
         {"type": "media.watch", "call_id": "018f5e10-0000-7000-8000-000000000001", "quality": True},
         {"type": "media.subscribe", "call_id": "018f5e10-0000-7000-8000-000000000001", "only": None, "audio": False},
         {

@@ -45,7 +45,9 @@ class Parlour:
         front.deps = replace(front.deps, switchboard=board, book=self.book, ask=replica.media_desk.ask)
         front.app = build_api(front.deps)
         config = SocketConfig(restart_again_s=0.0)
-        self.deps = SocketDeps(front.deps, replica.hub, replica.relay, replica.media_desk, replica.attendance, config)
+        self.deps = SocketDeps(
+            front.deps, replica.hub, replica.relay, replica.media_desk, replica.attendance, replica.watchers, config
+        )
 
     async def come(self, user, device=None):
         """Ben's phone, or another one, says hello and is welcome."""
