@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+from service.client.feed import Event
 from service.client.http import Door, segment
 from service.client.shapes import Device, Presence, Token, User, shaped
 
@@ -76,6 +77,14 @@ class Whereabouts:
         """Set from outside, for a time: `state`, `activity`, `do_not_disturb`, `away`, `busy_with`."""
         body = {"source": source, "expires_in_s": expires_in_s, **fields}
         return shaped(await self._door.ask("PUT", f"/users/{segment(user_id)}/presence", body), Presence)
+
+    async def changes(
+        self, after: str | None = None, *, only: str | None = None, limit: int = 200, wait_s: int = 0
+    ) -> tuple[list[Event], str | None]:
+        """One page of changes behind the cursor and the cursor to go on from; `only="newest"` for who is far behind."""
+        asked = {"after": after, "only": only, "limit": limit, "wait_s": wait_s or None}
+        page = await self._door.ask("GET", "/presence/changes", params=asked, wait_s=wait_s)
+        return [Event.of(item) for item in page["items"]], page.get("next_cursor") or after
 
     async def delete(self, user_id: str, source: str) -> None:
         """Take back what that source said."""

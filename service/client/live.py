@@ -26,7 +26,7 @@ from service.client.feed import Event
 from service.client.inbox import Inbox
 from service.client.media import MediaRestart, MediaSlots
 from service.client.problems import Refused, Unreachable
-from service.client.shapes import Placed, Replaced, Ring, RingStop, RtcFrame, Welcome, shaped
+from service.client.shapes import Placed, Presence, Replaced, Ring, RingStop, RtcFrame, Welcome, shaped
 from service.client.verbs import Verbs
 
 Token = str | Callable[[], Awaitable[str]]
@@ -38,6 +38,8 @@ LOST = (ConnectionClosed, InvalidHandshake, OSError, TimeoutError)
 """What a connection that breaks, or does not come up, raises."""
 LATER = frozenset({429, 500, 503})
 """Statuses of a refused hello that are worth another try."""
+AT_ONCE = 200
+"""Users whose presence one frame asks for."""
 BACKOFF_S = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0)
 ALERTS: Mapping[str, type[RingStop | Replaced]] = MappingProxyType(
     {"ring.stop": RingStop, "call.replaced": Replaced},
@@ -55,9 +57,9 @@ class LiveSocket(Verbs):
     """One device's connection.
 
     `token` is a user token, or an asynchronous function that fetches one (asked again for every connection, so that
-    a token may expire meanwhile). `resume_after` is the cursor of the last event already known. `events`, `rings`,
-    `rtc` and `media` (what a media worker tells) are asynchronous iterators; `welcome` is what the last connection
-    began with.
+    a token may expire meanwhile). `resume_after` is the cursor of the last event already known. `events` (of calls),
+    `rings`, `rtc`, `media` (what a media worker tells) and `presences` (of one's own user and of those watched) are
+    asynchronous iterators; `welcome` is what the last connection began with.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class LiveSocket(Verbs):
         self.rings: Inbox[Ring | RingStop | Replaced] = Inbox()
         self.rtc: Inbox[RtcFrame] = Inbox()
         self.media: Inbox[MediaSlots | MediaRestart] = Inbox()
+        self.presences: Inbox[Presence] = Inbox()
         self.connections = 0
         self._token = token
         self._timeout_s = timeout_s
@@ -85,6 +88,7 @@ class LiveSocket(Verbs):
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._told_seq: dict[str, int] = {}
         self._told_rings: dict[str, str] = {}
+        self._watched: dict[str, None] = {}
         self._welcome: Welcome | None = None
         self._socket: ClientConnection | None = None
         self._up = asyncio.Event()
@@ -136,6 +140,22 @@ class LiveSocket(Verbs):
                 raise
             answer = await self.ask(frame)
         return shaped(answer, Placed) if answer.get("call") else None
+
+    async def watch(self, *user_ids: str) -> list[Presence]:
+        """Hear of these users' presence, too: how they are now; what becomes of them comes with `presences`.
+
+        A connection that is taken up again asks anew, and `presences` has how they are by then. Raises as
+        :meth:`command`.
+        """
+        answer = await self.ask({"type": "presence.subscribe", "user_ids": user_ids})
+        self._watched.update(dict.fromkeys(user_ids))
+        return [shaped(seen, Presence) for seen in answer["presences"]]
+
+    async def unwatch(self, *user_ids: str) -> None:
+        """Hear no more of these users, or of all but one's own. Raises as :meth:`command`."""
+        await self.ask({"type": "presence.unsubscribe", "user_ids": user_ids or None})
+        for user_id in user_ids or tuple(self._watched):
+            self._watched.pop(user_id, None)
 
     async def ask(self, frame: Mapping[str, Any]) -> dict[str, Any]:
         """Send a frame with an id of its own and wait for the frame that answers it. Raises as :meth:`command`."""
@@ -198,6 +218,9 @@ class LiveSocket(Verbs):
         self._socket = socket
         self.connections += 1
         self._greeted(shaped(first, Welcome))
+        watched = list(self._watched)
+        for start in range(0, len(watched), AT_ONCE):
+            await self.send({"type": "presence.subscribe", "user_ids": watched[start : start + AT_ONCE]})
 
     def _greeted(self, welcome: Welcome) -> None:
         self._welcome = welcome
@@ -246,7 +269,7 @@ class LiveSocket(Verbs):
                 answer.set_exception(CutOff("the connection broke before the result came"))
 
     def _shut(self, fault: Exception | None) -> None:
-        for inbox in (self.events, self.rings, self.rtc, self.media):
+        for inbox in (self.events, self.rings, self.rtc, self.media, self.presences):
             inbox.close(fault)
 
     def _receive(self, frame: dict[str, Any]) -> None:
@@ -264,6 +287,9 @@ class LiveSocket(Verbs):
             self.media.put(shaped(frame, MEDIA[kind]))
         elif (answer := self._waiting.get(str(frame.get("id")))) and not answer.done():
             self._settle(answer, frame)
+        else:
+            for seen in frame.get("presences") or ():
+                self.presences.put(shaped(seen, Presence))
 
     @staticmethod
     def _settle(answer: asyncio.Future[dict[str, Any]], frame: dict[str, Any]) -> None:
@@ -282,7 +308,10 @@ class LiveSocket(Verbs):
                 return
             self._told_seq[event.stream] = event.seq
         self.cursor = event.cursor or self.cursor
-        self.events.put(event)
+        if event.type == "presence.changed":
+            self.presences.put(shaped(event.data["presence"], Presence))
+        else:
+            self.events.put(event)
 
     def _ring(self, ring: Ring) -> None:
         if ring.ring_id not in self._told_rings:

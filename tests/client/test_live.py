@@ -186,3 +186,37 @@ async def test_a_reader_that_never_reads_loses_the_oldest_and_is_told(device):
 async def until_quiet(socket):
     """Everything sent so far has arrived: the answer to a ping comes behind it."""
     await socket.ask({"type": "ping"})
+
+
+async def test_presence_is_an_iterator_of_its_own_and_outlives_a_lost_connection(device, backend):
+    async with device("ana") as ana, device("ben") as ben:
+        (seen,) = await ana.watch("ben", "nobody")
+        assert (seen.user_id, seen.state, seen.busy_with) == ("ben", "online", None)
+        call = (await ben.call(["test:silent"])).call
+        assert (
+            await until(ana.presences, lambda told: told.user_id == "ben" and told.state == "busy")
+        ).busy_with is None
+        mine = await until(ben.presences, lambda told: told.state == "busy")
+        assert [other.call_id for other in mine.busy_with] == [call.id]
+        await ana.drop()
+        again = await until(ana.presences, lambda told: told.user_id == "ben" and told.activity in {"dialing", "idle"})
+        assert (again.user_id, ana.connections) == ("ben", 2)
+        await ben.cancel(call.id)
+        await until(ana.presences, lambda told: told.user_id == "ben" and told.state == "online")
+        await ana.unwatch()
+        await backend.users.put("ben", do_not_disturb=True)
+        await until(ben.presences, lambda told: told.do_not_disturb)
+        await backend.users.put("ana", do_not_disturb=True)
+        assert (await until(ana.presences, lambda told: told.do_not_disturb)).user_id == "ana"
+
+
+async def test_events_are_those_of_calls(device):
+    async with device("ana") as ana, device("ben") as ben:
+        call = (await ana.call(["ben"])).call
+        await until(ana.presences, lambda told: told.state == "busy")
+        await ben.decline(call.id)
+        heard = []
+        async with asyncio.timeout(10):
+            while not heard or heard[-1].type != "call.ended":
+                heard.append(await anext(ana.events))
+        assert unbroken(heard)

@@ -106,7 +106,12 @@ async def test_presence_from_inside_and_outside(backend):
     assert (said.state, said.source) == ("busy", "external:desk-phone")
     assert {p.user_id: p.state for p in await backend.presence.of("ana", "ben")} == {"ana": "busy", "ben": "offline"}
     assert (await backend.presence.get("ana", format_="asterisk")).mapped == "INUSE"
+    changes, cursor = await backend.presence.changes(wait_s=10)
+    assert [(event.user_id, event.seq, event.data["presence"]["state"]) for event in changes] == [("ana", 1, "busy")]
+    assert changes[0].intact
     await backend.presence.delete("ana", "desk-phone")
+    (back,), _ = await backend.presence.changes(cursor, only="newest", wait_s=10)
+    assert (back.user_id, back.data["presence"]["state"]) == ("ana", "offline")
     assert (await backend.presence.get("ana")).state == "offline"
 
 

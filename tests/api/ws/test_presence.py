@@ -13,7 +13,7 @@ async def hears(phone, user, **facts):
     """Wait for a `presence.changed` of that user with these facts; its data."""
 
     def found():
-        told = [data for kind, data in phone.events if kind == "presence.changed" and data["user_id"] == user]
+        told = [data for data in phone.presences if data["user_id"] == user]
         return next((data for data in told if facts.items() <= data["presence"].items()), None)
 
     return await phone.until(found, f"presence of {user}: {facts}")
@@ -27,7 +27,7 @@ async def subscribe(phone, *users):
 
 
 def numbers(phone, user):
-    return [data["seq"] for kind, data in phone.events if kind == "presence.changed" and data["user_id"] == user]
+    return [data["seq"] for data in phone.presences if data["user_id"] == user]
 
 
 async def talk(caller, callee):
