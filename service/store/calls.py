@@ -27,17 +27,18 @@ ALERT = tuple(each.name for each in fields(Alert))
 
 @dataclass(slots=True, frozen=True)
 class Loaded:
-    """A call as it was at `now`, the database's clock."""
+    """A call as it was at `now`, the database's clock. `ruled`: its app has rules, which its events may concern."""
 
     call: Call
     now: datetime
+    ruled: bool = True
 
 
 @dataclass(slots=True, frozen=True)
 class Change:
     """One call's turn, ready to be written. `before` is `None` for a new call; `alerts` are put on the way with it.
 
-    `missed` are the users who are told that they missed the call.
+    `missed` are the users who are told that they missed the call. `ruled`: the app may have rules that want the events.
     """
 
     call: Call
@@ -45,6 +46,7 @@ class Change:
     envelopes: list[Envelope]
     alerts: list[Alert] = field(default_factory=list)
     missed: frozenset[str] = frozenset()
+    ruled: bool = True
 
 
 @dataclass(slots=True, frozen=True)
@@ -79,32 +81,24 @@ SELECT clock_timestamp() AS now, ARRAY(
   ORDER BY deadline_at LIMIT $2) AS upcoming
 """
 
-LOAD = "SELECT body, version, clock_timestamp() AS now FROM calls WHERE id = $1"
+LOAD = """
+SELECT body, version, clock_timestamp() AS now,
+  EXISTS (SELECT FROM rules r WHERE r.app_id = calls.app_id AND r.enabled) AS ruled
+FROM calls WHERE id = $1
+"""
 
 LOAD_MANY = "SELECT id, body, version, clock_timestamp() AS now FROM calls WHERE id = ANY($1::uuid[])"
 
 POSTPONE = "UPDATE calls SET deadline_at = clock_timestamp() + make_interval(secs => $2) WHERE id = $1"
 
-# Parameters 1 to 25; the tail is shared by both statements. `saved` is the guard: every other part joins it.
-TAIL = f"""
-, fresh AS (
-  INSERT INTO idempotency_keys (app_id, principal, key, fingerprint, call_id)
-  SELECT s.app_id, $20::text, $21::text, $22::bytea, s.id FROM saved s WHERE $21::text IS NOT NULL
-), told AS (
-  INSERT INTO events (stream, seq, event_id, app_id, type, only_for, text)
-  SELECT e.stream, e.seq, e.event_id, s.app_id, e.type, string_to_array(e.only_for, chr(10)), e.text
-  FROM unnest($7::uuid[], $8::int[], $9::uuid[], $10::text[], $11::text[], $12::text[])
-       AS e(stream, seq, event_id, type, only_for, text)
-  JOIN saved s ON s.id = e.stream
-  RETURNING stream, seq, app_id, type
-), queued AS (
-  INSERT INTO deliveries (webhook_id, stream, seq)
-  SELECT w.id, t.stream, t.seq
-  FROM told t JOIN webhooks w ON w.app_id = t.app_id AND w.enabled AND t.type LIKE ANY (w.patterns)
-  ORDER BY t.stream, t.seq
-  RETURNING webhook_id
-), wished AS (
-  SELECT a.*, s.app_id FROM json_to_recordset($24::json) AS a(
+
+def _alerts_part(place: str) -> str:
+    """What most turns do without, `place` being its parameter.
+
+    A quarter of the whole statement went into opening the table and its indexes for nothing.
+    """
+    return f""", wished AS (
+  SELECT a.*, s.app_id FROM json_to_recordset({place}::json) AS a(
     id uuid, call_id uuid, kind text, user_id text, attempt int, ring_id uuid, device_id text, channel text,
     due_at timestamptz, until timestamptz)
   JOIN saved s ON s.id = a.call_id
@@ -133,6 +127,27 @@ TAIL = f"""
          statement_timestamp(), statement_timestamp() + {RULE_FOR}
   FROM told t JOIN rules r ON r.app_id = t.app_id AND r.enabled AND t.type LIKE ANY (r.patterns)
   RETURNING lane
+)"""  # noqa: S608 - only constants of the store
+
+
+# Parameters 1 to 24; the tail is shared by all statements. `saved` is the guard: every other part joins it.
+TAIL = """
+, fresh AS (
+  INSERT INTO idempotency_keys (app_id, principal, key, fingerprint, call_id)
+  SELECT s.app_id, $20::text, $21::text, $22::bytea, s.id FROM saved s WHERE $21::text IS NOT NULL
+), told AS (
+  INSERT INTO events (stream, seq, event_id, app_id, type, only_for, text)
+  SELECT e.stream, e.seq, e.event_id, s.app_id, e.type, string_to_array(e.only_for, chr(10)), e.text
+  FROM unnest($7::uuid[], $8::int[], $9::uuid[], $10::text[], $11::text[], $12::text[])
+       AS e(stream, seq, event_id, type, only_for, text)
+  JOIN saved s ON s.id = e.stream
+  RETURNING stream, seq, app_id, type
+), queued AS (
+  INSERT INTO deliveries (webhook_id, stream, seq)
+  SELECT w.id, t.stream, t.seq
+  FROM told t JOIN webhooks w ON w.app_id = t.app_id AND w.enabled AND t.type LIKE ANY (w.patterns)
+  ORDER BY t.stream, t.seq
+  RETURNING webhook_id
 ), freed AS (
   DELETE FROM engagements g
   USING unnest($13::uuid[], $14::text[]) AS f(call_id, user_id)
@@ -147,18 +162,25 @@ TAIL = f"""
 ), joined AS (
   INSERT INTO call_users (app_id, user_id, call_id, missed)
   SELECT s.app_id, j.user_id, j.call_id, j.missed
-  FROM unnest($18::uuid[], $19::text[], $25::bool[]) AS j(call_id, user_id, missed)
+  FROM unnest($18::uuid[], $19::text[], $24::bool[]) AS j(call_id, user_id, missed)
   JOIN saved s ON s.id = j.call_id
   ON CONFLICT (app_id, user_id, call_id) DO UPDATE SET missed = true WHERE excluded.missed
 )
+"""
+
+SAVED = f"""
+SELECT id, ({FEED_PLACE})::text AS tx, (SELECT array_agg(DISTINCT webhook_id) FROM queued) AS webhooks,
 """  # noqa: S608 - only constants of the store
 
-LANES = """(
-  SELECT array_agg(lane) FROM (
-    SELECT lane FROM alerted WHERE next_attempt_at <= statement_timestamp() UNION SELECT lane FROM ruled
-  ) AS due)"""
+LANES = """
+       (SELECT array_agg(lane) FROM (
+          SELECT lane FROM alerted WHERE next_attempt_at <= statement_timestamp() UNION SELECT lane FROM ruled
+        ) AS due) AS lanes FROM saved
+"""
 
-UPDATE = f"""
+NO_LANES = " NULL::text[] AS lanes FROM saved"
+
+CHANGED = """
 WITH changed AS (
   SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[], $23::text[])
     AS c(id, version, state, deadline_at, ended_at, body, media_host)
@@ -167,28 +189,27 @@ WITH changed AS (
                    ended_at = c.ended_at, body = c.body, media_host = c.media_host
   FROM changed c WHERE calls.id = c.id AND calls.version = c.version
   RETURNING calls.id, calls.app_id
-){TAIL}
-SELECT id, ({FEED_PLACE})::text AS tx,
-       (SELECT array_agg(DISTINCT webhook_id) FROM queued) AS webhooks, {LANES} AS lanes FROM saved
-"""  # noqa: S608 - both parts are constants of this module
+)"""
 
-INSERT = f"""
+MADE = """
 WITH saved AS (
   INSERT INTO calls (id, app_id, version, state, deadline_at, ended_at, body, media_host)
-  SELECT c.id, $26::text, c.version + 1, c.state, c.deadline_at, c.ended_at, c.body, c.media_host
+  SELECT c.id, $25::text, c.version + 1, c.state, c.deadline_at, c.ended_at, c.body, c.media_host
   FROM unnest($1::uuid[], $2::int[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[], $23::text[])
     AS c(id, version, state, deadline_at, ended_at, body, media_host)
   RETURNING id, app_id
-){TAIL}
-SELECT id, ({FEED_PLACE})::text AS tx,
-       (SELECT array_agg(DISTINCT webhook_id) FROM queued) AS webhooks, {LANES} AS lanes FROM saved
-"""  # noqa: S608 - both parts are constants of this module
+)"""
+
+UPDATE = CHANGED + TAIL + SAVED + NO_LANES
+INSERT = MADE + TAIL + SAVED + NO_LANES
+UPDATE_WITH_ALERTS = CHANGED + TAIL + _alerts_part("$25") + SAVED + LANES
+INSERT_WITH_ALERTS = MADE + TAIL + _alerts_part("$26") + SAVED + LANES
 
 
 async def load(driver: Driver, call_id: UUID) -> Loaded | None:
     """Read one call and the database's clock in one round trip."""
     row = await driver.fetchrow(LOAD, call_id)
-    return None if row is None else Loaded(decode(row["body"], row["version"]), row["now"])
+    return None if row is None else Loaded(decode(row["body"], row["version"]), row["now"], row["ruled"])
 
 
 @dataclass(slots=True, frozen=True)
@@ -230,16 +251,22 @@ async def save(driver: Driver, changes: list[Change], idempotency: Idempotency |
     Raises :class:`ConflictError` when a slot or the key was taken meanwhile: then nothing of the batch is written.
     """
     with faults():
-        rest = (_hosts(changes), _alerts(changes), _missed(changes))
-        rows = await driver.fetch(UPDATE, *_columns(changes), *_key(idempotency), *rest)
+        common = (*_columns(changes), *_key(idempotency), _hosts(changes), _missed(changes))
+        if _is_wide(changes):
+            rows = await driver.fetch(UPDATE_WITH_ALERTS, *common, _alerts(changes))
+        else:
+            rows = await driver.fetch(UPDATE, *common)
     return [_written(row) for row in rows]
 
 
 async def insert(driver: Driver, change: Change, idempotency: Idempotency | None) -> Written:
     """Write a new call. Raises :class:`ConflictError` when a slot or the idempotency key was taken meanwhile."""
     with faults():
-        rest = (_hosts([change]), _alerts([change]), _missed([change]), change.call.app_id)
-        rows = await driver.fetch(INSERT, *_columns([change]), *_key(idempotency), *rest)
+        common = (*_columns([change]), *_key(idempotency), _hosts([change]), _missed([change]), change.call.app_id)
+        if _is_wide([change]):
+            rows = await driver.fetch(INSERT_WITH_ALERTS, *common, _alerts([change]))
+        else:
+            rows = await driver.fetch(INSERT, *common)
     if not rows:
         message = "the call was not written"
         raise ConflictError(message)
@@ -286,8 +313,13 @@ def _hosts(changes: list[Change]) -> list[str | None]:
     return [change.call.room.host or "" if change.call.room and not change.call.ended else None for change in changes]
 
 
+def _is_wide(changes: list[Change]) -> bool:
+    """Whether anything is put on the way, or might be by a rule."""
+    return any(change.alerts or change.ruled for change in changes)
+
+
 def _alerts(changes: list[Change]) -> str | None:
-    """`$24`: what is put on the way, as JSON; nothing for most turns."""
+    """The last parameter of the wide statements: what is put on the way, as JSON."""
     found = [
         {"call_id": change.call.id, **{name: getattr(alert, name) for name in ALERT}}
         for change in changes
@@ -304,7 +336,7 @@ def _noted(change: Change) -> list[str]:
 
 
 def _missed(changes: list[Change]) -> list[bool]:
-    """`$25`: whether they missed it, for the users of `$19`."""
+    """`$24`: whether they missed it, for the users of `$19`."""
     return [user in change.missed for change in changes for user in _noted(change)]
 
 

@@ -33,11 +33,15 @@ class Entry:
 
 @dataclass(slots=True, frozen=True)
 class Directory:
-    """Everybody concerned by a dial at `now`; `before` is (fingerprint, call id) of an earlier use of the key."""
+    """Everybody concerned by a dial at `now`; `before` is (fingerprint, call id) of an earlier use of the key.
+
+    `ruled`: the app has rules.
+    """
 
     now: datetime
     people: dict[str, Entry]
     before: tuple[bytes, UUID] | None
+    ruled: bool = True
 
 
 # A socket rings for any call; that of a token for one call for this one; a guest's for none (T-03). Without $7
@@ -60,6 +64,7 @@ SELECT clock_timestamp() AS now,
   (SELECT json_agg(user_id)::text FROM presence_sources
      WHERE $7::boolean AND app_id = $1 AND user_id = ANY ($2) AND expires_at > clock_timestamp()
        AND facts->>'state' = 'busy') AS elsewhere,
+  EXISTS (SELECT FROM rules WHERE app_id = $1 AND enabled) AS ruled,
   (SELECT json_build_array(encode(fingerprint, 'hex'), call_id)::text
      FROM idempotency_keys WHERE app_id = $1 AND principal = $4 AND key = $5) AS before
 """
@@ -117,7 +122,7 @@ async def look_up(
         if device.provider:
             people[user_id].devices[device_id] = device
     before = orjson.loads(row["before"]) if row["before"] else None
-    return Directory(row["now"], people, (bytes.fromhex(before[0]), UUID(before[1])) if before else None)
+    return Directory(row["now"], people, (bytes.fromhex(before[0]), UUID(before[1])) if before else None, row["ruled"])
 
 
 async def ensure_users(driver: Driver, app_id: str, user_ids: list[str]) -> None:

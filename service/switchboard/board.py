@@ -139,7 +139,7 @@ class Switchboard:
                         return Outcome(decision.call, decision.refusal)
                     if directory and (new := newcomers(directory, settings)):
                         await ensure_users(driver, app_id, new)
-                    if await self._save(driver, [(loaded.call, decision)], key):
+                    if await self._save(driver, [(loaded.call, decision)], key, ruled=loaded.ruled):
                         return Outcome(decision.call, decision.refusal, changed=True)
         raise ConflictError(f"call {call_id} is fought over")
 
@@ -191,7 +191,7 @@ class Switchboard:
             return Outcome(None, decision)
         if new := newcomers(directory, request.settings):
             await ensure_users(driver, request.app_id, new)
-        change = _change(None, decision)
+        change = _change(None, decision, ruled=directory.ruled)
         try:
             written = await store.insert(driver, change, request.idempotency)
         except ConflictError:
@@ -300,20 +300,35 @@ class Switchboard:
                 turns.append((call, decision))
         return turns
 
-    async def _save(self, driver: Driver, turns: list[tuple[Call, Decision]], key: Idempotency | None = None) -> bool:
+    async def _save(
+        self,
+        driver: Driver,
+        turns: list[tuple[Call, Decision]],
+        key: Idempotency | None = None,
+        *,
+        ruled: bool = True,
+    ) -> bool:
         """Write and tell; false when nothing was written because somebody else was quicker."""
         try:
-            told = await self._write(driver, turns, key)
+            told = await self._write(driver, turns, key, ruled=ruled)
         except ConflictError:
             return False
         self._tell(told)
         return bool(told)
 
     async def _write(
-        self, driver: Driver, turns: list[tuple[Call, Decision]], key: Idempotency | None = None
+        self,
+        driver: Driver,
+        turns: list[tuple[Call, Decision]],
+        key: Idempotency | None = None,
+        *,
+        ruled: bool = True,
     ) -> list[Told]:
-        """Write these turns; what somebody else changed meanwhile is left out. Raises `ConflictError`."""
-        changes = [_change(before, decision) for before, decision in turns]
+        """Write these turns; what somebody else changed meanwhile is left out. Raises `ConflictError`.
+
+        `ruled`: their apps may have rules; a rule that is made at this very moment begins with the next turn.
+        """
+        changes = [_change(before, decision, ruled=ruled) for before, decision in turns]
         if not changes:
             return []
         written = {row.call_id: row for row in await store.save(driver, changes, key)}
@@ -325,11 +340,12 @@ class Switchboard:
                 listener(told)
 
 
-def _change(before: Call | None, decision: Decision) -> Change:
+def _change(before: Call | None, decision: Decision, *, ruled: bool) -> Change:
     """A turn as it is written: with its sealed events and what it puts on the way to phones."""
     sealed = envelopes(decision.call, decision.events)
     missed = frozenset(event.user_id or "" for event in decision.events if event.type is EventType.CALL_MISSED)
-    return Change(decision.call, before, sealed, alerts_of(before, decision.call, decision.events), missed)
+    alerts = alerts_of(before, decision.call, decision.events)
+    return Change(decision.call, before, sealed, alerts, missed, ruled)
 
 
 def _told(change: Change, written: Written) -> Told:
