@@ -19,6 +19,7 @@ from service.api.auth import Gate
 from service.api.bell import Bell
 from service.api.deps import ApiConfig, Deps
 from service.api.limits import Limits
+from service.api.protocol import HttpProtocol
 from service.api.rest import health
 from service.api.timing import Timing
 from service.api.ws.deps import SocketDeps
@@ -358,7 +359,7 @@ class Service:
             api = build_api(deps, (health.routes,))
         return uvicorn.Config(
             Timing(api, self.metrics.http, self.clocks.fine),
-            http="httptools",
+            http=HttpProtocol,
             ws=SocketProtocol,
             ws_max_size=FRAME_LIMIT,
             ws_ping_interval=HEARTBEAT_S,

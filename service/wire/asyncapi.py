@@ -45,6 +45,7 @@ def document() -> dict[str, Any]:
             "version": version("hookswitch"),
             "description": ABOUT,
             "license": {"name": "Apache-2.0"},
+            "tags": [{"name": "calls"}, {"name": "presence"}, {"name": "media"}],
         },
         "defaultContentType": "application/json",
         "servers": {
@@ -64,8 +65,12 @@ def document() -> dict[str, Any]:
             },
         },
         "operations": {
-            "listen": _operation("receive", "What clients say.", said),
-            "tell": _operation("send", "What clients hear.", answered),
+            "listen": _operation(
+                "receive", "What clients say.", "`hello` comes first; with an `id` a frame is answered.", said
+            ),
+            "tell": _operation(
+                "send", "What clients hear.", "`welcome` comes first; events of a call come in order.", answered
+            ),
         },
         "components": {
             "messages": {key: _message(key, model) for key, model in {**said, **answered}.items()},
@@ -89,11 +94,12 @@ def _type(model: type[BaseModel]) -> str:
     return str(get_args(model.model_fields["type"].annotation)[0])
 
 
-def _operation(action: str, summary: str, messages: Iterable[str]) -> dict[str, Any]:
+def _operation(action: str, summary: str, description: str, messages: Iterable[str]) -> dict[str, Any]:
     return {
         "action": action,
         "channel": {"$ref": f"#/channels/{CHANNEL}"},
         "summary": summary,
+        "description": description,
         "messages": [{"$ref": f"#/channels/{CHANNEL}/messages/{key}"} for key in messages],
     }
 
