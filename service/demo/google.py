@@ -97,8 +97,8 @@ class Google:
     def _token(self, request: Request) -> tuple[int, bytes]:
         asked = parse_qs(request.body.decode())
         try:
-            assertion, audience = asked["assertion"][0], self.account["token_uri"]
-            claims = jwt.decode(assertion, certs=self._public, audience=audience)  # type: ignore[no-untyped-call]
+            signed, check = asked["assertion"][0], {"certs": self._public, "audience": self.account["token_uri"]}
+            claims = jwt.decode(signed, **check)  # type: ignore[no-untyped-call]  # the library has no types
         except (KeyError, ValueError):
             return 400, orjson.dumps({"error": "invalid_grant"})
         if claims["iss"] != ACCOUNT:

@@ -8,11 +8,17 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import time
 
+import httpx2
 import pytest
+from google.auth import jwt
+from google.auth.crypt import RSASigner
 from rich.console import Console
 
+from service.demo.google import ACCOUNT, SEND_PATH, TOKEN_PATH, Google
 from service.demo.teller import Teller
+from tests.fakes.google import pem, private_key
 from tests.fixtures.serving import environment
 from tests.house.source import ROOT
 
@@ -107,6 +113,17 @@ async def test_it_goes_on_serving_until_ctrl_c_and_its_last_lines_work(folder):
     assert "Traceback" not in rest
     assert left_behind(folder) == []
     assert list(folder.glob("hookswitch-demo*")) == []
+
+
+async def test_the_stand_in_for_google_checks_who_asks():
+    async with Google() as google, httpx2.AsyncClient(trust_env=False) as http:
+        push = await http.post(f"{google.url}{SEND_PATH}", json={}, headers={"authorization": "Bearer token-1"})
+        unsigned = await http.post(f"{google.url}{TOKEN_PATH}", data={"assertion": "not a signed one"})
+        other = RSASigner.from_service_account_info({"private_key": pem(private_key()), "private_key_id": "demo"})
+        claims = {"iss": ACCOUNT, "aud": google.account["token_uri"], "iat": time(), "exp": time() + 60}
+        forged = await http.post(f"{google.url}{TOKEN_PATH}", data={"assertion": jwt.encode(other, claims).decode()})
+    assert [answer.status_code for answer in (push, unsigned, forged)] == [401, 400, 400]
+    assert google.pushes == []
 
 
 def test_a_fact_that_does_not_hold_is_told_and_counted(capsys):
