@@ -8,7 +8,7 @@ import pytest
 
 from service.client import verify_feed
 from tests.fixtures.feeds import call_events
-from tests.fixtures.system import program
+from tests.fixtures.system import java_annotations, program
 from tests.house.source import ROOT
 from tests.outside.conftest import ran
 
@@ -16,7 +16,6 @@ pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
 DESCRIPTION = ROOT / "openapi" / "openapi.yaml"
 PLAYERS = Path(__file__).with_name("players")
-ANNOTATIONS = Path("/usr/share/java/jakarta-annotation-api.jar")
 SOON = "-XX:TieredStopAtLevel=1"
 """These run for seconds; Java is not to spend them on making itself fast."""
 
@@ -62,9 +61,7 @@ async def test_python(tools, running_service, tmp_path):
 
 
 async def test_java(tools, running_service, tmp_path):
-    java, javac = program("java"), program("javac")
-    if not ANNOTATIONS.exists():  # noqa: ASYNC240 - a look
-        pytest.skip("there is no jakarta.annotation (apt install libjakarta-annotation-api-java)")
+    java, javac, annotations = program("java"), program("javac"), java_annotations()
     (jar,) = tools.parent.parent.glob("lib/python3*/site-packages/openapi_generator_cli/openapi-generator.jar")
     properties = "openApiNullable=false,useJakartaEe=true,hideGenerationTimestamp=true"
     wanted = "apis,models,supportingFiles,apiTests=false,modelTests=false,apiDocs=false,modelDocs=false"
@@ -72,7 +69,7 @@ async def test_java(tools, running_service, tmp_path):
     options = ("--additional-properties", properties, "--global-property", wanted)
     await ran(java, SOON, "-jar", jar, "generate", *made, *options)
     # Jackson is in the generator's own archive.
-    path = f"{jar}:{ANNOTATIONS}"
+    path = f"{jar}:{annotations}"
     sources = [*(tmp_path / "made" / "src" / "main").rglob("*.java"), PLAYERS / "Play.java"]
     await ran(javac, f"-J{SOON}", "-nowarn", "-proc:none", "-cp", path, "-d", tmp_path / "classes", *sources)
     said = (running_service.base_url, running_service.api_key, "ana", "ben")

@@ -1,4 +1,4 @@
-"""A whole call by the client that openapi-python-client makes of the description."""  # noqa: INP001 - a script
+"""A whole call by the client that openapi-python-client makes of the description."""
 
 import json
 import sys
