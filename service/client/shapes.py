@@ -261,6 +261,7 @@ class Webhook(Shape, frozen=True):
     types: list[str] = []
     description: str | None = None
     headers: dict[str, str] = {}
+    format: str | None = None
     enabled: bool = True
     disabled_reason: str | None = None
     paused: bool = False

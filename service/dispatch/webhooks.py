@@ -211,7 +211,7 @@ class WebhookSender:
         """One attempt, and what it means."""
         if claim.text is None or claim.event_id is None:
             return self._judge(claim, at, Answer(None, "the event has been pruned", 0), None)
-        body = body_of(claim.text, self._config.base_url)
+        body = body_of(claim.text, self._config.base_url, claim.form)
         try:
             signed = headers(claim.secrets, str(claim.event_id), int(at.timestamp()), body)
         except ValueError as error:

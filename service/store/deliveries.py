@@ -20,6 +20,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from service.core.cti import Format
 from service.store.database import Driver
 
 PENDING: Literal["pending"] = "pending"
@@ -33,7 +34,8 @@ class Claim:
     """One delivery that is ours until `until`, which moves when the claim is renewed.
 
     `secrets` are those that sign now, the present one first; `headers` are the endpoint's own. `failing_since` is that
-    of the webhook. `text` and `event_id` are `None` when the event has been pruned.
+    of the webhook, `form` the system in whose words it wants presence, too. `text` and `event_id` are `None` when the
+    event has been pruned.
     """
 
     id: int
@@ -48,6 +50,7 @@ class Claim:
     failing_since: datetime | None
     event_id: UUID | None
     text: str | None
+    form: Format | None = None
 
     @property
     def failing(self) -> bool:
@@ -129,7 +132,7 @@ WITH due AS MATERIALIZED (
 )
 SELECT swift.set_config, {NOW} AS now, (SELECT array_agg(DISTINCT webhook_id) FROM held) AS held,
   c.id, c.webhook_id, c.stream, c.seq, c.attempts, c.claimed_until, w.url, w.secret, w.former_secrets, w.headers,
-  w.failing_since, e.event_id, e.text
+  w.failing_since, w.format, e.event_id, e.text
 FROM (SELECT {SWIFT}) AS swift
 LEFT JOIN claimed c ON true
 LEFT JOIN webhooks w ON w.id = c.webhook_id
@@ -219,7 +222,13 @@ def _claim(row: asyncpg.Record) -> Claim:
     headers = {} if row["headers"] == "{}" else orjson.loads(row["headers"])
     told = {name: row[name] for name in ("id", "webhook_id", "stream", "seq", "attempts", "url", "failing_since")}
     return Claim(
-        **told, until=row["claimed_until"], secrets=secrets, headers=headers, event_id=row["event_id"], text=row["text"]
+        **told,
+        until=row["claimed_until"],
+        secrets=secrets,
+        headers=headers,
+        event_id=row["event_id"],
+        text=row["text"],
+        form=row["format"] and Format(row["format"]),
     )
 
 

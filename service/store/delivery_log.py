@@ -8,15 +8,16 @@ import orjson
 from sqlalchemy import Row, and_, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.core.cti import Format
 from service.core.vocabulary import EventType
-from service.store.tables import deliveries, events
+from service.store.tables import deliveries, events, webhooks
 from service.wire.outgoing import body_of
 from service.wire.webhook_events import TEST, webhook_event
 from service.wire.webhooks import DeliveryRequest, DeliveryResponse, DeliveryView
 
 NOW = func.clock_timestamp()
 OF_CALLS = frozenset(member.value for member in EventType)
-LOGGED = (deliveries, events.c.event_id, events.c.type, events.c.text)
+LOGGED = (deliveries, events.c.event_id, events.c.type, events.c.text, webhooks.c.format)
 ELSEWHERE = frozenset({"call_id", "request", "response"})
 """Fields of a delivery that are no columns."""
 
@@ -82,14 +83,16 @@ async def send_test(connection: AsyncConnection, app_id: str, webhook_id: UUID) 
 
 def _logged() -> Any:
     joined = and_(events.c.stream == deliveries.c.stream, events.c.seq == deliveries.c.seq)
-    return select(*LOGGED).outerjoin_from(deliveries, events, joined)
+    made_for = webhooks.c.id == deliveries.c.webhook_id
+    return select(*LOGGED).outerjoin_from(deliveries, events, joined).join(webhooks, made_for)
 
 
 def _told(row: Row[Any], base_url: str) -> DeliveryView:
     fields = {name: getattr(row, name) for name in DeliveryView.model_fields if name not in ELSEWHERE}
     exchange = orjson.loads(row.exchange) if row.exchange else {}
     request, response = exchange.get("request"), exchange.get("response")
-    body = body_of(row.text, base_url).decode() if row.text is not None else None
+    form = Format(row.format) if row.format else None
+    body = body_of(row.text, base_url, form).decode() if row.text is not None else None
     return DeliveryView(
         **fields
         | {

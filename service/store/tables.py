@@ -111,6 +111,7 @@ users = Table(
     Column("presence_told", Text, comment="the presence object in the last presence.changed"),
     _created(),
     Column("updated_at", Timestamp, nullable=False, server_default=func.clock_timestamp()),
+    Column("presence_told_at", Timestamp, comment="when that was told"),
 )
 
 devices = Table(
@@ -211,6 +212,7 @@ events = Table(
     Column("text", Text, nullable=False),
     Index("ix_events_feed", "app_id", "tx", "stream", "seq"),
     Index("ix_events_tx", "tx"),
+    Index("ix_events_presence", "app_id", "tx", "stream", "seq", postgresql_where=text("type = 'presence.changed'")),
 )
 
 webhooks = Table(
@@ -244,6 +246,7 @@ webhooks = Table(
     Column("paused_at", Timestamp, comment="events are queued, and nothing is sent"),
     Column("throttled_until", Timestamp, comment="nothing is sent before"),
     Column("last_failure_at", Timestamp, comment="written once an hour while it fails"),
+    Column("format", Text, comment="in whose words presence is told, too"),
     Index(None, "app_id"),
 )
 
@@ -290,6 +293,7 @@ presence_sources = Table(
     Column("facts", JSONB, nullable=False),
     Column("expires_at", Timestamp, nullable=False),
     _created(),
+    Index(None, "expires_at"),
 )
 
 quality_samples = Table(
@@ -391,5 +395,20 @@ relay_messages = Table(
     Column("text", Text, nullable=False),
     _created(),
     Index(None, "replica_id"),
+    prefixes=["UNLOGGED"],
+)
+
+absences = Table(
+    "absences",
+    METADATA,
+    Column("app_id", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("device_id", Text, primary_key=True),
+    Column("platform", Text, nullable=False),
+    Column("app_version", Text),
+    Column("rings", Boolean, nullable=False),
+    Column("connected_at", Timestamp, nullable=False),
+    Column("until", Timestamp, nullable=False, comment="so long the device counts as connected in presence"),
+    Index(None, "until"),
     prefixes=["UNLOGGED"],
 )

@@ -56,6 +56,7 @@ async def create_webhook(connection: AsyncConnection, app_id: str, body: Webhook
             patterns=like_patterns(body.types),
             description=body.description,
             headers=body.headers,
+            format=body.format,
             secret=new_secret(),
         )
         .returning(webhooks, NOW.label("now")),

@@ -10,6 +10,9 @@ import orjson
 
 from service.core.cti import Format, Outline, mapped
 
+OF_PRESENCE = '"type":"presence.changed"}'
+"""How the text of such an event ends: its members are sorted."""
+
 
 @dataclass(slots=True, frozen=True)
 class _Data:
@@ -24,7 +27,20 @@ class _Event:
 _decoder = msgspec.json.Decoder(_Event)
 
 
+def beside(text: str, form: Format) -> str:
+    """What stands beside the envelope of an event of this text, from its comma on: `,"mapped":"CONNECTED"`.
+
+    The word is null where the system has none. Nothing stands beside events of other types.
+    """
+    if not text.endswith(OF_PRESENCE):
+        return ""
+    try:
+        word = mapped(_decoder.decode(text).data.presence, form)
+    except msgspec.ValidationError:  # another version told it
+        word = None
+    return f',"mapped":{orjson.dumps(word).decode()}'
+
+
 def with_mapped(text: str, form: Format) -> str:
-    """The text of a `presence.changed` event with the word of that system, null where it has none."""
-    word = mapped(_decoder.decode(text).data.presence, form)
-    return f'{text[:-1]},"mapped":{orjson.dumps(word).decode()}}}'
+    """The text of an event with the word of that system, if it is one of presence."""
+    return f"{text[:-1]}{beside(text, form)}}}"

@@ -15,6 +15,8 @@ from urllib.parse import quote
 
 import orjson
 
+from service.core.cti import Format
+from service.wire.mapped import beside
 from service.wire.shapes import cursor_of
 
 LARGEST_BODY = 20_000
@@ -26,13 +28,18 @@ KEPT_AT_LAST = frozenset(
 Data = dict[str, Any]
 
 
-def body_of(text: str, base_url: str) -> bytes:
-    """What is sent for an event of this text. `base_url` is what links begin with; without it they are paths."""
-    body = text.encode()
-    return body if len(body) < LARGEST_BODY else _cut(orjson.loads(body), base_url.rstrip("/"))
+def body_of(text: str, base_url: str, form: Format | None = None) -> bytes:
+    """What is sent for an event of this text. `base_url` is what links begin with; without it they are paths.
+
+    With `form` the word of that system stands beside what is told of presence (`mapped.py`).
+    """
+    body, word = text.encode(), beside(text, form).encode() if form else b""
+    if len(body) + len(word) >= LARGEST_BODY:
+        body = _cut(orjson.loads(body), base_url.rstrip("/"), LARGEST_BODY - len(word))
+    return body[:-1] + word + b"}" if word else body
 
 
-def _cut(envelope: dict[str, Any], base_url: str) -> bytes:
+def _cut(envelope: dict[str, Any], base_url: str, largest: int) -> bytes:
     """Take away, step by step, what is largest and least about the change itself, until it fits."""
     data: Data = envelope["data"]
     data |= {"truncated": True, "links": _links(data, base_url)}
@@ -40,7 +47,7 @@ def _cut(envelope: dict[str, Any], base_url: str) -> bytes:
     for step in STEPS:
         step(data)
         body = orjson.dumps(envelope, option=orjson.OPT_SORT_KEYS)
-        if len(body) < LARGEST_BODY:
+        if len(body) < largest:
             break
     return body
 

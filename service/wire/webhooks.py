@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from service.core.cti import Format
 from service.wire.custom_headers import CustomHeaders, HeaderChanges
 from service.wire.event_types import ALL, check_pattern
 from service.wire.shapes import Body, Flag, Moment, SizedQuery, View, Whole, key_of
@@ -37,13 +38,15 @@ class WebhookBody(Body):
     """A new endpoint; it gets every event of the app unless `types` chooses some.
 
     `headers` are sent along with every request. Their values are never shown again; names that make or route a request
-    (`Host`, `Content-…`, `webhook-…`, `X-Forwarded-…`) are refused.
+    (`Host`, `Content-…`, `webhook-…`, `X-Forwarded-…`) are refused. With `format`, `presence.changed` carries `mapped`
+    beside `type`, `timestamp` and `data`: the word of that system for it, or null. It is not part of `data.hash`.
     """
 
     url: Line
     types: Types = (ALL,)
     description: Description | None = None
     headers: CustomHeaders = Field(default_factory=dict)
+    format: Format | None = None
 
 
 class WebhookChange(Body):
@@ -51,19 +54,20 @@ class WebhookChange(Body):
 
     `enabled: false` gives an endpoint up: nothing is queued for it any more. `enabled: true` takes up one that was
     disabled. `paused: true` holds its events back: they are queued, and sent in order when it is `false` again.
-    `headers` sets those that are named and takes away those whose value is null.
+    `headers` sets those that are named and takes away those whose value is null; `format: null` takes that away.
     """
 
     url: Line | None = None
     types: Types | None = None
     description: Description | None = None
     headers: HeaderChanges | None = None
+    format: Format | None = None
     enabled: Flag | None = None
     paused: Flag | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        for name in self.model_fields_set - {"description"}:
+        for name in self.model_fields_set - {"description", "format"}:
             if getattr(self, name) is None:
                 raise ValueError(f"{name}: cannot be null")
         return self
@@ -100,6 +104,7 @@ class WebhookView(View):
     types: list[str]
     description: str | None
     headers: dict[str, str]
+    format: Format | None
     enabled: bool
     disabled_reason: str | None
     paused: bool

@@ -68,6 +68,17 @@ async def test_a_change_leaves_the_rest(front):
         problem(await front.http.patch(path, json=body), 422, "invalid_request")
 
 
+async def test_a_format_is_chosen_changed_and_taken_away(front):
+    hook = await made(front, types=["presence.changed"], format="tapi")
+    assert (hook["format"], (await made(front))["format"]) == ("tapi", None)
+    path = f"/v1/webhooks/{hook['id']}"
+    assert (await front.http.patch(path, json={"description": "x"})).json()["format"] == "tapi"
+    assert (await front.http.patch(path, json={"format": "graph"})).json()["format"] == "graph"
+    assert (await front.http.patch(path, json={"format": None})).json()["format"] is None
+    problem(await front.http.patch(path, json={"format": "morse"}), 422, "invalid_request")
+    problem(await front.post("/webhooks", {"url": URL, "format": "CSTA"}), 422, "invalid_request")
+
+
 async def test_headers_are_kept_and_their_values_never_told(front, db_url):
     hook = await made(front, headers={"Authorization": "Bearer s3cret", "X-Tenant": "tenant-7"})
     path = f"/v1/webhooks/{hook['id']}"

@@ -6,9 +6,11 @@ import orjson
 import pytest
 
 from service.core.commands import MediaConnected
+from service.core.cti import Format
 from service.dispatch.presence import PresenceConfig, PresenceTeller
 from service.store.apps import AppBook
 from service.store.database import StoreUnavailableError
+from service.store.delivery_log import list_deliveries
 from service.wire.feed import hash_of
 from service.wire.user_feed import stream_of
 from tests.dispatch.office import HeardDesk, Wire
@@ -164,6 +166,34 @@ async def test_it_reaches_the_webhooks_that_want_it(town, office):
     (request,) = receiver.requests
     assert orjson.loads(request.body) == (await town.told("ann"))[0]
     assert deaf.requests == []
+
+
+async def test_each_webhook_hears_it_in_the_words_of_its_own_system(town, office):
+    """The event is the same for all, and so is its hash; the log shows what was sent."""
+    async with listening() as receiver:
+        hooks = {form: (await office.hook(receiver, "presence.changed"))[0] for form in (*Format, None)}
+        for form, hook in hooks.items():
+            await town.rows("UPDATE webhooks SET format = $2 WHERE id = $1", hook, form and form.value)
+        await town.online("ann")
+        await town.online("ben")
+        await town.look()
+        await town.talk("ann", "ben")
+        await town.look()
+        await office.sender().run_once()
+    told = {event["data"]["hash"]: event for event in await town.told("ann")}
+    sent = [orjson.loads(request.body) for request in receiver.requests]
+    mine = [event for event in sent if event["data"]["hash"] in told]
+    assert all(hash_of(event) == event["data"]["hash"] for event in mine)
+    words = [(event["data"]["seq"], event.pop("mapped", "nothing")) for event in mine]
+    assert all(event == told[event["data"]["hash"]] for event in mine)
+    expected = {1: {"null", "IDLE", "NOT_INUSE", "Available", "nothing"}, 2: set()}
+    expected[2] = {"connected", "CONNECTED", "INUSE", "Busy / InACall", "nothing"}
+    for seq, wanted in expected.items():
+        assert {word for number, word in words if number == seq} == wanted
+    async with town.database.begin() as connection:
+        log = await list_deliveries(connection, hooks[Format.TAPI], None, 10)
+    bodies = [orjson.loads(delivery.request.body) for delivery in log]
+    assert [body["mapped"] for body in bodies if body["data"]["user_id"] == "ann"] == ["CONNECTED", "IDLE"]
 
 
 async def test_strangers_and_other_apps_are_no_trouble(town):

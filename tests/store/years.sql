@@ -41,6 +41,10 @@ INSERT INTO events (stream, seq, event_id, app_id, type, tx, text)
 SELECT k.id, s, gen_random_uuid(), k.app_id, 'call.created', (3 + k.n / 200)::text::xid8, '{}'
 FROM (SELECT id, app_id, row_number() OVER (ORDER BY id) AS n FROM calls) k, generate_series(1, 3) s;
 
+INSERT INTO events (stream, seq, event_id, app_id, type, tx, text)
+SELECT md5('u' || n)::uuid, s, gen_random_uuid(), 'app', 'presence.changed', (3 + n / 50)::text::xid8, '{}'
+FROM generate_series(0, 19999) n, generate_series(1, 2) s;
+
 INSERT INTO webhooks (id, app_id, url, types, patterns, secret)
 SELECT gen_random_uuid(), 'app', 'x', '{}', '{%}', 's' FROM generate_series(1, 3);
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.client.feed import Event, unbroken
+from service.core.cti import Format
 from service.wire.feed import hash_of, seal
 from service.wire.outgoing import LARGEST_BODY, body_of
 
@@ -130,3 +131,48 @@ def test_the_bound_is_exact(size):
     text = call_event([leg("u1", 1_000 + LARGEST_BODY - len(text) + size), leg("u2", 0)], user_id="u2")
     assert len(text) == LARGEST_BODY + size
     assert ("truncated" in orjson.loads(body_of(text, BASE))["data"]) is (size >= 0)
+
+
+def presence_event(devices=0, **looks):
+    presence = {"state": "busy", "activity": "in_call", "do_not_disturb": False, "second_ring": False, **looks}
+    presence["devices"] = [{"device_id": f"d{n}", "app_version": "v" * 200} for n in range(devices)]
+    data = {"user_id": "ann", "seq": 1, "prev": "", "presence": presence}
+    return seal({"type": "presence.changed", "timestamp": "t", "data": data})[0]
+
+
+@pytest.mark.parametrize(
+    ("form", "looks", "word"),
+    [
+        (Format.TAPI, {}, "CONNECTED"),
+        (Format.CSTA, {"second_ring": True}, "alerting + connected"),
+        (Format.ASTERISK, {"state": "offline", "activity": "idle"}, "UNAVAILABLE"),
+        (Format.CSTA, {"state": "offline", "activity": "idle"}, None),
+        (Format.GRAPH, {"do_not_disturb": True}, "DoNotDisturb"),
+        (Format.GRAPH, {"activity": "of another version"}, None),
+    ],
+)
+def test_the_word_of_a_system_stands_beside_the_event_whose_hash_is_the_same(form, looks, word):
+    text = presence_event(**looks)
+    sent = orjson.loads(body_of(text, BASE, form))
+    assert sent == {**orjson.loads(text), "mapped": word}
+    assert hash_of(sent) == sent["data"]["hash"]
+
+
+def test_events_of_calls_are_sent_as_ever():
+    text = call_event([leg("ana")])
+    assert body_of(text, BASE, Format.TAPI) == text.encode()
+
+
+@pytest.mark.parametrize("devices", [0, 75, 100])
+def test_a_cut_event_has_its_word_too_and_fits_with_it(devices):
+    body = body_of(presence_event(devices), BASE, Format.TAPI)
+    assert len(body) < LARGEST_BODY
+    sent = orjson.loads(body)
+    assert (sent["mapped"], "truncated" in sent["data"]) == ("CONNECTED", devices > 80)
+
+
+def test_the_word_counts_into_the_bound():
+    text = presence_event(devices=1)
+    text = presence_event(devices=1, note="x" * (LARGEST_BODY - len(text) - 20))
+    assert "truncated" not in orjson.loads(body_of(text, BASE))["data"]
+    assert "truncated" in orjson.loads(body_of(text, BASE, Format.TAPI))["data"]
