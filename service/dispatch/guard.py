@@ -109,11 +109,11 @@ async def _connected(address: str, port: int) -> socket.socket:
 class SystemResolver:
     """The operating system's resolver, in threads of its own.
 
-    A name server that does not answer holds a thread for many seconds. So nothing else shares these threads, the same
-    name is asked for once at a time, and the process does not wait for them when it ends.
+    A name server that does not answer holds a thread for many seconds. So nothing else shares these threads, there may
+    be many, the same name is asked for once at a time, and the process does not wait for them when it ends.
     """
 
-    def __init__(self, most_at_once: int = 64) -> None:
+    def __init__(self, most_at_once: int = 512) -> None:
         self._free = asyncio.Semaphore(most_at_once)
         self._asked: dict[tuple[str, int], asyncio.Task[list[str]]] = {}
 

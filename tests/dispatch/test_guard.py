@@ -1,6 +1,8 @@
 """No forbidden address is ever connected to, however it is spelled and whoever answers for the name."""
 
 import asyncio
+import socket
+import threading
 from contextlib import suppress
 from ipaddress import ip_address
 
@@ -146,3 +148,23 @@ async def test_a_name_is_looked_up_once_for_all_who_ask_meanwhile_and_survives_a
     with pytest.raises(asyncio.CancelledError):
         await first
     assert resolve._asked == {}  # noqa: SLF001 - nothing may pile up there
+
+
+async def test_a_hundred_names_that_nobody_answers_for_keep_no_other_one_waiting(monkeypatch):
+    answered = threading.Event()
+
+    def look_up(host, port, **_how):
+        if host.startswith(b"silent"):
+            answered.wait()
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.215.14", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    resolve = SystemResolver()
+    silent = [asyncio.create_task(resolve(f"silent{n}.example", 443)) for n in range(100)]
+    try:
+        async with asyncio.timeout(5):
+            assert await resolve("hooks.example", 443) == ["93.184.215.14"]
+        assert not any(task.done() for task in silent)
+    finally:
+        answered.set()
+        await asyncio.gather(*silent)
