@@ -36,6 +36,7 @@ class Sizes:
     push_rate: int = 200
     push_s: float = 10.0
     profile_s: float = 8.0
+    hooks_s: float = 10.0
 
 
 QUICK = Sizes(
@@ -56,6 +57,7 @@ QUICK = Sizes(
     push_rate=40,
     push_s=4.0,
     profile_s=4.0,
+    hooks_s=3.0,
 )
 
 

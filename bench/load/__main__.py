@@ -20,6 +20,8 @@ KINDS = {
     "socket": "bench.load.sockets",
     "idle": "bench.load.idle",
     "pushed": "bench.load.pushed",
+    "receiver": "bench.load.receiver",
+    "reader": "bench.load.reader",
     "ejabberd": "bench.load.xmpp",
     "kamailio": "bench.load.sip",
     "synapse": "bench.load.matrix",
