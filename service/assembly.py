@@ -349,6 +349,7 @@ class Service:
             metrics=self.metrics.page,
             ready=self.is_ready,
             moved=self.presence.mark,
+            owed=self.webhooks.look_soon,
             ask=self.media.desk.ask,
             signal=self.media.desk.signal,
         )

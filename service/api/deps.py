@@ -59,6 +59,10 @@ def _unheard(_app_id: str, _user_id: str) -> None:
     """Nobody is told of presence."""
 
 
+def _unsent() -> None:
+    """Nothing is sent from here."""
+
+
 def _unknown() -> None:
     """Nobody remembers credentials."""
 
@@ -71,7 +75,7 @@ class Deps:
     `vault` seals what is uploaded, where the service has a key; `regranted` is called when credentials were changed.
     `dismiss` closes the sockets of a user (app, user) whose tokens were revoked; `moved` is called when something that
     a user's presence is made of was changed here. `ask` and `signal` bring a message to the worker of a call; the first
-    returns the frame that answers it.
+    returns the frame that answers it. `owed` is called when webhooks may have something to be sent.
     """
 
     database: Database
@@ -89,5 +93,6 @@ class Deps:
     ready: Callable[[], Awaitable[bool]] = _always
     dismiss: Callable[[str, str], Awaitable[None]] = _nobody
     moved: Callable[[str, str], None] = _unheard
+    owed: Callable[[], None] = _unsent
     ask: Callable[[Sender, UUID, Message], Awaitable[Mapping[str, Any] | Refusal]] = _unasked
     signal: Callable[[Sender, UUID, Message], Awaitable[Refusal | None]] = _unsignalled

@@ -38,7 +38,8 @@ class WebhooksConfig:
     """How the sender works; times in seconds.
 
     Claims run out after `lease_s`, and are renewed every `renew_s`, so that what a killed sender held is soon sent by
-    another. No further delivery of a run is begun after `run_s`. Links in cut bodies begin with `base_url`.
+    another. No further delivery of a run is begun after `run_s`. The database is asked who has something due every
+    `poll_s`, and `soon_s` after somebody said so, at most so often. Links in cut bodies begin with `base_url`.
     """
 
     lanes: LanesConfig = field(default_factory=LanesConfig)
@@ -48,6 +49,7 @@ class WebhooksConfig:
     run_s: float = 5.0
     hold_s: float = 390.0
     poll_s: float = 0.5
+    soon_s: float = 0.05
 
 
 class WebhookSender:
@@ -71,6 +73,7 @@ class WebhookSender:
         self._chance = chance
         self._log = logger("webhooks")
         self._bell = asyncio.Event()
+        self._asked = False
         self._due: dict[UUID, None] = {}
         self._room = Lanes(self._config.lanes)
         self._done: list[Result] = []
@@ -88,6 +91,11 @@ class WebhookSender:
             self._due.update(dict.fromkeys(webhooks))
             self._bell.set()
 
+    def look_soon(self) -> None:
+        """Somebody may have something due: what was queued in another way than by the switchboard, or let go."""
+        self._asked = True
+        self._bell.set()
+
     async def run(self) -> None:
         """Send whatever falls due, until cancelled; then give unfinished claims back.
 
@@ -95,13 +103,15 @@ class WebhookSender:
         next run.
         """
         loop = asyncio.get_running_loop()
-        look = renewal = loop.time()
+        look = soon = renewal = loop.time()
         try:
             while True:
+                if self._asked:
+                    look, self._asked = min(look, soon), False
                 if loop.time() >= look:
                     await self._look()
                     await self._poster.sweep()
-                    look = loop.time() + self._config.poll_s
+                    look, soon = loop.time() + self._config.poll_s, loop.time() + self._config.soon_s
                 if loop.time() >= renewal:
                     await self.renew()
                     renewal = loop.time() + self._config.renew_s

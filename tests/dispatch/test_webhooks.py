@@ -228,6 +228,18 @@ async def test_a_running_sender_finds_by_itself_what_others_queued(office):
             assert seqs(await receiver.take(1)) == [1]
 
 
+async def test_a_running_sender_looks_soon_when_it_is_asked_to(office):
+    """What was queued by hand, let go, or told of a device, does not wait for the poll."""
+    async with listening() as receiver:
+        hook, _ = await office.hook(receiver)
+        sender = office.sender(poll_s=3_600)
+        office.start(sender)
+        for _ in range(3):
+            await office.queue(hook)
+            sender.look_soon()
+            assert seqs(await receiver.take(1)) == [1]
+
+
 async def test_a_database_that_was_away_loses_no_result(office):
     """PostgreSQL goes away while a request is under way: its answer is written down later, and not asked for again."""
 

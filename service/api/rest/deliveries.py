@@ -66,6 +66,7 @@ async def redeliver(ask: KeyAsk, webhook_id: UUID, delivery_id: DeliveryId) -> R
         delivery = await store.redeliver(connection, webhook_id, delivery_id, base_url=_base_url(ask))
     if delivery is None:
         raise RefusedError(Code.NOT_FOUND, "there is no such delivery, or its event is gone")
+    ask.deps.owed()
     return one(delivery, 202)
 
 
@@ -90,6 +91,7 @@ async def recover_webhook(ask: KeyAsk, webhook_id: UUID, body: Recover) -> Respo
     done = await recover(ask.deps.database, ask.app_id, webhook_id, span)
     if done is None:
         raise RefusedError(Code.NOT_FOUND, "there is no such webhook any more")
+    ask.deps.owed()
     view = RecoveryView(queued=done.queued, complete=done.resume_since is None, resume_since=done.resume_since)
     return one(view, 202)
 
@@ -108,6 +110,7 @@ async def test_webhook(ask: KeyAsk, webhook_id: UUID) -> Response:
         if not webhook.enabled or webhook.paused:
             raise RefusedError(Code.INVALID_REQUEST, f"the webhook is {'paused' if webhook.enabled else 'not enabled'}")
         delivery = await store.send_test(connection, ask.app_id, webhook_id)
+    ask.deps.owed()
     return one(delivery, 202)
 
 

@@ -63,6 +63,7 @@ async def put_device(ask: Ask, user_id: UserId, device_id: DeviceId, body: Devic
         limit = f"a user has at most {store.MOST_DEVICES} devices; delete one first"
         raise RefusedError(Code.CAPACITY_EXCEEDED, limit) from None
     ask.deps.moved(ask.app_id, user_id)
+    ask.deps.owed()
     return one(device, 201 if created else 200)
 
 
@@ -109,4 +110,5 @@ async def delete_device(ask: Ask, user_id: UserId, device_id: DeviceId) -> Respo
     if not await unregister(deps.database, deps.switchboard, ask.app_id, user_id, device_id, actor):
         raise no_such_device()
     deps.moved(ask.app_id, user_id)
+    deps.owed()
     return nothing()

@@ -101,6 +101,7 @@ async def patch_webhook(ask: KeyAsk, webhook_id: UUID, body: WebhookChange) -> R
         raise RefusedError(Code.INVALID_REQUEST, f"body.headers: {error}") from None
     if webhook is None:
         raise no_such_webhook()
+    ask.deps.owed()
     return one(webhook)
 
 
