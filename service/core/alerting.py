@@ -12,6 +12,9 @@ def pushed(turn: Turn, command: Pushed, leg: Leg, _engaged: tuple[Slot, ...]) ->
     ring = _ring(leg, command)
     if ring is None or not (ring.open or ring.state is RingState.FAILED):
         return pushed_late(turn, command, leg, ())
+    if command.perhaps:
+        ring.pushed_at = ring.pushed_at or turn.at
+        return None
     if command.accepted:
         ring.pushed_at = ring.pushed_at or turn.at
         if ring.state in UNTOLD_RING:
@@ -19,18 +22,22 @@ def pushed(turn: Turn, command: Pushed, leg: Leg, _engaged: tuple[Slot, ...]) ->
         turn.tell(EventType.NOTIFICATION_SENT, leg.user_id, notification=_told(ring, command))
         return None
     ring.failure = command.reason
-    if ring.state is RingState.QUEUED:
+    if ring.state is RingState.QUEUED and ring.pushed_at is None:
         ring.state = RingState.FAILED
     turn.tell(EventType.NOTIFICATION_FAILED, leg.user_id, notification=_told(ring, command))
     return None
 
 
 def pushed_late(turn: Turn, command: Pushed, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
-    """The provider's word came after the ring's end. What it took must be taken back (scenario 19)."""
+    """The provider's word came after the ring's end. What it took must be taken back (scenario 19).
+
+    Each such word, because the device may have rung again after the stop before.
+    """
     ring = _ring(leg, command)
-    if ring and command.accepted and ring.pushed_at is None:
+    if ring and (command.accepted or command.perhaps):
         ring.pushed_at = turn.at
-        ring.sent_at = ring.sent_at or turn.at
+        if not command.perhaps:
+            ring.sent_at = ring.sent_at or turn.at
     return None
 
 

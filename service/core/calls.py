@@ -119,9 +119,9 @@ class Room:
 class Ring:
     """One device's alert within one leg attempt; the evidence is in its times.
 
-    `provider` wakes the device, if anybody does; `pushed_at` is when it first took a push for it, `failure` its last
-    word against that. Devices with the same `hardware_id` are one thing in somebody's hand. `silenced_at`: the noise
-    stopped then.
+    `provider` wakes the device, if anybody does; `pushed_at` is when it first took a push for it, or may have, and last
+    after the end; `failure` is its last word against that. Devices with the same `hardware_id` are one thing in
+    somebody's hand. `silenced_at`: the noise stopped then.
     """
 
     id: str

@@ -194,6 +194,7 @@ class Pushed(UserCommand):
     """What a push provider said of a ring's alert: taken, or failed for good, for `reason` (in its own words).
 
     `number` counts the pushes of this ring that were taken, from 1; `provider_id` is the provider's name for this one.
+    `perhaps`: nobody knows whether it was taken; so nothing is told, and the device gets its stop in any case.
     """
 
     ring_id: str = ""
@@ -202,6 +203,7 @@ class Pushed(UserCommand):
     number: int = 1
     provider_id: str | None = None
     reason: str | None = None
+    perhaps: bool = False
 
 
 @dataclass(slots=True, frozen=True)

@@ -111,14 +111,15 @@ def _rings(leg: Leg) -> Iterator[Breach]:
 
 
 def _stops(leg: Leg, stops: Mapping[str, int] | None) -> Iterator[Breach]:
-    """Whoever was woken by a push is told once by a push that it is over."""
+    """Whoever was woken by a push is told by a push that it is over; again when one was taken after that."""
     if stops is None:
         return
     for ring in leg.rings:
         woken = ring.pushed_at is not None and ring.state is RingState.STOPPED
-        wanted = int(woken and ring.stop_reason not in STOPPED_BY_ITSELF)
-        if stops.get(ring.id, 0) != wanted:
-            yield _of_ring(leg, ring, f"was to get {wanted} stops by push, and {stops.get(ring.id, 0)} are known")
+        wanted = woken and ring.stop_reason not in STOPPED_BY_ITSELF
+        if bool(stops.get(ring.id)) != wanted:
+            which = "a stop" if wanted else "no stop"
+            yield _of_ring(leg, ring, f"was to get {which} by push, and {stops.get(ring.id, 0)} are known")
 
 
 def _of_ring(leg: Leg, ring: Ring, text: str) -> Breach:

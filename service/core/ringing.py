@@ -132,12 +132,12 @@ def _push_at(call: Call, ring: Ring, taken: int) -> datetime | None:
 def _stops(call: Call, was: Leg | None, leg: Leg) -> Iterator[Alert]:
     """Whoever was woken by a push is told by a push that it is over (scenarios 5, 7, 10, 14).
 
-    Also when the provider's word for the push came only after the end.
+    Also when the provider's word for the push came only after the end: every such word makes a stop of its own.
     """
     before = {ring.id: ring for ring in was.rings} if was else {}
     for ring in leg.rings:
         earlier = before.get(ring.id)
-        told = earlier is not None and earlier.state is RingState.STOPPED and earlier.pushed_at is not None
+        told = earlier is not None and earlier.state is RingState.STOPPED and earlier.pushed_at == ring.pushed_at
         if (
             ring.state is RingState.STOPPED
             and ring.pushed_at
@@ -178,6 +178,8 @@ def _alert(
     channel: Channel | None = None,
 ) -> Alert:
     about = ring.id if ring else f"{leg.user_id}\0{leg.attempt}"
+    if ring and ring.pushed_at and kind is AlertKind.STOP:
+        about += f"\0{ring.pushed_at.isoformat()}"
     return Alert(
         id=uuid5(UUID(call.id), f"{kind}\0{about}\0{channel or ''}"),
         kind=kind,

@@ -75,6 +75,8 @@ def of_device(call: Call, leg: Leg, ring: Ring, pushes: Sequence[Alert], now: da
         return f"the ring went to its socket at {clock(ring.sent_at)}, {silence}"
     if ring.pushed_at and ring.provider:
         silence = _no_acknowledgement(leg, ring, ring.pushed_at, ring.provider)
+        if ring.sent_at is None:
+            return f"what {NAMES[ring.provider]} said of its push at {clock(ring.pushed_at)} is not known, {silence}"
         return f"push accepted by {NAMES[ring.provider]} at {clock(ring.pushed_at)}, {silence}"
     return _untried(call, leg, ring, pushes, now)
 

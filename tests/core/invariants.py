@@ -160,7 +160,9 @@ def check_plan(call, alerts):
         for ring in leg.rings:
             stops = [alert for alert in alerts if alert.kind is AlertKind.STOP and alert.ring_id == ring.id]
             wants = ring.state is RingState.STOPPED and ring.pushed_at and ring.stop_reason not in STOPPED_BY_ITSELF
-            assert len(stops) == bool(wants), f"5: {len(stops)} stops pushed for {ring}"
+            assert bool(stops) == bool(wants), f"5: {len(stops)} stops pushed for {ring}"
+            last = max((alert.due_at for alert in stops), default=None)
+            assert last is None or last >= ring.pushed_at, f"5: pushed after its last stop: {ring}"
     if call.ended:
         rings = [alert for alert in alerts if alert.kind in {AlertKind.RING, AlertKind.FALLBACK}]
         assert all(isinstance(verdict(call, alert, 0, call.touched_at), Drop) for alert in rings), "rings after the end"

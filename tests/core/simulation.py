@@ -262,14 +262,16 @@ class Simulation:
         return kind(MEDIA, **of, stream=stream)
 
     def a_provider_answers(self):
-        """A push was taken or failed, in time or after the ring; now and then it is said twice."""
+        """A push was taken, failed or was perhaps taken, in time or after the ring; now and then it is said twice."""
         calls = [*self.world.calls.values(), *self.world.over.values()]
         rings = [(call, leg, ring) for call in calls for leg in call.legs for ring in leg.rings if ring.provider]
         if not rings:
             return
         call, leg, ring = self.random.choice(rings)
         accepted = self.random.random() < 0.8
-        command = Pushed(SERVER, leg.user_id, ring.device_id, ring_id=ring.id, accepted=accepted, reason="gone")
+        perhaps = not accepted and self.random.random() < 0.3
+        told = {"ring_id": ring.id, "accepted": accepted, "reason": "gone", "perhaps": perhaps}
+        command = Pushed(SERVER, leg.user_id, ring.device_id, **told)
         self.counts["provider"] += 1
         self.send(call.id, command)
         if self.random.random() < 0.05:

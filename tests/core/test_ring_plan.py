@@ -44,14 +44,16 @@ class Plan(Story):
         (found,) = [a for a in self.alerts.values() if a.kind is kind and device in {None, a.device_id}]
         return found
 
-    def pushed(self, user, when, device=None, *, accepted=True, number=1, reason=None):
+    def pushed(self, user, when, device=None, *, accepted=True, **told):
         """The provider's word for the push of that device."""
         device = device or f"{user}-phone"
         ring = self.leg(user).ring_of(device)
-        command = Pushed(
-            SERVER, user, device, ring_id=ring.id, accepted=accepted, number=number, reason=reason, provider_id="p1"
-        )
+        command = Pushed(SERVER, user, device, ring_id=ring.id, accepted=accepted, provider_id="p1", **told)
         return self.command(command, when)
+
+    def perhaps(self, user, when, device=None):
+        """A push of that device of which nobody knows whether it was taken."""
+        return self.pushed(user, when, device, accepted=False, perhaps=True)
 
     def says(self, kind, when, taken=0, device=None):
         """What the plan says of that alert at that moment."""
@@ -163,7 +165,44 @@ def test_19_what_a_provider_took_after_the_end_is_taken_back():
     assert plan.heard == []
     assert plan.queued == ["stop ben-phone 6"]
     plan.pushed("ben", 7, number=2)
+    assert plan.queued == ["stop ben-phone 7"]
+    plan.pushed("ben", 7, number=2)
     assert plan.queued == []
+
+
+def test_19_a_second_push_that_was_taken_after_the_stop_is_taken_back_too():
+    plan = Plan(asleep("ben"))
+    plan.pushed("ben", 1)
+    plan.do(Cancel, "ann", 11)
+    assert plan.queued == ["stop ben-phone 11", "missed ben 11"]
+    plan.pushed("ben", 12, number=2)
+    assert plan.queued == ["stop ben-phone 12"]
+
+
+def test_19_what_a_provider_has_perhaps_taken_is_taken_back_and_makes_nobody_reachable():
+    plan = Plan(asleep("ben"))
+    plan.perhaps("ben", 8)
+    assert (plan.heard, plan.queued, plan.rings("ben")) == ([], [], {"ben-phone": "queued"})
+    assert plan.says(AlertKind.RING, 9) == Send()
+    plan.settle(60)
+    assert plan.ends == ("ended", "unreachable")
+    assert plan.queued == ["stop ben-phone 60", "missed ben 60"]
+
+
+def test_19_a_push_of_which_nothing_is_known_after_the_end_is_taken_back():
+    plan = Plan(asleep("ben"))
+    plan.do(Cancel, "ann", 5)
+    plan.perhaps("ben", 9)
+    assert (plan.heard, plan.queued, plan.leg("ben").rings[0].sent_at) == ([], ["stop ben-phone 9"], None)
+
+
+def test_19_a_device_that_perhaps_rings_is_stopped_also_where_its_next_push_failed():
+    plan = Plan(asleep("ben"))
+    plan.perhaps("ben", 8)
+    plan.pushed("ben", 20, accepted=False, reason="unavailable")
+    assert (plan.heard, plan.rings("ben")) == (["notification.failed ben"], {"ben-phone": "queued"})
+    plan.do(Cancel, "ann", 30)
+    assert "stop ben-phone 30" in plan.queued
 
 
 def test_14_10_20_27_every_way_of_missing_is_told_to_the_user_s_devices():

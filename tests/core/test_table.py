@@ -92,6 +92,7 @@ stream_created  .             .             .         .            .
 stream_changed  .             .             .         .            .
 stream_gone     .             .             .         .            .
 pushed          *             *             *         *            *
+perhaps         *             *             *         *            *
 fell_back       *             *             .         .            .
 device_back     .             .             .         .            connected
 device_gone     .             .             *         reconnecting .
@@ -125,6 +126,7 @@ stream_created  .         .        .        .           .         .        .    
 stream_changed  .         .        .        .           .         .        .         .        .             .
 stream_gone     .         .        .        .           .         .        .         .        .             .
 pushed          *         *        *        .           *         *        *         *        *             *
+perhaps         *         *        *        .           *         *        *         *        *             *
 fell_back       .         .        .        .           .         .        .         .        .             .
 device_back     .         .        .        .           .         .        .         .        .             .
 device_gone     .         .        .        .           .         .        .         .        .             .
@@ -158,6 +160,7 @@ stream_created  .         .        .        .           .        .       .      
 stream_changed  .         .        .        .           .        .       .         .       .             .
 stream_gone     .         .        .        .           .        .       .         .       .             .
 pushed          *         *        *        .           *        *       *         *       *             *
+perhaps         *         *        *        .           *        *       *         *       *             *
 fell_back       .         .        .        .           .        .       .         .       .             .
 device_back     .         .        .        .           .        .       .         .       .             .
 device_gone     .         .        .        .           .        .       .         .       .             .
@@ -267,6 +270,7 @@ def command_of(name):
         "stream_changed": (StreamChanged, FROM_THE_WORKER),
         "stream_gone": (StreamDestroyed, FROM_THE_WORKER),
         "pushed": (Pushed, {"ring_id": RING}),
+        "perhaps": (Pushed, {"ring_id": RING, "accepted": False, "perhaps": True}),
         "fell_back": (FellBack, {}),
         "device_back": (DeviceConnected, {}),
         "device_gone": (DeviceDisconnected, {}),
