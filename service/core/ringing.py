@@ -100,12 +100,17 @@ def _rings(call: Call, was: Leg | None, leg: Leg) -> Iterator[Alert]:
 
 
 def _woken(leg: Leg) -> list[Ring]:
-    """The rings of a pending leg whose devices are to be pushed: one for each thing in somebody's hand."""
+    """The rings of a pending leg whose devices are to be pushed: one for each thing in somebody's hand.
+
+    None whose push was refused for good: it may still be on a socket that looks alive, and says nothing.
+    """
     if not leg.pending:
         return []
     chosen: dict[str, Ring] = {}
     for ring in leg.rings:
-        if ring.attempt == leg.attempt and ring.provider and ring.open and not _heard_beside(leg, ring):
+        refused = ring.failure is not None and not ring.proven
+        asked = ring.attempt == leg.attempt and ring.provider and ring.open and not refused
+        if asked and not _heard_beside(leg, ring):
             chosen.setdefault(ring.hardware_id or f"\0{ring.device_id}", ring)
     return list(chosen.values())
 
@@ -207,9 +212,9 @@ def verdict(call: Call, alert: Alert, taken: int, now: datetime) -> Verdict:
 
 
 def _stale(call: Call, leg: Leg, alert: Alert) -> str | None:
-    """Why an alert that is told once makes no sense any more. A stop always does."""
+    """Why an alert that is told once makes no sense any more."""
     if alert.kind is AlertKind.STOP:
-        return None
+        return "the device rings again" if _rings_again(leg, alert) else None
     if leg.attempt != alert.attempt:
         return "the user was invited again"
     if alert.kind is AlertKind.MISSED:
@@ -217,6 +222,11 @@ def _stale(call: Call, leg: Leg, alert: Alert) -> str | None:
     if alert.kind is AlertKind.FALLBACK and any(ring.proven for ring in leg.rings):
         return "a device has acknowledged"
     return _no_longer_asked(call, leg)
+
+
+def _rings_again(leg: Leg, stop: Alert) -> bool:
+    """Whether the device rings for a later invitation, so that the stop would come in between."""
+    return any(ring.device_id == stop.device_id and ring.open and ring.id != stop.ring_id for ring in leg.rings)
 
 
 def _verdict_of_ring(call: Call, leg: Leg, alert: Alert, taken: int, now: datetime) -> Verdict:

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID, uuid5
 
 from service.core.calls import Call, Leg, Ring
-from service.core.vocabulary import Channel
+from service.core.vocabulary import AlertKind, Channel
 from service.core.wording import words
 from service.dispatch.push.channel import Address, Notice
 from service.store.alerts import Claim
@@ -34,7 +34,7 @@ class Letters:
             title, body = claim.facts["title"], claim.facts["body"]
         elif call is not None and (leg := call.leg(alert.user_id)):
             ring = next((ring for ring in leg.rings if ring.id == alert.ring_id), None)
-            doors = await self._doors(call, leg, ring)
+            doors = await self._doors(call, leg, ring) if alert.kind is AlertKind.RING else None
             payload = push_payload(alert.kind, call, leg, ring, now=now, until=alert.until, doors=doors)
             locale = claim.person.locale if claim.person else None
             title = words(call, leg, alert.kind, locale, ring.stop_reason if ring else None)

@@ -16,7 +16,7 @@ import orjson
 
 from service.core.calls import Call, Leg, Ring
 from service.core.vocabulary import AlertKind
-from service.wire.canonical import rfc3339, rfc3339_or_none
+from service.wire.canonical import rfc3339
 from service.wire.snapshots import ring_about
 
 VERSION = 1
@@ -49,12 +49,12 @@ def push_payload(
         "v": VERSION,
         "type": TYPES[kind],
         "call_id": call.id,
-        "attempt": leg.attempt,
+        "attempt": ring.attempt if ring else leg.attempt,
         "call_type": call.call_type.value,
         **ring_about(call, leg),
         "sent_at": rfc3339(now),
         "server_time": rfc3339(now),
-        "expires_at": rfc3339_or_none(leg.ring_deadline) or rfc3339(until),
+        "expires_at": rfc3339(until),
         "custom": call.custom,
     }
     if ring:

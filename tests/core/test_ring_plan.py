@@ -112,6 +112,16 @@ def test_one_push_for_each_thing_in_somebody_s_hand():
     assert plan.says(AlertKind.RING, 1, device="browser") == Send()
 
 
+def test_a_thing_whose_first_app_has_a_dead_socket_and_a_dead_registration_is_woken_by_the_next_app():
+    first = Given("app", connected=True, provider=FCM, hardware_id="pixel")
+    second = Given("browser", provider=FCM, hardware_id="pixel")
+    plan = Plan(person("ben", first, second))
+    assert plan.queued == ["ring app 2"]
+    plan.pushed("ben", 3, "app", accepted=False, reason="Unregistered")
+    assert plan.rings("ben") == {"app": "sent", "browser": "queued"}
+    assert plan.queued == ["ring browser 0"]
+
+
 def test_a_thing_that_rings_by_one_of_its_apps_is_not_pushed_by_another():
     plan = Plan(asleep("ben", "app", "browser", hardware_id="pixel"))
     plan.do(Ack, "ben", 1, device="browser")
@@ -234,6 +244,17 @@ def test_a_missed_call_is_not_told_to_somebody_who_is_being_called_again():
     plan.command(Invite(API, people=(asleep("ben"),)), 4)
     assert plan.says(AlertKind.MISSED, 5) == Drop("the user was invited again")
     assert plan.queued == ["ring ben-phone 4"]
+
+
+def test_35_a_stop_does_not_come_between_when_the_same_device_rings_again():
+    plan = Plan(asleep("ben"), asleep("cy"))
+    plan.pushed("ben", 1)
+    plan.do(Decline, "ben", 3, device="ben-tablet", reason=DeclineReason.NO_ANSWER)
+    assert plan.says(AlertKind.STOP, 3) == Send()
+    plan.command(Invite(API, people=(asleep("ben"),)), 4)
+    assert plan.says(AlertKind.STOP, 5) == Drop("the device rings again")
+    plan.do(Decline, "ben", 6, device="ben-phone")
+    assert plan.says(AlertKind.STOP, 7) == Send()
 
 
 def test_somebody_who_is_only_notified_gets_one_push_and_no_ring():

@@ -1,0 +1,52 @@
+"""What a notice says of its ring: that of the invitation it was made for."""
+
+from datetime import timedelta
+
+from service.core.calls import SERVER
+from service.core.commands import Decline, Device, Invite, Pushed
+from service.core.ringing import alerts_of
+from service.core.vocabulary import AlertKind, DeclineReason, Platform, Provider
+from service.dispatch.letters import Letters
+from service.store.alerts import Claim, Registration
+from service.wire.canonical import rfc3339
+from tests.core.story import API, Story, at, person
+
+
+async def token(_call, _leg, ring):
+    return f"token-of-{ring.device_id}"
+
+
+LETTERS = Letters(token, lambda: "https://calls.example.com")
+
+
+def asleep(*names):
+    return person("ben", *(Device(name, provider=Provider.FCM, platform=Platform.ANDROID) for name in names))
+
+
+def claim(call, alert):
+    known = Registration({"provider": "fcm", "token": "t"}, "android", at(0))
+    return Claim(alert, "app", "fcm/app", at(8), 0, 0, call, None, known)
+
+
+async def test_35_a_stop_of_an_earlier_invitation_says_nothing_of_the_later_one():
+    story = Story(asleep("phone", "tablet"), person("cy"))
+    ring = story.leg("ben").ring_of("tablet")
+    story.command(Pushed(SERVER, "ben", "tablet", ring_id=ring.id), 1)
+    before = story.call
+    story.do(Decline, "ben", 3, device="phone", reason=DeclineReason.NO_ANSWER)
+    (stop,) = [alert for alert in alerts_of(before, story.call, story.news) if alert.kind is AlertKind.STOP]
+    story.command(Invite(API, people=(asleep("phone"),)), 4)
+    notice = await LETTERS.notice(claim(story.call, stop), at(5))
+    told = notice.payload
+    assert (told["type"], told["ring_id"], told["attempt"]) == ("call.stop", ring.id, 1)
+    assert told["expires_at"] == rfc3339(at(63))
+    assert not {"action_token", "links"} & set(told)
+    assert notice.expires_at - at(3) == timedelta(seconds=60)
+
+
+async def test_a_ring_says_its_own_deadline_and_opens_the_doors():
+    story = Story(asleep("phone"))
+    (ring,) = [alert for alert in alerts_of(None, story.call, story.told) if alert.kind is AlertKind.RING]
+    told = (await LETTERS.notice(claim(story.call, ring), at(1))).payload
+    assert (told["attempt"], told["action_token"]) == (1, "token-of-phone")
+    assert told["expires_at"] == rfc3339(at(60))
