@@ -8,34 +8,40 @@ command.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
 
-from service.core.calls import SERVER
-from service.core.commands import Command, FellBack, Pushed
-from service.core.ringing import Drop, Wait, next_push, try_again, verdict
+from service.core.commands import Command
+from service.core.ringing import Drop, Wait, verdict
 from service.core.vocabulary import AlertKind, Channel
 from service.dispatch.letters import Letters
+from service.dispatch.push.answers import plain
 from service.dispatch.push.channel import Channel as Way
 from service.dispatch.push.channel import Outcome, Receipt
+from service.dispatch.receipts import AWAY, evidence, result_of, unsent
 from service.store import alerts as store
 from service.store.alerts import Claim, Registration, Result
 from service.store.credentials import CredentialBook
-from service.store.database import Database, StoreUnavailableError
+from service.store.database import ConflictError, Database, Driver, StoreUnavailableError, faults
 from service.store.lanes import channel_of
 from service.switchboard.board import Switchboard
 from service.switchboard.devices import forget_gone
 from service.telemetry.logs import logger
-from service.wire.canonical import rfc3339, rfc3339_or_none
 from service.wire.credentials import Environment
 from service.wire.feed import Told
 
 CHANNELS = frozenset(channel.value for channel in Channel)
 PRODUCTION: Environment = "production"
+UNWRITTEN = "what came of it could not be written down"
+TELL_AGAIN = timedelta(seconds=0.5)
+"""So long after, and each time by so much later, a call is told again what it could not be told."""
+TELL_SLOWER = 10
+TELL_FOR = timedelta(seconds=60)
+"""So long after an alert's time its call is still told what came of it."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -49,6 +55,16 @@ class AlertsConfig:
     per_lane: int = 128
     lease_s: float = 8.0
     poll_s: float = 0.5
+
+
+@dataclass(slots=True, frozen=True)
+class Untold:
+    """What a call is to be told of a claim; not before that moment, because it could not be told `tries` times."""
+
+    claim: Claim
+    command: Command
+    tries: int = 0
+    not_before: datetime | None = None
 
 
 Counted = Callable[[Channel, AlertKind, Receipt], None]
@@ -81,6 +97,7 @@ class AlertSender:
         self._flying: Counter[str] = Counter()
         self._full: set[str] = set()
         self._done: list[Result] = []
+        self._untold: list[Untold] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     def wake(self, told: Sequence[Told]) -> None:
@@ -111,7 +128,7 @@ class AlertSender:
                     async with asyncio.timeout_at(look):
                         await self._bell.wait()
         except asyncio.CancelledError:
-            await self._stop()
+            await self._stop(switchboard)
             raise
 
     async def run_once(self, switchboard: Switchboard, now: datetime | None = None) -> int:
@@ -138,6 +155,7 @@ class AlertSender:
     async def _turn(self, switchboard: Switchboard, now: datetime | None = None) -> int:
         """Claim what there is room for and start sending it; then write down what is done: that may wait, rings not."""
         self._bell.clear()
+        self._tell_again(switchboard, now or self._clock())
         done, self._done = self._done, []
         room = self._room()
         if not done and not room:
@@ -149,10 +167,11 @@ class AlertSender:
                     claimed = await store.claim(driver, room, lease_s=self._config.lease_s, now=now)
                     claims, asked, room = claimed.claims, room, {}
                     self._waiting(asked, Counter(claim.lane for claim in claims))
+                    for why in claimed.unreadable:
+                        self._log.error("an alert cannot be read", why=why)
                     self._begin(switchboard, claims, claimed.now or now or self._clock())
                 if done:
-                    await store.record(driver, done, now)
-                    done = []
+                    await self._write_down(driver, done, now)
         finally:
             self._done.extend(done)
             self._due.update(dict.fromkeys(room))
@@ -169,9 +188,7 @@ class AlertSender:
     def _begin(self, switchboard: Switchboard, claims: Sequence[Claim], at: datetime) -> None:
         for claim in claims:
             self._flying[claim.lane] += 1
-            task = asyncio.create_task(self._one(switchboard, claim, at), name="alert")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._start(self._one(switchboard, claim, at))
 
     def _room(self) -> dict[str, int]:
         """How many alerts may be claimed, by lane."""
@@ -193,13 +210,11 @@ class AlertSender:
     async def _one(self, switchboard: Switchboard, claim: Claim, now: datetime) -> None:
         try:
             result = await self._handled(switchboard, claim, now)
-        except StoreUnavailableError:
-            result = Result(claim, "pending", next_attempt_at=now, taken=claim.taken, failures=claim.failures)
+        except (StoreUnavailableError, ConflictError):
+            result = unsent(claim, AWAY, now)
         except Exception:  # noqa: BLE001 - a bug in one alert must not stop the others
             self._log.exception("an alert could not be told", **_about(claim))
-            again = try_again(claim.alert, now, claim.failures + 1)
-            state: store.State = "pending" if again else "failed"
-            result = Result(claim, state, "internal_error", again, claim.taken, claim.failures + 1)
+            result = unsent(claim, "internal_error", now)
         self._flying[claim.lane] -= 1
         if not self._flying[claim.lane]:
             del self._flying[claim.lane]
@@ -209,19 +224,14 @@ class AlertSender:
         self._bell.set()
 
     async def _handled(self, switchboard: Switchboard, claim: Claim, now: datetime) -> Result:
-        if claim.rule_id is not None and now >= claim.alert.until:
-            return Result(claim, "dropped", "it came too late")
-        if claim.call is not None and claim.rule_id is None:
-            said = verdict(claim.call, claim.alert, claim.taken, now)
-            if isinstance(said, Drop):
-                state: store.State = "sent" if claim.taken else "dropped"
-                return Result(claim, state, said.reason, taken=claim.taken)
-            if isinstance(said, Wait):
-                return Result(claim, "pending", None, said.at, claim.taken, claim.failures)
+        if result := _needless(claim, now):
+            return result
         receipt = await self._sent(claim, now)
+        # From here on nothing raises: what a provider took is written down as taken, and not sent again.
         self._counted(Channel(channel_of(claim.lane)), claim.alert.kind, receipt)
-        result = self._result(claim, receipt)
-        await self._tell(switchboard, claim, receipt, result)
+        result = result_of(claim, receipt, self._clock())
+        for command in evidence(claim, receipt, result):
+            await self._tell(switchboard, Untold(claim, command))
         return result
 
     async def _sent(self, claim: Claim, now: datetime) -> Receipt:
@@ -237,7 +247,7 @@ class AlertSender:
         notice = await self._letters.notice(claim, now)
         if notice is None:
             return Receipt(Outcome.REFUSED, reason="no_address", detail=f"the user has no address for {channel}")
-        receipt = await self._ways[channel].send(notice, granted, now)
+        receipt = plain(await self._ways[channel].send(notice, granted, now))
         if receipt.outcome in {Outcome.TAKEN, Outcome.MISCONFIGURED}:
             problem = None if receipt.taken else receipt.detail or receipt.reason
             await self._keys.note(granted, problem)
@@ -249,79 +259,107 @@ class AlertSender:
         """The device's address is gone; it registers anew when it comes back. The receipt says what was done."""
         alert = claim.alert
         device_id = alert.device_id or ""
-        gone = await forget_gone(self._database, claim.app_id, alert.user_id, device_id, found, receipt.gone_since)
+        try:
+            gone = await forget_gone(self._database, claim.app_id, alert.user_id, device_id, found, receipt.gone_since)
+        except (StoreUnavailableError, ConflictError):
+            return receipt  # its provider says so again
         self._log.info("a device is gone", device_id=device_id, forgotten=gone, **_about(claim))
         detail = "its registration was deleted" if gone else "it has registered again since, and stays"
         return replace(receipt, detail=detail)
 
-    def _result(self, claim: Claim, receipt: Receipt) -> Result:
-        at = self._clock()
-        attempt = {
-            "at": rfc3339(at),
-            "outcome": receipt.outcome.value,
-            "status": receipt.status,
-            "provider_id": receipt.provider_id,
-            "reason": receipt.reason,
-            "detail": receipt.detail,
-            "latency_ms": receipt.latency_ms,
-            "gone_since": rfc3339_or_none(receipt.gone_since),
-        }
-        if receipt.taken:
-            again = next_push(claim.call, claim.alert, claim.taken + 1) if claim.call else None
-            return Result(claim, "pending" if again else "sent", None, again, claim.taken + 1, 0, attempt)
-        if receipt.outcome is Outcome.LATER:
-            failures = claim.failures + 1
-            again = try_again(claim.alert, at, failures, receipt.retry_after_s)
-            if again:
-                return Result(claim, "pending", receipt.reason, again, claim.taken, failures, attempt)
-        return Result(claim, "failed", receipt.reason, None, claim.taken, claim.failures + 1, attempt)
-
-    async def _tell(self, switchboard: Switchboard, claim: Claim, receipt: Receipt, result: Result) -> None:
-        """Evidence into the call: what was taken, and what failed for good."""
-        if claim.alert.kind not in {AlertKind.RING, AlertKind.FALLBACK} or claim.call is None:
+    async def _tell(self, switchboard: Switchboard, untold: Untold) -> None:
+        """Evidence into the call; what cannot be told now is kept and told later, whatever becomes of the alert."""
+        claim = untold.claim
+        if claim.call is None:
             return
-        if not receipt.taken and result.state != "failed":
-            return
-        command = _evidence(claim, receipt)
-        await switchboard.do(claim.app_id, UUID(claim.call.id), command)
+        try:
+            await switchboard.do(claim.app_id, UUID(claim.call.id), untold.command)
+        except (StoreUnavailableError, ConflictError):
+            self._keep(untold)
+        except Exception:  # noqa: BLE001 - the provider's word stands, whatever happens to the call
+            self._log.exception("a provider's word could not be told", **_about(claim))
+            self._keep(untold)
 
-    async def _stop(self) -> None:
+    def _keep(self, untold: Untold) -> None:
+        now, tries = self._clock(), untold.tries + 1
+        if now < untold.claim.alert.until + TELL_FOR:
+            again = now + min(tries, TELL_SLOWER) * TELL_AGAIN
+            self._untold.append(replace(untold, tries=tries, not_before=again))
+
+    def _tell_again(self, switchboard: Switchboard, now: datetime) -> None:
+        """Start telling what could not be told and is due."""
+        kept, self._untold = self._untold, []
+        for untold in kept:
+            if untold.not_before is None or untold.not_before <= now:
+                self._start(self._tell(switchboard, untold))
+            else:
+                self._untold.append(untold)
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work, name="alert")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _write_down(self, driver: Driver, done: list[Result], now: datetime | None = None) -> None:
+        """Record results, and empty `done`. One that cannot be written spoils no other.
+
+        Raises `StoreUnavailableError`; what is still in `done` was not written then.
+        """
+        try:
+            with faults():
+                await store.record(driver, done, now)
+            done.clear()
+        except StoreUnavailableError:
+            raise
+        except Exception:  # noqa: BLE001 - whose fault it is shows when each is written alone
+            while done:
+                await self._write_one(driver, done[0], now)
+                del done[0]
+
+    async def _write_one(self, driver: Driver, result: Result, now: datetime | None) -> None:
+        state: store.State = "sent" if result.taken > result.claim.taken else "failed"
+        bare = Result(result.claim, state, UNWRITTEN, None, result.taken, result.failures)
+        for each in (result, bare):
+            try:
+                with faults():
+                    await store.record(driver, [each], now)
+            except StoreUnavailableError:
+                raise
+            except Exception:  # noqa: BLE001 - it must not come back for ever
+                self._log.exception("an alert's result could not be written down", **_about(result.claim))
+            else:
+                return
+
+    async def _stop(self, switchboard: Switchboard) -> None:
         """What is under way has a moment to end; the rest comes back when its lease is over."""
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=3.0)
             for task in late:
                 task.cancel()
+        untold_yet, self._untold = self._untold, []
+        for untold in untold_yet:
+            await self._tell(switchboard, untold)
         if self._done:
             with suppress(StoreUnavailableError):
                 async with self._database.hot() as driver:
-                    await store.record(driver, self._done)
+                    await self._write_down(driver, self._done)
         for way in self._ways.values():
             await way.close()
 
 
-def _evidence(claim: Claim, receipt: Receipt) -> Command:
-    alert, channel = claim.alert, Channel(channel_of(claim.lane))
-    if alert.kind is AlertKind.FALLBACK:
-        return FellBack(
-            SERVER,
-            alert.user_id,
-            attempt=alert.attempt,
-            channel=channel,
-            accepted=receipt.taken,
-            provider_id=receipt.provider_id,
-            reason=receipt.reason,
-        )
-    return Pushed(
-        SERVER,
-        alert.user_id,
-        alert.device_id,
-        ring_id=alert.ring_id or "",
-        channel=channel,
-        accepted=receipt.taken,
-        number=claim.taken + 1,
-        provider_id=receipt.provider_id,
-        reason=receipt.reason,
-    )
+def _needless(claim: Claim, now: datetime) -> Result | None:
+    """What becomes of an alert that makes no sense now, or not yet; `None`: it is to be sent."""
+    if claim.suspended and claim.alert.kind is not AlertKind.STOP:
+        return Result(claim, "sent" if claim.taken else "dropped", "the app is suspended", taken=claim.taken)
+    if claim.rule_id is not None and now >= claim.alert.until:
+        return Result(claim, "dropped", "it came too late")
+    if claim.call is not None and claim.rule_id is None:
+        said = verdict(claim.call, claim.alert, claim.taken, now)
+        if isinstance(said, Drop):
+            return Result(claim, "sent" if claim.taken else "dropped", said.reason, taken=claim.taken)
+        if isinstance(said, Wait):
+            return Result(claim, "pending", None, said.at, claim.taken, claim.failures)
+    return None
 
 
 def _about(claim: Claim) -> dict[str, str | None]:

@@ -20,6 +20,8 @@ from service.core.vocabulary import AlertKind, Channel
 from service.store.calls import decode
 from service.store.database import Driver
 
+READ_TIMES = 3
+"""An alert that cannot be read is left to others so many times: they may be of a newer version."""
 State = Literal["pending", "sent", "failed", "dropped"]
 NOW = "coalesce($3::timestamptz, statement_timestamp())"
 
@@ -45,7 +47,10 @@ class Registration:
 
 @dataclass(slots=True, frozen=True)
 class Claim:
-    """An alert that is ours until `until`. `call` must not be changed; no `registration`: the device is not known."""
+    """An alert that is ours until `until`. `call` must not be changed; no `registration`: the device is not known.
+
+    `held`: somebody had claimed it before and left no result, so it may have been sent. `suspended` is the app.
+    """
 
     alert: Alert
     app_id: str
@@ -60,14 +65,20 @@ class Claim:
     stream: UUID | None = None
     seq: int | None = None
     facts: dict[str, Any] | None = None
+    held: bool = False
+    suspended: bool = False
 
 
 @dataclass(slots=True, frozen=True)
 class Claims:
-    """What was claimed at `now`, the database's clock, which is not known when nothing was."""
+    """What was claimed at `now`, the database's clock, which is not known when nothing was.
+
+    `unreadable` says why some could not be read; the others are not held up by them.
+    """
 
     now: datetime | None
     claims: list[Claim]
+    unreadable: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True, frozen=True)
@@ -100,8 +111,9 @@ FROM busy b CROSS JOIN LATERAL (
 
 CLAIM = f"""
 WITH due AS MATERIALIZED (
-  SELECT x.id FROM unnest($1::text[], $2::int[]) AS q(lane, room) CROSS JOIN LATERAL (
-    SELECT a.id FROM alerts a WHERE a.lane = q.lane AND a.state = 'pending' AND a.next_attempt_at <= {NOW}
+  SELECT x.* FROM unnest($1::text[], $2::int[]) AS q(lane, room) CROSS JOIN LATERAL (
+    SELECT a.id, a.claimed_until AS held_until FROM alerts a
+    WHERE a.lane = q.lane AND a.state = 'pending' AND a.next_attempt_at <= {NOW}
     ORDER BY a.next_attempt_at LIMIT q.room FOR UPDATE SKIP LOCKED
   ) x
 ), claimed AS (
@@ -111,24 +123,36 @@ WITH due AS MATERIALIZED (
   RETURNING *
 )
 SELECT {NOW} AS now, c.*, c.facts::text AS told, k.body, k.version,
+  w.held_until IS NOT NULL AS held, p.suspended_at IS NOT NULL AS suspended,
   d.push::text AS push, d.platform, d.updated_at AS registered_at,
   u.id IS NOT NULL AS known, u.name, u.email, u.phone, u.locale
 FROM claimed c
+JOIN due w ON w.id = c.id
+JOIN apps p ON p.id = c.app_id
 LEFT JOIN calls k ON k.id = c.call_id
 LEFT JOIN devices d ON d.app_id = c.app_id AND d.user_id = c.user_id AND d.id = c.device_id AND d.push IS NOT NULL
 LEFT JOIN users u ON u.app_id = c.app_id AND u.id = c.user_id AND u.deleted_at IS NULL
 ORDER BY c.lane, c.id
 """  # noqa: S608 - only constants of this module
 
+UNREADABLE = f"""
+UPDATE alerts SET failures = failures + 1, reason = 'unreadable',
+  state = CASE WHEN failures + 1 < {READ_TIMES} THEN state ELSE 'failed' END,
+  done_at = CASE WHEN failures + 1 < {READ_TIMES} THEN done_at ELSE statement_timestamp() END
+WHERE id = ANY ($1::uuid[]) AND state = 'pending'
+"""  # noqa: S608 - only constants of this module
+
 RECORD = """
 UPDATE alerts a SET
-  state = r.state, reason = r.reason, taken = r.taken, failures = r.failures, claimed_until = NULL,
+  state = CASE WHEN a.state = 'pending' THEN r.state ELSE 'sent' END,
+  reason = r.reason, taken = r.taken, failures = r.failures, claimed_until = NULL,
   next_attempt_at = coalesce(r.next_attempt_at, a.next_attempt_at),
   tries = CASE WHEN r.attempt IS NULL THEN a.tries ELSE a.tries || r.attempt::jsonb END,
-  done_at = CASE WHEN r.state <> 'pending' THEN coalesce($8, statement_timestamp()) END
+  done_at = CASE WHEN r.state <> 'pending' OR a.state <> 'pending' THEN coalesce($8, statement_timestamp()) END
 FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::timestamptz[], $6::int[], $7::int[], $9::text[])
   AS r(id, until, state, reason, next_attempt_at, taken, failures, attempt)
-WHERE a.id = r.id AND a.id = ANY ($1) AND a.state = 'pending' AND (a.claimed_until = r.until OR r.state = 'sent')
+WHERE a.id = r.id AND a.id = ANY ($1)
+  AND (a.state = 'pending' AND a.claimed_until = r.until OR r.taken > a.taken)
 """
 
 
@@ -144,11 +168,19 @@ async def claim(driver: Driver, room: dict[str, int], *, lease_s: float, now: da
     """
     rows = await driver.fetch(CLAIM, list(room), list(room.values()), now, lease_s)
     calls: dict[tuple[UUID, int], Call] = {}
-    return Claims(rows[0]["now"] if rows else now, [_claim(row, calls) for row in rows])
+    claims, unreadable = list[Claim](), dict[UUID, str]()
+    for row in rows:
+        try:
+            claims.append(_claim(row, calls))
+        except Exception as error:  # noqa: BLE001 - whatever is in one row, the others are due
+            unreadable[row["id"]] = f"{row['id']}: {error!r}"
+    if unreadable:
+        await driver.fetch(UNREADABLE, list(unreadable))
+    return Claims(rows[0]["now"] if rows else now, claims, list(unreadable.values()))
 
 
 async def record(driver: Driver, results: Sequence[Result], now: datetime | None = None) -> None:
-    """Write down what came of claims. A failure counts only while the claim is still ours, a success always."""
+    """Write down what came of claims. Only what a provider took counts also when the claim is not ours any more."""
     columns = [
         [result.claim.alert.id for result in results],
         [result.claim.until for result in results],
@@ -189,6 +221,8 @@ def _claim(row: asyncpg.Record, calls: dict[tuple[UUID, int], Call]) -> Claim:
         stream=row["stream"],
         seq=row["seq"],
         facts=orjson.loads(row["told"]) if row["told"] else None,
+        held=row["held"],
+        suspended=row["suspended"],
     )
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.vocabulary import Channel
-from service.store.database import Database
+from service.store.database import ConflictError, Database, StoreUnavailableError
 from service.store.tables import apps, provider_tokens
 from service.store.tables import push_credentials as table
 from service.wire.credentials import Credentials, CredentialsView, Environment, Granted
@@ -211,16 +211,19 @@ class CredentialBook:
         return _Page(granted, since, self._clock() + FRESH_S)
 
     async def note(self, granted: Granted, problem: str | None) -> None:
-        """The provider refused these credentials for that reason, or took them. Written when it is news."""
+        """The provider refused these credentials for that reason, or took them. Written when it is news and can be."""
         key = granted.app_id, granted.channel, granted.environment
         if key in self._noted and self._noted[key] == problem:
             return
         self._noted[key] = problem
         news = {"works": problem is None, "problem": problem}
-        async with self._database.begin() as connection:
-            await connection.execute(
-                update(table).where(_of(*key)).values(shown=table.c.shown.op("||")(news)),
-            )
+        try:
+            async with self._database.begin() as connection:
+                await connection.execute(
+                    update(table).where(_of(*key)).values(shown=table.c.shown.op("||")(news)),
+                )
+        except (StoreUnavailableError, ConflictError):
+            self._noted.pop(key, None)  # it is news the next time
 
 
 def _opened(vault: Vault | None, sealed: bytes) -> Checked | str:

@@ -48,18 +48,18 @@ class PostOffice:
         self.ways = {channel: FakeChannel() for channel in BODIES}
         self.receipts = []
         self.ahead = 0.0
-        self.book = CredentialBook(database, self.vault, lambda: 0.0)
+        self.book = CredentialBook(self.wire, self.vault, lambda: 0.0)
         self.sender = self.another()
         self.desk = HeardDesk(database, self.sender.wake, **settings)
         self.start = None
 
-    def another(self, **how):
-        """One more sender, as another process has it."""
+    def another(self, keys=None, **how):
+        """One more sender, as another process has it; with a book of credentials of its own, if one is given."""
         letters = Letters(self._token, lambda: "https://calls.example.com")
         return AlertSender(
             self.wire,
             self.ways,
-            self.book,
+            keys or self.book,
             letters,
             lambda: self.start + timedelta(seconds=self.ahead),
             config=AlertsConfig(**{"poll_s": 0.05, **how}),

@@ -198,3 +198,11 @@ async def test_the_doctor_hears_what_can_be_known_without_a_message(channel, how
     assert found.fault is fault
     assert told in found.text
     assert "hunter2" not in found.text
+
+
+@pytest.mark.parametrize("name", ["a\\u0000b", "\\ud800", "x" * 300, "", "ä"])
+async def test_a_name_that_cannot_be_kept_is_not_the_message_s(channel, name):
+    said = notice()
+    async with listening(answers=[status(200, body=f'{{"id":"{name}"}}'.encode())]) as gateway:
+        receipt = await channel.send(said, by_message(url=gateway.url, secret=SECRET), NOW)
+    assert (receipt.outcome, receipt.provider_id) == (Outcome.TAKEN, str(said.id))

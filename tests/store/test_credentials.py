@@ -162,3 +162,17 @@ async def test_who_cannot_look_them_up_is_told_so_and_asks_again(database, app):
     watched.database = database
     assert await book.find(app, *PLACE) is not None
     await away.close()
+
+
+async def test_what_cannot_be_noted_of_them_now_is_noted_the_next_time(database, app):
+    vault = Vault([OLD])
+    await take(database, app, vault)
+    watched = Watched(database)
+    book = CredentialBook(watched, vault, Clock())
+    granted = await book.find(app, *PLACE)
+    watched.database = away = Database(DatabaseConfig("postgresql://nobody@127.0.0.1:1/nothing", pool_size=2))
+    await book.note(granted, "no")
+    watched.database = database
+    await book.note(granted, "no")
+    assert await told(database, app, vault) == (False, "no")
+    await away.close()

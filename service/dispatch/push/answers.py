@@ -6,6 +6,7 @@ it may repeat.
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,9 @@ from service.dispatch.push.channel import Notice, Outcome, Receipt
 
 LONGEST_DETAIL = 200
 LONGEST_ID = 256
+LONGEST_REASON = 64
+LONGEST_KEPT = 400
+"""A channel's own sentence may be longer than what it quotes."""
 SHORTEST_SECRET = 6
 """What is shorter is a word."""
 WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,63}", re.ASCII)
@@ -28,13 +32,21 @@ def left_s(notice: Notice, now: datetime) -> int:
     return max(0, min(LONGEST_LIFE_S, int((notice.expires_at - now).total_seconds())))
 
 
-def told(text: str | bytes, secrets: Iterable[str] = ()) -> str:
+def told(text: str | bytes, secrets: Iterable[str] = (), longest: int = LONGEST_DETAIL) -> str:
     """Somebody else's text as one short line, without these secrets."""
     text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     for secret in sorted((secret for secret in secrets if len(secret) >= SHORTEST_SECRET), key=len, reverse=True):
         text = text.replace(secret, "…")
     printable = "".join(letter if letter.isprintable() else " " for letter in text)
-    return " ".join(printable.split())[:LONGEST_DETAIL]
+    return " ".join(printable.split())[:longest]
+
+
+def plain(receipt: Receipt) -> Receipt:
+    """A receipt that can be kept, whatever its provider made the channel put into it."""
+    name = told(receipt.provider_id or "", longest=LONGEST_ID) or None
+    reason = told(receipt.reason or "", longest=LONGEST_REASON) or None
+    detail = told(receipt.detail or "", longest=LONGEST_KEPT) or None
+    return replace(receipt, provider_id=name, reason=reason, detail=detail)
 
 
 def provider_id(text: object) -> str | None:

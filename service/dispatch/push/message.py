@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from service.dispatch.post import Answer, Poster
+from service.dispatch.push.answers import json_object, provider_id, told
 from service.dispatch.push.apprise import Apprise
 from service.dispatch.push.channel import Notice, Outcome, Receipt
 from service.store.checkup import Finding
@@ -26,7 +27,6 @@ from service.wire.signatures import headers
 REFUSED = frozenset({400, 406, 409, 413, 422})
 GONE = 410
 LATER = frozenset({408, 425, 429})
-LONGEST_ID = 128
 NO_APPRISE = "apprise is not installed here: pip install 'hookswitch[apprise]'"
 
 
@@ -127,7 +127,7 @@ def _receipt_of(notice: Notice, answer: Answer) -> Receipt:
         Outcome.LATER,
         answer.status,
         reason=str(answer.status) if answer.status else "no_answer",
-        detail=answer.error,
+        detail=told(answer.error or "") or None,
         retry_after_s=answer.retry_after_s,
         latency_ms=answer.latency_ms,
     )
@@ -146,12 +146,8 @@ def _receipt_of(notice: Notice, answer: Answer) -> Receipt:
 
 def _id_in(answer: Answer) -> str | None:
     """The gateway's own name for the message, if it answers with one: `{id}` in JSON."""
-    try:
-        said = orjson.loads(answer.body)
-    except orjson.JSONDecodeError:
-        return None
-    name = said.get("id") if isinstance(said, dict) else None
-    return str(name)[:LONGEST_ID] if isinstance(name, str | int) else None
+    name = json_object(answer.body).get("id")
+    return provider_id(str(name) if isinstance(name, int) else name)
 
 
 def _later(reason: str, detail: str) -> Receipt:

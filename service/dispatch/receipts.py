@@ -1,0 +1,77 @@
+"""What a provider's receipt means: for the alert's own row, and for the call whose evidence it is."""
+
+from datetime import datetime
+
+from service.core.calls import SERVER
+from service.core.commands import Command, FellBack, Pushed
+from service.core.ringing import next_push, try_again
+from service.core.vocabulary import AlertKind, Channel
+from service.dispatch.push.channel import Outcome, Receipt
+from service.store.alerts import Claim, Result
+from service.store.lanes import channel_of
+from service.wire.canonical import rfc3339, rfc3339_or_none
+
+AWAY = "database_away"
+TOLD_OF = frozenset({AlertKind.RING, AlertKind.FALLBACK})
+"""What calls keep evidence of."""
+
+
+def result_of(claim: Claim, receipt: Receipt, at: datetime) -> Result:
+    """What becomes of the alert after its provider's word at `at`."""
+    attempt = {
+        "at": rfc3339(at),
+        "outcome": receipt.outcome.value,
+        "status": receipt.status,
+        "provider_id": receipt.provider_id,
+        "reason": receipt.reason,
+        "detail": receipt.detail,
+        "latency_ms": receipt.latency_ms,
+        "gone_since": rfc3339_or_none(receipt.gone_since),
+    }
+    if receipt.taken:
+        again = next_push(claim.call, claim.alert, claim.taken + 1) if claim.call else None
+        return Result(claim, "pending" if again else "sent", None, again, claim.taken + 1, 0, attempt)
+    failures = claim.failures + 1
+    if receipt.outcome is Outcome.LATER:
+        again = try_again(claim.alert, at, failures, receipt.retry_after_s)
+        if again:
+            return Result(claim, "pending", receipt.reason, again, claim.taken, failures, attempt)
+    return Result(claim, "failed", receipt.reason, None, claim.taken, failures, attempt)
+
+
+def unsent(claim: Claim, reason: str, at: datetime) -> Result:
+    """Something of our own went wrong at `at` before anything was sent: the same again, a while later."""
+    again = try_again(claim.alert, at, claim.failures + 1)
+    return Result(claim, "pending" if again else "failed", reason, again, claim.taken, claim.failures + 1)
+
+
+def evidence(claim: Claim, receipt: Receipt, result: Result) -> list[Command]:
+    """What the call is told: what was taken, and what failed for good."""
+    alert, channel = claim.alert, Channel(channel_of(claim.lane))
+    if alert.kind not in TOLD_OF or claim.call is None or not (receipt.taken or result.state == "failed"):
+        return []
+    if alert.kind is AlertKind.FALLBACK:
+        return [
+            FellBack(
+                SERVER,
+                alert.user_id,
+                attempt=alert.attempt,
+                channel=channel,
+                accepted=receipt.taken,
+                provider_id=receipt.provider_id,
+                reason=receipt.reason,
+            )
+        ]
+    return [
+        Pushed(
+            SERVER,
+            alert.user_id,
+            alert.device_id,
+            ring_id=alert.ring_id or "",
+            channel=channel,
+            accepted=receipt.taken,
+            number=claim.taken + 1,
+            provider_id=receipt.provider_id,
+            reason=receipt.reason,
+        )
+    ]
