@@ -21,8 +21,8 @@ from service.core.vocabulary import AlertKind, Channel
 from service.dispatch.letters import Letters
 from service.dispatch.push.answers import plain
 from service.dispatch.push.channel import Channel as Way
-from service.dispatch.push.channel import Outcome, Receipt
-from service.dispatch.receipts import AWAY, evidence, result_of, unsent
+from service.dispatch.push.channel import Notice, Outcome, Receipt
+from service.dispatch.receipts import AWAY, evidence, perhaps, result_of, unsent
 from service.store import alerts as store
 from service.store.alerts import Claim, Registration, Result
 from service.store.credentials import CredentialBook
@@ -31,7 +31,7 @@ from service.store.lanes import channel_of
 from service.switchboard.board import Switchboard
 from service.switchboard.devices import forget_gone
 from service.telemetry.logs import logger
-from service.wire.credentials import Environment
+from service.wire.credentials import Environment, Granted
 from service.wire.feed import Told
 
 CHANNELS = frozenset(channel.value for channel in Channel)
@@ -225,13 +225,14 @@ class AlertSender:
 
     async def _handled(self, switchboard: Switchboard, claim: Claim, now: datetime) -> Result:
         if result := _needless(claim, now):
+            if claim.held and result.state != "pending":
+                await self._tell_all(switchboard, claim, perhaps(claim))
             return result
         receipt = await self._sent(claim, now)
         # From here on nothing raises: what a provider took is written down as taken, and not sent again.
         self._counted(Channel(channel_of(claim.lane)), claim.alert.kind, receipt)
         result = result_of(claim, receipt, self._clock())
-        for command in evidence(claim, receipt, result):
-            await self._tell(switchboard, Untold(claim, command))
+        await self._tell_all(switchboard, claim, evidence(claim, receipt, result))
         return result
 
     async def _sent(self, claim: Claim, now: datetime) -> Receipt:
@@ -247,13 +248,20 @@ class AlertSender:
         notice = await self._letters.notice(claim, now)
         if notice is None:
             return Receipt(Outcome.REFUSED, reason="no_address", detail=f"the user has no address for {channel}")
-        receipt = plain(await self._ways[channel].send(notice, granted, now))
+        receipt = await self._asked(self._ways[channel], notice, granted, now)
         if receipt.outcome in {Outcome.TAKEN, Outcome.MISCONFIGURED}:
             problem = None if receipt.taken else receipt.detail or receipt.reason
             await self._keys.note(granted, problem)
         if receipt.outcome is Outcome.GONE and claim.registration and claim.alert.device_id:
             return await self._forget(claim, claim.registration, receipt)
         return receipt
+
+    async def _asked(self, way: Way, notice: Notice, granted: Granted, now: datetime) -> Receipt:
+        try:
+            return plain(await way.send(notice, granted, now))
+        except Exception:  # noqa: BLE001 - a bug in one channel must not stop the others
+            self._log.exception("a channel failed", kind=notice.kind, app_id=granted.app_id, channel=granted.channel)
+            return Receipt(Outcome.LATER, reason="internal_error", detail="a bug of this service; its log says more")
 
     async def _forget(self, claim: Claim, found: Registration, receipt: Receipt) -> Receipt:
         """The device's address is gone; it registers anew when it comes back. The receipt says what was done."""
@@ -266,6 +274,10 @@ class AlertSender:
         self._log.info("a device is gone", device_id=device_id, forgotten=gone, **_about(claim))
         detail = "its registration was deleted" if gone else "it has registered again since, and stays"
         return replace(receipt, detail=detail)
+
+    async def _tell_all(self, switchboard: Switchboard, claim: Claim, commands: Sequence[Command]) -> None:
+        for command in commands:
+            await self._tell(switchboard, Untold(claim, command))
 
     async def _tell(self, switchboard: Switchboard, untold: Untold) -> None:
         """Evidence into the call; what cannot be told now is kept and told later, whatever becomes of the alert."""

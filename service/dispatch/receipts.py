@@ -1,5 +1,6 @@
 """What a provider's receipt means: for the alert's own row, and for the call whose evidence it is."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from service.core.calls import SERVER
@@ -12,8 +13,8 @@ from service.store.lanes import channel_of
 from service.wire.canonical import rfc3339, rfc3339_or_none
 
 AWAY = "database_away"
-TOLD_OF = frozenset({AlertKind.RING, AlertKind.FALLBACK})
-"""What calls keep evidence of."""
+UNREACHED = "no_connection"
+"""What channels say when nothing was sent."""
 
 
 def result_of(claim: Claim, receipt: Receipt, at: datetime) -> Result:
@@ -46,32 +47,53 @@ def unsent(claim: Claim, reason: str, at: datetime) -> Result:
 
 
 def evidence(claim: Claim, receipt: Receipt, result: Result) -> list[Command]:
-    """What the call is told: what was taken, and what failed for good."""
-    alert, channel = claim.alert, Channel(channel_of(claim.lane))
-    if alert.kind not in TOLD_OF or claim.call is None or not (receipt.taken or result.state == "failed"):
+    """What the call is told: what was taken, what was perhaps, and what failed for good."""
+    alert = claim.alert
+    if claim.call is None:
         return []
+    final = receipt.taken or result.state == "failed"
     if alert.kind is AlertKind.FALLBACK:
-        return [
-            FellBack(
-                SERVER,
-                alert.user_id,
-                attempt=alert.attempt,
-                channel=channel,
-                accepted=receipt.taken,
-                provider_id=receipt.provider_id,
-                reason=receipt.reason,
-            )
-        ]
-    return [
-        Pushed(
-            SERVER,
-            alert.user_id,
-            alert.device_id,
-            ring_id=alert.ring_id or "",
-            channel=channel,
-            accepted=receipt.taken,
-            number=claim.taken + 1,
-            provider_id=receipt.provider_id,
-            reason=receipt.reason,
-        )
-    ]
+        return [_fell_back(claim, receipt)] if final else []
+    if alert.kind is not AlertKind.RING:
+        return []
+    told = perhaps(claim) if _unknown(claim, receipt) else []
+    return [*told, _pushed(claim, receipt)] if final else told
+
+
+def perhaps(claim: Claim) -> list[Command]:
+    """A ring of which nobody knows whether its provider took it: the device gets its stop in any case."""
+    if claim.alert.kind is not AlertKind.RING:
+        return []
+    return [replace(_pushed(claim, Receipt(Outcome.LATER)), perhaps=True)]
+
+
+def _unknown(claim: Claim, receipt: Receipt) -> bool:
+    """Whether it may have been taken although no provider said so: silence is no refusal."""
+    silent = receipt.status is None and receipt.reason != UNREACHED
+    return receipt.outcome is Outcome.LATER and (silent or claim.held)
+
+
+def _fell_back(claim: Claim, receipt: Receipt) -> FellBack:
+    return FellBack(
+        SERVER,
+        claim.alert.user_id,
+        attempt=claim.alert.attempt,
+        channel=Channel(channel_of(claim.lane)),
+        accepted=receipt.taken,
+        provider_id=receipt.provider_id,
+        reason=receipt.reason,
+    )
+
+
+def _pushed(claim: Claim, receipt: Receipt) -> Pushed:
+    return Pushed(
+        SERVER,
+        claim.alert.user_id,
+        claim.alert.device_id,
+        ring_id=claim.alert.ring_id or "",
+        channel=Channel(channel_of(claim.lane)),
+        accepted=receipt.taken,
+        number=claim.taken + 1,
+        provider_id=receipt.provider_id,
+        reason=receipt.reason,
+    )

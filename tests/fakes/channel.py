@@ -10,7 +10,7 @@ TAKEN = Receipt(Outcome.TAKEN, status=200, provider_id="fake-1")
 
 
 class FakeChannel:
-    """`script` holds receipts, or events to wait for before the notice is taken; an empty script takes everything."""
+    """`script` holds receipts, faults, or events to wait for before a notice is taken; empty, it takes all."""
 
     def __init__(self, *script):
         self.script = deque(script)
@@ -27,6 +27,8 @@ class FakeChannel:
         if isinstance(step, asyncio.Event):
             await step.wait()
             step = TAKEN
+        if isinstance(step, Exception):
+            raise step
         return step
 
     async def check(self, granted, now):
