@@ -32,6 +32,7 @@ FACTS: Mapping[str, tuple[StepKind, str, bool]] = MappingProxyType(
         "fail_room": ("media", "no worker", False),
         "device_connected": ("event", "connected again", True),
         "device_disconnected": ("event", "socket lost", False),
+        "device_registered": ("event", "registered", True),
         "device_removed": ("event", "unregistered", True),
     }
 )

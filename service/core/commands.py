@@ -270,6 +270,13 @@ class DeviceDisconnected(UserCommand):
 
 
 @dataclass(slots=True, frozen=True)
+class DeviceRegistered(UserCommand):
+    """A device of a participant can be woken as `device` says, from now on (scenario 15)."""
+
+    device: Device = field(default_factory=lambda: Device(""))
+
+
+@dataclass(slots=True, frozen=True)
 class DeviceRemoved(UserCommand):
     """A device of a participant was unregistered (scenario 57)."""
 

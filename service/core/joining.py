@@ -9,6 +9,7 @@ from service.core.commands import Device as AlertDevice
 from service.core.commands import (
     DeviceConnected,
     DeviceDisconnected,
+    DeviceRegistered,
     DeviceRemoved,
     Engaged,
     Invite,
@@ -22,6 +23,7 @@ from service.core.refusals import Code, Refusal
 from service.core.talking import come_up
 from service.core.turn import Turn, refuse
 from service.core.vocabulary import (
+    UNWOKEN_RING,
     CallType,
     DeclineReason,
     EndReason,
@@ -248,6 +250,20 @@ def device_disconnected(
         turn.tell(EventType.RECONNECTING, leg.user_id)
     elif leg.lost_at is None:
         leg.lost_at = turn.at
+    return None
+
+
+def device_registered(turn: Turn, command: DeviceRegistered, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
+    """It rings with the remaining time; anew where it could not be woken, or is woken in another way (scenario 15)."""
+    device = command.device
+    silenced = any(ring.state is RingState.SILENCED for ring in leg.open_rings())
+    if device.provider is None or silenced or not turn.call.rings(leg):
+        return None
+    ring = leg.ring_of(device.id)
+    if ring is None:
+        turn.start_rings(leg, (device,))
+    elif ring.state in UNWOKEN_RING and (ring.failure is not None or ring.provider is not device.provider):
+        turn.renew_ring(ring, device)
     return None
 
 

@@ -93,9 +93,9 @@ def alerts_of(before: Call | None, after: Call, events: Iterable[Event]) -> list
 def _rings(call: Call, was: Leg | None, leg: Leg) -> Iterator[Alert]:
     if leg.ring_deadline is None:
         return
-    before = {ring.id for ring in _woken(was)} if was else set()
+    before = {(ring.id, ring.renewed_at) for ring in _woken(was)} if was else set()
     for ring in _woken(leg):
-        if ring.id not in before and (at := _push_at(call, ring, 0)):
+        if (ring.id, ring.renewed_at) not in before and (at := _push_at(call, ring, 0)):
             yield _alert(call, leg, AlertKind.RING, at, leg.ring_deadline, ring)
 
 
@@ -131,7 +131,7 @@ def _push_at(call: Call, ring: Ring, taken: int) -> datetime | None:
     wait = call.policy.realert_s[taken]
     if taken == 0 and ring.via == "socket":
         wait = max(wait, SOCKET_FIRST_S)
-    return ring.queued_at + timedelta(seconds=wait)
+    return (ring.renewed_at or ring.queued_at) + timedelta(seconds=wait)
 
 
 def _stops(call: Call, was: Leg | None, leg: Leg) -> Iterator[Alert]:
@@ -183,8 +183,9 @@ def _alert(
     channel: Channel | None = None,
 ) -> Alert:
     about = ring.id if ring else f"{leg.user_id}\0{leg.attempt}"
-    if ring and ring.pushed_at and kind is AlertKind.STOP:
-        about += f"\0{ring.pushed_at.isoformat()}"
+    since = ring and {AlertKind.RING: ring.renewed_at, AlertKind.STOP: ring.pushed_at}.get(kind)
+    if since:
+        about += f"\0{since.isoformat()}"
     return Alert(
         id=uuid5(UUID(call.id), f"{kind}\0{about}\0{channel or ''}"),
         kind=kind,
@@ -235,6 +236,8 @@ def _verdict_of_ring(call: Call, leg: Leg, alert: Alert, taken: int, now: dateti
         return Drop(why)
     if ring is None or not ring.open or ring.attempt != leg.attempt:
         return Drop("the device does not ring any more")
+    if ring.provider is None or alert.channel is not Channel(ring.provider):
+        return Drop("the device is woken in another way now")
     if ring.proven:
         return Drop("the device has acknowledged")
     if _heard_beside(leg, ring):

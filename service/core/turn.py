@@ -134,6 +134,13 @@ class Turn:
         leg.rings.append(ring)
         return ring
 
+    def renew_ring(self, ring: Ring, device: Device) -> None:
+        """Push a device afresh: what is known of how to wake it is no longer what it was."""
+        ring.provider, ring.platform, ring.hardware_id = device.provider, device.platform, device.hardware_id
+        ring.failure, ring.renewed_at = None, self.at
+        if ring.state is RingState.FAILED:
+            ring.state = RingState.QUEUED
+
     def stop_rings(
         self, leg: Leg, reason: StopReason, here: str | None = None, here_reason: StopReason | None = None
     ) -> None:

@@ -215,6 +215,8 @@ OPEN_RING = frozenset(
 """Alerts that still need their one stop or answer (invariant 5)."""
 UNTOLD_RING = frozenset({RingState.QUEUED, RingState.FAILED})
 """Alerts that have not reached the device on any way."""
+UNWOKEN_RING = UNTOLD_RING | {RingState.SENT}
+"""Alerts whose devices have said nothing yet, and may be told again."""
 TAKEN_RING = OPEN_RING - UNTOLD_RING
 """Open alerts that the socket or the push provider took, at least."""
 PROVEN_RING = frozenset({RingState.DELIVERED, RingState.ALERTING, RingState.SILENCED})

@@ -3,7 +3,8 @@
 from datetime import datetime
 
 from service.core.calls import SERVER, Actor
-from service.core.commands import DeviceRemoved
+from service.core.commands import Device, DeviceRegistered, DeviceRemoved, UserCommand
+from service.core.vocabulary import Provider
 from service.store.alerts import Registration
 from service.store.database import Database
 from service.store.devices import put_device, remove_device, remove_gone
@@ -15,9 +16,17 @@ from service.wire.user_feed import DEVICE_REGISTERED, DEVICE_REMOVED
 
 
 async def register(
-    database: Database, app_id: str, user_id: str, device_id: str, body: DeviceBody, actor: Actor
+    database: Database,
+    board: Switchboard,
+    app_id: str,
+    user_id: str,
+    device_id: str,
+    body: DeviceBody,
+    actor: Actor,
 ) -> tuple[DeviceView, bool]:
     """Register a device, or replace its registration; true when it is new. Told only when something is different.
+
+    One that can be woken is rung by the calls that ring its user: a token often changes just when the old one failed.
 
     Raises `TooManyDevicesError`. The user must exist.
     """
@@ -26,6 +35,11 @@ async def register(
         if before is None or _lasting(before) != _lasting(device):
             facts = {"device": device.model_dump(mode="json")}
             await tell_user(connection, app_id, user_id, DEVICE_REGISTERED, facts, cause="register", by=actor)
+    if body.push and body.push.provider != "none":
+        found = Device(
+            device_id, provider=Provider(body.push.provider), platform=body.platform, hardware_id=body.hardware_id
+        )
+        await _tell_calls(database, board, app_id, DeviceRegistered(actor, user_id, device_id, device=found))
     return device, before is None
 
 
@@ -41,10 +55,7 @@ async def unregister(
         if device is not None:
             facts = {"device": device.model_dump(mode="json")}
             await tell_user(connection, app_id, user_id, DEVICE_REMOVED, facts, cause="unregister", by=actor)
-    async with database.hot() as driver:
-        calls = await engaged_in(driver, app_id, user_id)
-    for call_id in calls:
-        await board.do(app_id, call_id, DeviceRemoved(actor, user_id, device_id))
+    await _tell_calls(database, board, app_id, DeviceRemoved(actor, user_id, device_id))
     return device is not None
 
 
@@ -61,6 +72,14 @@ async def forget_gone(
             facts = {"device": device.model_dump(mode="json"), "reason": "gone"}
             await tell_user(connection, app_id, user_id, DEVICE_REMOVED, facts, cause="gone", by=SERVER)
     return device is not None
+
+
+async def _tell_calls(database: Database, board: Switchboard, app_id: str, command: UserCommand) -> None:
+    """Tell it to the calls that the user is engaged in."""
+    async with database.hot() as driver:
+        calls = await engaged_in(driver, app_id, command.user_id)
+    for call_id in calls:
+        await board.do(app_id, call_id, command)
 
 
 def _lasting(device: DeviceView) -> dict[str, object]:

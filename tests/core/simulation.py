@@ -47,7 +47,7 @@ from service.core.commands import (
     Upgrade,
 )
 from service.core.machine import decide
-from service.core.vocabulary import ActorType, CallType, DeclineReason, EndReason, LegState, Topology
+from service.core.vocabulary import ActorType, CallType, DeclineReason, EndReason, LegState, Provider, Topology
 from tests.core.story import API
 from tests.core.world import MEDIA, World
 
@@ -93,6 +93,7 @@ CHANCES = (
     ("network_flaps", 30),
     ("device_comes_back", 90),
     ("device_is_unregistered", 5),
+    ("device_is_registered", 15),
     ("somebody_changes_their_mind", 10),
     ("service_crashes", 1),
     ("a_timer_is_mistaken", 4),
@@ -364,6 +365,13 @@ class Simulation:
         device = self.device_of(user)
         self.note(f"{device} is unregistered")
         self.world.unregister(user, device)
+
+    def device_is_registered(self):
+        user = self.random.choice(self.world.users)
+        device = self.device_of(user)
+        provider = self.random.choice((Provider.FCM, Provider.FCM, Provider.APNS))
+        self.note(f"{device} is registered with {provider}")
+        self.world.register(user, device, provider)
 
     def somebody_changes_their_mind(self):
         user = self.random.choice(self.world.users)

@@ -2,11 +2,22 @@
 
 import pytest
 
-from service.core.calls import SERVER, Policy, Rung
-from service.core.commands import Ack, Answer, Cancel, Decline, DeviceRemoved, FellBack, Invite, Pushed, Silence
+from service.core.calls import SERVER, Actor, Policy, Rung
+from service.core.commands import (
+    Ack,
+    Answer,
+    Cancel,
+    Decline,
+    DeviceRegistered,
+    DeviceRemoved,
+    FellBack,
+    Invite,
+    Pushed,
+    Silence,
+)
 from service.core.commands import Device as Given
 from service.core.ringing import Drop, Send, Wait, alerts_of, next_push, try_again, verdict
-from service.core.vocabulary import AlertKind, Channel, DeclineReason, Platform, Provider, RingState
+from service.core.vocabulary import ActorType, AlertKind, Channel, DeclineReason, Platform, Provider, RingState
 from tests.core.story import API, Story, at, nobody_home, person
 
 FCM = Provider.FCM
@@ -54,6 +65,12 @@ class Plan(Story):
     def perhaps(self, user, when, device=None):
         """A push of that device of which nobody knows whether it was taken."""
         return self.pushed(user, when, device, accepted=False, perhaps=True)
+
+    def registers(self, user, when, device=None, provider=FCM, **fields):
+        """That device registers, or registers again."""
+        given = Given(device or f"{user}-phone", provider=provider, platform=Platform.ANDROID, **fields)
+        command = DeviceRegistered(Actor(ActorType.USER, user), user, given.id, device=given)
+        return self.command(command, when)
 
     def says(self, kind, when, taken=0, device=None):
         """What the plan says of that alert at that moment."""
@@ -141,6 +158,64 @@ def test_15_a_hard_error_stops_that_device_only():
     assert plan.leg("ben").rings[0].failure == "BadDeviceToken"
     plan.settle(60)
     assert plan.ends == ("ended", "no_answer")
+
+
+def test_15_a_device_that_registers_anew_after_its_push_failed_is_rung_again():
+    plan = Plan(asleep("ben"))
+    plan.pushed("ben", 1, accepted=False, reason="Unregistered")
+    plan.registers("ben", 3)
+    assert (plan.heard, plan.queued, plan.rings("ben")) == ([], ["ring ben-phone 3"], {"ben-phone": "queued"})
+    (_, again) = [alert for alert in plan.alerts.values() if alert.kind is AlertKind.RING]
+    assert verdict(plan.call, again, 0, at(3)) == Send()
+    assert next_push(plan.call, again, 1) == at(13)
+    assert plan.leg("ben").rings[0].failure is None
+    plan.registers("ben", 4)
+    assert not plan.changed
+
+
+def test_15_a_device_that_registers_first_during_the_ring_is_rung():
+    plan = Plan(nobody_home("ben"))
+    plan.registers("ben", 3)
+    assert plan.queued == ["ring ben-phone 3"]
+    assert plan.rings("ben") == {"ben-phone": "queued"}
+
+
+def test_15_a_device_on_a_socket_that_registers_during_the_ring_has_its_two_seconds():
+    plan = Plan(person("ben", Given("ben-phone", connected=True)))
+    assert plan.queued == []
+    plan.registers("ben", 3)
+    assert plan.queued == ["ring ben-phone 5"]
+    assert plan.rings("ben") == {"ben-phone": "sent"}
+
+
+def test_15_a_device_that_is_woken_in_another_way_from_now_on_is_pushed_in_that_one():
+    plan = Plan(asleep("ben"))
+    old = plan.alert(AlertKind.RING)
+    plan.pushed("ben", 1)
+    plan.registers("ben", 3, provider=Provider.APNS)
+    (new,) = [alert for alert in plan.alerts.values() if alert.kind is AlertKind.RING and alert is not old]
+    assert (new.channel, new.due_at) == (Channel.APNS, at(3))
+    assert verdict(plan.call, old, 1, at(10)) == Drop("the device is woken in another way now")
+    assert verdict(plan.call, new, 0, at(3)) == Send()
+
+
+@pytest.mark.parametrize("reaction", [Ack, Silence])
+def test_15_who_has_heard_of_the_ring_is_left_alone_when_it_registers(reaction):
+    plan = Plan(asleep("ben", "phone", "tablet"))
+    plan.do(reaction, "ben", 1, device="phone")
+    plan.registers("ben", 3, "phone", provider=Provider.APNS)
+    assert not plan.changed
+    plan.registers("ben", 3, "third")
+    assert plan.queued == ([] if reaction is Silence else ["ring third 3"])
+
+
+def test_15_nobody_is_rung_by_registering_without_push_or_where_nothing_rings():
+    plan = Plan(asleep("ben"))
+    plan.registers("ben", 3, "tablet", provider=None)
+    assert not plan.changed
+    noted = Plan(asleep("ben"), policy=Policy(notify_only=True))
+    noted.registers("ben", 3, "tablet")
+    assert not noted.changed
 
 
 def test_17_nothing_was_ever_taken_so_the_user_was_unreachable():

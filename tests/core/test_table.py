@@ -17,8 +17,10 @@ from service.core.commands import (
     Answer,
     Cancel,
     Decline,
+    Device,
     DeviceConnected,
     DeviceDisconnected,
+    DeviceRegistered,
     DeviceRemoved,
     End,
     FailRoom,
@@ -51,7 +53,7 @@ from service.core.commands import (
 )
 from service.core.machine import NAMES, TABLE
 from service.core.turn import Cause, Turn
-from service.core.vocabulary import CallType, DeclineReason, LegState
+from service.core.vocabulary import CallType, DeclineReason, LegState, Provider
 from tests.core.story import API, NOON, Story, nobody_home, person
 
 CODES = {
@@ -96,6 +98,7 @@ perhaps         *             *             *         *            *
 fell_back       *             *             .         .            .
 device_back     .             .             .         .            connected
 device_gone     .             .             *         reconnecting .
+device_new      .             .             .         .            .
 device_removed  *             *             .         .            .
 """
 
@@ -130,6 +133,7 @@ perhaps         *         *        *        .           *         *        *    
 fell_back       .         .        .        .           .         .        .         .        .             .
 device_back     .         .        .        .           .         .        .         .        .             .
 device_gone     .         .        .        .           .         .        .         .        .             .
+device_new      .         .        .        .           .         .        .         .        .             .
 device_removed  .         .        .        .           .         .        .         .        .             .
 """
 
@@ -164,6 +168,7 @@ perhaps         *         *        *        .           *        *       *      
 fell_back       .         .        .        .           .        .       .         .       .             .
 device_back     .         .        .        .           .        .       .         .       .             .
 device_gone     .         .        .        .           .        .       .         .       .             .
+device_new      .         .        .        .           .        .       .         .       .             .
 device_removed  .         .        .        .           .        .       .         .       .             .
 """
 
@@ -187,6 +192,7 @@ media_connected *         connected .            connected    ended!  ended!    
 media_lost      .         .         reconnecting *            ended!  ended!      ended!
 device_back     .         .         .            connected    .       .           .
 device_gone     *         *         reconnecting .            .       .           .
+device_new      .         .         .            .            .       .           .
 device_removed  .         .         .            .            .       .           .
 """
 
@@ -216,6 +222,7 @@ media_up        .             .             .         .        .        .       
 fell_back       *             *             .         .        .        .           .        .         .
 device_back     .             .             .         .        .        .           .        .         .
 device_gone     .             .             .         .        .        .           .        .         .
+device_new      .             .             .         .        .        .           .        .         .
 device_removed  *             *             .         .        .        .           .        .         .
 """
 
@@ -231,6 +238,7 @@ settle .       .       .          .      .
 """
 
 
+WOKEN = Device("ben-phone", provider=Provider.FCM)
 RING = Story("ben").leg("ben").rings[0].id
 FROM_THE_WORKER = {"epoch": 1, "number": 1}
 
@@ -274,6 +282,7 @@ def command_of(name):
         "fell_back": (FellBack, {}),
         "device_back": (DeviceConnected, {}),
         "device_gone": (DeviceDisconnected, {}),
+        "device_new": (DeviceRegistered, {"device": WOKEN}),
         "device_removed": (DeviceRemoved, {}),
     }[name]
 

@@ -297,5 +297,5 @@ def test_whatever_happens_in_a_call_can_be_told_and_drawn():
         assert trace_view(story, drawn).model_dump_json(by_alias=True)
         return decision
 
-    Simulation(11, machine=machine).run(500)
+    Simulation(11, machine=machine).run(800)
     assert len(told_of) > 20

@@ -18,6 +18,7 @@ from service.core.commands import (
     Device,
     DeviceConnected,
     DeviceDisconnected,
+    DeviceRegistered,
     DeviceRemoved,
     Dial,
     End,
@@ -204,10 +205,14 @@ class World:
         self.devices.get(user, {}).pop(device, None)
         self._tell_calls_of(user, DeviceRemoved, device)
 
-    def _tell_calls_of(self, user, kind, device):
+    def register(self, user, device, provider=Provider.FCM):
+        self.devices.setdefault(user, {})[device] = True
+        self._tell_calls_of(user, DeviceRegistered, device, device=Device(device, provider=provider))
+
+    def _tell_calls_of(self, user, kind, device_id, **more):
         for call_id, call in list(self.calls.items()):
             if call.leg(user):
-                self.do(call_id, kind(Actor(ActorType.DEVICE, device), user_id=user, device_id=device))
+                self.do(call_id, kind(Actor(ActorType.DEVICE, device_id), user_id=user, device_id=device_id, **more))
 
     # what time does
 

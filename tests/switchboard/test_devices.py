@@ -5,9 +5,10 @@ import pytest
 
 from service.core.calls import Actor
 from service.core.vocabulary import ActorType
+from service.store.delivery_log import list_deliveries
 from service.store.devices import MOST_DEVICES, TooManyDevicesError
 from service.store.users import put_user
-from service.store.webhooks import create_webhook, list_deliveries
+from service.store.webhooks import create_webhook
 from service.switchboard.devices import register, unregister
 from service.wire.devices import DeviceBody
 from service.wire.feed import hash_of
@@ -34,8 +35,8 @@ async def told(desk, user="anna"):
 
 
 async def test_coming_and_going_are_told_in_one_chain(anna):
-    assert (await register(anna.database, APP, "anna", "phone", PHONE, KEY))[1]
-    await register(anna.database, APP, "anna", "web", DeviceBody(platform="web"), KEY)
+    assert (await register(anna.database, anna.board, APP, "anna", "phone", PHONE, KEY))[1]
+    await register(anna.database, anna.board, APP, "anna", "web", DeviceBody(platform="web"), KEY)
     assert await unregister(anna.database, anna.board, APP, "anna", "phone", KEY)
     events = await told(anna)
     assert [(e["type"], e["data"]["device"]["device_id"], e["data"]["seq"]) for e in events] == [
@@ -54,10 +55,10 @@ async def test_coming_and_going_are_told_in_one_chain(anna):
 
 
 async def test_the_same_again_tells_nobody_anything(anna):
-    await register(anna.database, APP, "anna", "phone", PHONE, KEY)
-    assert not (await register(anna.database, APP, "anna", "phone", PHONE, KEY))[1]
+    await register(anna.database, anna.board, APP, "anna", "phone", PHONE, KEY)
+    assert not (await register(anna.database, anna.board, APP, "anna", "phone", PHONE, KEY))[1]
     assert len(await told(anna)) == 1
-    await register(anna.database, APP, "anna", "phone", DeviceBody(platform="ios"), KEY)
+    await register(anna.database, anna.board, APP, "anna", "phone", DeviceBody(platform="ios"), KEY)
     assert [event["type"] for event in await told(anna)] == ["device.registered"] * 2
     assert not await unregister(anna.database, anna.board, APP, "anna", "other", KEY)
     assert len(await told(anna)) == 2
@@ -69,7 +70,7 @@ async def test_webhooks_that_want_it_are_owed_it(anna):
             await create_webhook(connection, APP, WebhookBody(url="https://example.com/", types=types))
             for types in (("device.*",), ("device.removed", "call.*"))
         ]
-    await register(anna.database, APP, "anna", "phone", PHONE, KEY)
+    await register(anna.database, anna.board, APP, "anna", "phone", PHONE, KEY)
     async with anna.database.begin() as connection:
         (owed,) = await list_deliveries(connection, wanting.id, None, 9)
         assert (owed.type, owed.call_id, owed.state) == ("device.registered", None, "pending")
@@ -78,9 +79,9 @@ async def test_webhooks_that_want_it_are_owed_it(anna):
 
 async def test_what_is_refused_is_not_told(anna):
     for number in range(MOST_DEVICES):
-        await register(anna.database, APP, "anna", str(number), DeviceBody(platform="web"), KEY)
+        await register(anna.database, anna.board, APP, "anna", str(number), DeviceBody(platform="web"), KEY)
     with pytest.raises(TooManyDevicesError):
-        await register(anna.database, APP, "anna", "more", DeviceBody(platform="web"), KEY)
+        await register(anna.database, anna.board, APP, "anna", "more", DeviceBody(platform="web"), KEY)
     assert len(await told(anna)) == MOST_DEVICES
 
 

@@ -58,7 +58,9 @@ async def put_device(ask: Ask, user_id: UserId, device_id: DeviceId, body: Devic
         check_receiver(ask.deps, body.push.subscription.endpoint, "push.subscription.endpoint")
     await need_user(ask, user_id)
     try:
-        device, created = await register(ask.deps.database, ask.app_id, user_id, device_id, body, ask.principal.actor)
+        device, created = await register(
+            ask.deps.database, ask.deps.switchboard, ask.app_id, user_id, device_id, body, ask.principal.actor
+        )
     except store.TooManyDevicesError:
         limit = f"a user has at most {store.MOST_DEVICES} devices; delete one first"
         raise RefusedError(Code.CAPACITY_EXCEEDED, limit) from None

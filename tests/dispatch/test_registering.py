@@ -1,0 +1,69 @@
+"""Devices that register, change and go while their users are being rung (scenarios 15, 57, 60)."""
+
+import pytest
+
+from service.core.vocabulary import Channel
+from service.dispatch.push.channel import Outcome, Receipt
+from service.switchboard.devices import register
+from service.wire.devices import DeviceBody
+from tests.dispatch.post_office import PostOffice
+from tests.switchboard.desk import APP, user
+
+GONE = Receipt(Outcome.GONE, status=404, reason="UNREGISTERED")
+
+
+@pytest.fixture
+async def office(database):
+    return await PostOffice(database).open()
+
+
+async def registers(office, user_id, name, provider="fcm"):
+    """As `PUT /v1/users/…/devices/…` does it."""
+    body = DeviceBody(platform="android", push={"provider": provider, "token": name})
+    await register(office.database, office.desk.board, APP, user_id, name, body, user(user_id))
+
+
+async def test_15_a_device_that_was_gone_and_registers_anew_during_the_ring_is_woken(office):
+    await office.device("ben", "phone")
+    way = office.ways[Channel.FCM]
+    way.script.append(GONE)
+    call = (await office.desk.dial("ann", "ben")).call
+    await office.send()
+    assert (await office.call(call.id)).leg("ben").rings[0].state == "failed"
+    await registers(office, "ben", "phone")
+    await office.send()
+    assert way.kinds == ["ring phone", "ring phone"]
+    assert (await office.call(call.id)).leg("ben").rings[0].state == "sent"
+    assert [row[2:4] for row in await office.rows()] == [("failed", "UNREGISTERED"), ("pending", None)]
+
+
+async def test_15_a_device_that_registers_for_the_first_time_during_the_ring_is_woken(office):
+    await office.device("ben", "phone")
+    await office.desk.dial("ann", "ben")
+    await registers(office, "ben", "tablet")
+    await office.send()
+    assert sorted(office.ways[Channel.FCM].kinds) == ["ring phone", "ring tablet"]
+
+
+async def test_15_a_device_that_changes_its_provider_during_the_ring_is_woken_and_stopped_by_the_new_one(office):
+    await office.device("ben", "phone")
+    call = (await office.desk.dial("ann", "ben")).call
+    await office.send()
+    await registers(office, "ben", "phone", "apns")
+    await office.send()
+    await office.send(10.5)
+    assert office.ways[Channel.FCM].kinds == ["ring phone"]
+    assert office.ways[Channel.APNS].kinds[0] == "ring phone"
+    await office.desk.cancel(call.id, "ann")
+    await office.send()
+    assert "stop phone" in office.ways[Channel.APNS].kinds
+    assert office.ways[Channel.FCM].kinds == ["ring phone"]
+
+
+async def test_nobody_is_woken_by_registering_again_as_before(office):
+    await office.device("ben", "phone")
+    await office.desk.dial("ann", "ben")
+    await office.send()
+    await registers(office, "ben", "phone")
+    await office.send()
+    assert office.ways[Channel.FCM].kinds == ["ring phone"]
