@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
@@ -23,6 +23,7 @@ from service.dispatch.push.answers import plain
 from service.dispatch.push.channel import Channel as Way
 from service.dispatch.push.channel import Notice, Outcome, Receipt
 from service.dispatch.receipts import AWAY, evidence, perhaps, result_of, unsent
+from service.dispatch.space import Space, SpaceConfig
 from service.store import alerts as store
 from service.store.alerts import Claim, Registration, Result
 from service.store.credentials import CredentialBook
@@ -46,13 +47,9 @@ TELL_FOR = timedelta(seconds=60)
 
 @dataclass(slots=True, frozen=True)
 class AlertsConfig:
-    """Bounds of the sender; times in seconds.
+    """Bounds of the sender; times in seconds. Claims run out after `lease_s`."""
 
-    `per_channel` alerts of a channel are under way at a time, `per_lane` of a lane. Claims run out after `lease_s`.
-    """
-
-    per_channel: int = 256
-    per_lane: int = 128
+    space: SpaceConfig = field(default_factory=SpaceConfig)
     lease_s: float = 8.0
     poll_s: float = 0.5
 
@@ -93,8 +90,9 @@ class AlertSender:
         self._counted = counted
         self._log = logger("alerts")
         self._bell = asyncio.Event()
+        self._seconds = asyncio.get_running_loop().time
         self._due: dict[str, None] = {}
-        self._flying: Counter[str] = Counter()
+        self._space = Space(self._config.space)
         self._full: set[str] = set()
         self._done: list[Result] = []
         self._untold: list[Untold] = []
@@ -187,27 +185,18 @@ class AlertSender:
 
     def _begin(self, switchboard: Switchboard, claims: Sequence[Claim], at: datetime) -> None:
         for claim in claims:
-            self._flying[claim.lane] += 1
+            self._space.took_off(claim.lane)
             self._start(self._one(switchboard, claim, at))
 
     def _room(self) -> dict[str, int]:
         """How many alerts may be claimed, by lane."""
-        budget: Counter[str] = Counter()
-        for lane, flying in self._flying.items():
-            budget[channel_of(lane)] += flying
-        room: dict[str, int] = {}
-        for lane in list(self._due):
-            channel = channel_of(lane)
-            free = min(self._config.per_lane - self._flying[lane], self._config.per_channel - budget[channel])
-            del self._due[lane]
-            if free > 0:
-                room[lane] = free
-                budget[channel] += free
-            else:
-                self._full.add(lane)
+        due, self._due = self._due, {}
+        room = self._space.room(due)
+        self._full.update(lane for lane in due if lane not in room)
         return room
 
     async def _one(self, switchboard: Switchboard, claim: Claim, now: datetime) -> None:
+        began = self._seconds()
         try:
             result = await self._handled(switchboard, claim, now)
         except (StoreUnavailableError, ConflictError):
@@ -215,9 +204,7 @@ class AlertSender:
         except Exception:  # noqa: BLE001 - a bug in one alert must not stop the others
             self._log.exception("an alert could not be told", **_about(claim))
             result = unsent(claim, "internal_error", now)
-        self._flying[claim.lane] -= 1
-        if not self._flying[claim.lane]:
-            del self._flying[claim.lane]
+        self._space.landed(claim.lane, self._seconds() - began)
         self._done.append(result)
         if claim.lane in self._full:
             self._due[claim.lane] = None

@@ -1,6 +1,8 @@
 """Lanes: the alerts that wait together when a provider hangs, so that those of other providers do not."""
 
 PROVIDER = "d.push->>'provider'"
+HOST = "^https?://(?:[^/?#@]*@)?([^/?#:@]+)"
+"""Of an URL, whatever else it says: what a device chooses must not make lanes of its own at the same server."""
 RULE_LANE = "'rule:'"
 RULE_FOR = "interval '1 day'"
 """What a rule tells is worth telling for so long after the event."""
@@ -8,7 +10,7 @@ RULE_FOR = "interval '1 day'"
 
 def lane_of(channel: str, app_id: str, push: str) -> str:
     """SQL for an alert's lane: one for each app and channel, and one for each push service that browsers name."""
-    host = f"substring({push}->'subscription'->>'endpoint' from '^https?://([^/]+)')"
+    host = f"lower(substring({push}->'subscription'->>'endpoint' from '{HOST}'))"
     return (
         f"CASE {channel} WHEN 'webpush' THEN 'webpush:' || coalesce({host}, '') ELSE {channel} || ':' || {app_id} END"
     )

@@ -9,6 +9,7 @@ from service.core.calls import Rung
 from service.core.commands import Settle
 from service.core.vocabulary import Channel
 from service.dispatch.push.channel import Outcome, Receipt
+from service.dispatch.space import SpaceConfig
 from service.store.credentials import remove_credentials
 from service.store.database import StoreUnavailableError
 from service.store.devices import get_device
@@ -262,7 +263,7 @@ async def test_a_provider_that_hangs_slows_no_other_channel(office):
 
 async def test_a_hanging_lane_leaves_room_in_its_channel_s_budget(office):
     """More alerts than a lane may have under way wait their turn; they are sent when there is room."""
-    sender = office.another(per_lane=1)
+    sender = office.another(space=SpaceConfig(per_lane=1))
     await office.device("ben", "phone")
     await office.device("ben", "tablet")
     await office.desk.dial("ann", "ben")
