@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
 
+from service.core.calls import Call
 from service.core.commands import Command
 from service.core.ringing import Drop, Wait, verdict
 from service.core.vocabulary import AlertKind, Channel
@@ -47,10 +48,14 @@ TELL_FOR = timedelta(seconds=60)
 
 @dataclass(slots=True, frozen=True)
 class AlertsConfig:
-    """Bounds of the sender; times in seconds. Claims run out after `lease_s`."""
+    """Bounds of the sender; times in seconds. Claims run out after `lease_s`.
+
+    A call that was read `fresh_s` ago is read anew before its alert is sent.
+    """
 
     space: SpaceConfig = field(default_factory=SpaceConfig)
     lease_s: float = 8.0
+    fresh_s: float = 0.1
     poll_s: float = 0.5
 
 
@@ -184,9 +189,10 @@ class AlertSender:
                 self._full.add(lane)
 
     def _begin(self, switchboard: Switchboard, claims: Sequence[Claim], at: datetime) -> None:
+        began = self._seconds()
         for claim in claims:
             self._space.took_off(claim.lane)
-            self._start(self._one(switchboard, claim, at))
+            self._start(self._one(switchboard, claim, at, began))
 
     def _room(self) -> dict[str, int]:
         """How many alerts may be claimed, by lane."""
@@ -195,10 +201,9 @@ class AlertSender:
         self._full.update(lane for lane in due if lane not in room)
         return room
 
-    async def _one(self, switchboard: Switchboard, claim: Claim, now: datetime) -> None:
-        began = self._seconds()
+    async def _one(self, switchboard: Switchboard, claim: Claim, now: datetime, began: float) -> None:
         try:
-            result = await self._handled(switchboard, claim, now)
+            result = await self._handled(switchboard, claim, now, began)
         except (StoreUnavailableError, ConflictError):
             result = unsent(claim, AWAY, now)
         except Exception:  # noqa: BLE001 - a bug in one alert must not stop the others
@@ -210,32 +215,50 @@ class AlertSender:
             self._due[claim.lane] = None
         self._bell.set()
 
-    async def _handled(self, switchboard: Switchboard, claim: Claim, now: datetime) -> Result:
+    async def _handled(self, switchboard: Switchboard, claim: Claim, now: datetime, began: float) -> Result:
         if result := _needless(claim, now):
-            if claim.held and result.state != "pending":
-                await self._tell_all(switchboard, claim, perhaps(claim))
-            return result
-        receipt = await self._sent(claim, now)
+            return await self._dropped(switchboard, claim, result)
+        ready = await self._ready(claim, now)
+        waited_s = self._seconds() - began
+        if claim.call is not None and waited_s >= self._config.fresh_s:
+            claim = await self._fresh(claim, claim.call)
+            if result := _needless(claim, now + timedelta(seconds=waited_s)):
+                return await self._dropped(switchboard, claim, result)
+        receipt = ready if isinstance(ready, Receipt) else await self._sent(claim, *ready, now)
         # From here on nothing raises: what a provider took is written down as taken, and not sent again.
         self._counted(Channel(channel_of(claim.lane)), claim.alert.kind, receipt)
         result = result_of(claim, receipt, self._clock())
         await self._tell_all(switchboard, claim, evidence(claim, receipt, result))
         return result
 
-    async def _sent(self, claim: Claim, now: datetime) -> Receipt:
+    async def _dropped(self, switchboard: Switchboard, claim: Claim, result: Result) -> Result:
+        if claim.held and result.state != "pending":
+            await self._tell_all(switchboard, claim, perhaps(claim))
+        return result
+
+    async def _ready(self, claim: Claim, now: datetime) -> tuple[Notice, Granted] | Receipt:
+        """What is to be sent with which credentials, or why nothing can be."""
         channel = Channel(channel_of(claim.lane))
         push = claim.registration.push if claim.registration else None
         if claim.alert.device_id is not None and push is None:
             return Receipt(Outcome.REFUSED, reason="unregistered", detail="the device is not registered any more")
         environment = cast("Environment", (push or {}).get("environment") or PRODUCTION)
         granted = await self._keys.find(claim.app_id, channel, environment)
-        if granted is None:
-            detail = f"the app has no credentials for {channel} ({environment})"
-            return Receipt(Outcome.MISCONFIGURED, reason="no_credentials", detail=detail)
+        if isinstance(granted, str):
+            return Receipt(Outcome.MISCONFIGURED, reason="no_credentials", detail=granted)
         notice = await self._letters.notice(claim, now)
         if notice is None:
             return Receipt(Outcome.REFUSED, reason="no_address", detail=f"the user has no address for {channel}")
-        receipt = await self._asked(self._ways[channel], notice, granted, now)
+        return notice, granted
+
+    async def _fresh(self, claim: Claim, call: Call) -> Claim:
+        """The claim with its call as it is now: it may have ended while the credentials were looked up."""
+        async with self._database.hot() as driver:
+            newer = await store.newer(driver, call)
+        return replace(claim, call=newer) if newer else claim
+
+    async def _sent(self, claim: Claim, notice: Notice, granted: Granted, now: datetime) -> Receipt:
+        receipt = await self._asked(self._ways[granted.channel], notice, granted, now)
         if receipt.outcome in {Outcome.TAKEN, Outcome.MISCONFIGURED}:
             problem = None if receipt.taken else receipt.detail or receipt.reason
             await self._keys.note(granted, problem)

@@ -142,6 +142,8 @@ UPDATE alerts SET failures = failures + 1, reason = 'unreadable',
 WHERE id = ANY ($1::uuid[]) AND state = 'pending'
 """  # noqa: S608 - only constants of this module
 
+NEWER = "SELECT body, version FROM calls WHERE id = $1 AND version > $2"
+
 RECORD = """
 UPDATE alerts a SET
   state = CASE WHEN a.state = 'pending' THEN r.state ELSE 'sent' END,
@@ -177,6 +179,12 @@ async def claim(driver: Driver, room: dict[str, int], *, lease_s: float, now: da
     if unreadable:
         await driver.fetch(UNREADABLE, list(unreadable))
     return Claims(rows[0]["now"] if rows else now, claims, list(unreadable.values()))
+
+
+async def newer(driver: Driver, call: Call) -> Call | None:
+    """The call as it is now; `None` if nothing happened in it."""
+    row = await driver.fetchrow(NEWER, UUID(call.id), call.version)
+    return decode(row["body"], row["version"]) if row else None
 
 
 async def record(driver: Driver, results: Sequence[Result], now: datetime | None = None) -> None:

@@ -28,6 +28,7 @@ FRESH_S = 2.0
 AHEAD_S = 1.0
 """So long before, it looks them up anew while it still goes by them: no alert waits for that."""
 BODY: TypeAdapter[Any] = TypeAdapter(Credentials)
+NONE = "the app has no credentials for {} ({})"
 NO_KEY = "this service has no key to keep credentials with: set HOOKSWITCH_SECRET_KEYS"
 OTHER_KEY = "they were encrypted with a key that is not among those of this service (HOOKSWITCH_SECRET_KEYS)"
 OTHER_SHAPE = "they do not fit this version of the service: upload them again"
@@ -145,7 +146,7 @@ Key = tuple[str, Channel, Environment]
 class _Page:
     """What was found; `since` tells an upload from the one before."""
 
-    granted: Granted | None
+    granted: Granted | str
     since: datetime | None
     fresh_until: float
 
@@ -170,8 +171,8 @@ class CredentialBook:
         self._noted.clear()
         self._flights.clear()
 
-    async def find(self, app_id: str, channel: Channel, environment: Environment) -> Granted | None:
-        """The app's credentials for that channel; `None` when it has none, or none that this service's key opens."""
+    async def find(self, app_id: str, channel: Channel, environment: Environment) -> Granted | str:
+        """The app's credentials for that channel; or why there are none that can be used."""
         key = app_id, channel, environment
         page, now = self._pages.get(key), self._clock()
         if page is None or page.fresh_until - now <= AHEAD_S:
@@ -200,13 +201,14 @@ class CredentialBook:
         self._pages[key] = found
 
     async def _look(self, app_id: str, channel: Channel, environment: Environment) -> _Page:
-        granted, since = None, None
+        granted: Granted | str = NO_KEY
+        since = None
         if self._vault is not None:
             columns = select(table.c.sealed, table.c.updated_at).where(_of(app_id, channel, environment))
             async with self._database.begin() as connection:
                 row = (await connection.execute(columns)).one_or_none()
-            body = _opened(self._vault, row.sealed) if row else None
-            granted = Granted(app_id, channel, environment, body) if body and not isinstance(body, str) else None
+            body = _opened(self._vault, row.sealed) if row else NONE.format(channel, environment)
+            granted = body if isinstance(body, str) else Granted(app_id, channel, environment, body)
             since = row.updated_at if row else None
         return _Page(granted, since, self._clock() + FRESH_S)
 

@@ -15,6 +15,8 @@ RINGING = EventType.RINGING.value
 ANSWERED = EventType.ANSWERED.value
 REACTED = frozenset({ANSWERED, *(event.value for event in TERMINAL_EVENT.values())})
 """What ends the alerts of a leg that was being rung."""
+MOST_REASONS = 50
+OTHER = "other"
 
 
 class Counting:
@@ -22,6 +24,7 @@ class Counting:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self._words: dict[Channel, set[str]] = {}
 
     def told(self, batch: Sequence[Told]) -> None:
         """Count calls that began and ended, and how long a phone took to ring."""
@@ -66,7 +69,18 @@ class Counting:
         self._metrics.alerts.labels(channel, kind, outcome).inc()
         self._metrics.provider_latency.labels(channel).observe(seconds)
         if reason:
-            self._metrics.alert_errors.labels(channel, reason).inc()
+            self._metrics.alert_errors.labels(channel, self._word(channel, reason)).inc()
+
+    def _word(self, channel: Channel, reason: str) -> str:
+        """A reason as it is counted: its first word, and no more different ones than a page of metrics bears.
+
+        Some reasons are whatever somebody else's server says.
+        """
+        word = reason.split(maxsplit=1)[0]
+        words = self._words.setdefault(channel, set())
+        if len(words) < MOST_REASONS:
+            words.add(word)
+        return word if word in words else OTHER
 
     def command(self, name: str, outcome: str) -> None:
         """A command was carried out (`ok`) or refused (the refusal's code)."""

@@ -148,3 +148,21 @@ async def test_nothing_goes_out_for_a_suspended_app_but_that_it_is_over(office, 
     await office.send(1)
     assert phone.kinds == ["ring phone", "stop phone"]
     assert ("missed", "phone", "dropped", "the app is suspended", 0) in await office.rows()
+
+
+async def test_a_call_that_ended_while_credentials_were_looked_up_rings_nobody(office, phone):
+    call = (await office.desk.dial("ann", "ben")).call
+
+    class Slow:
+        async def find(self, *place):
+            if not (await office.call(call.id)).ended:
+                await office.desk.cancel(call.id, "ann")
+            return await office.book.find(*place)
+
+        async def note(self, *_said):
+            pass
+
+    sender = office.another(keys=Slow(), fresh_s=0)
+    await sender.run_once(office.desk.board)
+    assert phone.kinds == []
+    assert ("ring", "phone", "dropped", "the call has ended: canceled", 0) in await office.rows()

@@ -10,6 +10,9 @@ from service.store.apps import create_app
 from service.store.credentials import (
     AHEAD_S,
     FRESH_S,
+    NO_KEY,
+    NONE,
+    OTHER_KEY,
     CredentialBook,
     list_credentials,
     put_credentials,
@@ -52,18 +55,18 @@ async def test_there_must_be_an_app(database):
 async def test_senders_find_what_was_kept_and_hear_of_another_soon(database, app):
     vault, clock = Vault([OLD]), Clock()
     book = CredentialBook(database, vault, clock)
-    assert await book.find(app, *PLACE) is None
+    assert await book.find(app, *PLACE) == NONE.format(*PLACE)
     await take(database, app, vault)
-    assert await book.find(app, *PLACE) is None, "not yet"
+    assert isinstance(await book.find(app, *PLACE), str), "not yet"
     clock.skip(FRESH_S)
     first = await book.find(app, *PLACE)
     assert first.body.private_key is not None
-    assert await book.find(app, Channel.FCM, "production") is None
+    assert await book.find(app, Channel.FCM, "production") == "the app has no credentials for fcm (production)"
     async with database.begin() as connection:
         await remove_credentials(connection, app, *PLACE)
     assert await book.find(app, *PLACE) == first
     book.forget()
-    assert await book.find(app, *PLACE) is None
+    assert await book.find(app, *PLACE) == NONE.format(*PLACE)
 
 
 async def test_what_a_provider_said_is_said_of_the_next_ones_anew(database, app):
@@ -81,8 +84,8 @@ async def test_what_a_provider_said_is_said_of_the_next_ones_anew(database, app)
 async def test_what_another_key_sealed_is_not_found_and_can_be_replaced(database, app):
     await take(database, app, Vault([OLD]))
     book = CredentialBook(database, Vault([NEW]), Clock())
-    assert await book.find(app, *PLACE) is None
-    assert await CredentialBook(database, None, Clock()).find(app, *PLACE) is None
+    assert await book.find(app, *PLACE) == OTHER_KEY
+    assert await CredentialBook(database, None, Clock()).find(app, *PLACE) == NO_KEY
     taken = await take(database, app, Vault([NEW]))
     assert not taken.created
     book.forget()
@@ -147,8 +150,8 @@ async def test_what_was_read_before_a_change_is_not_remembered_after_it(database
     await take(database, app, vault)
     book.forget()
     watched.gate.set()
-    assert await early is None
-    assert await book.find(app, *PLACE) is not None
+    assert await early == NONE.format(*PLACE)
+    assert isinstance(await book.find(app, *PLACE), Granted)
 
 
 async def test_who_cannot_look_them_up_is_told_so_and_asks_again(database, app):
@@ -160,7 +163,7 @@ async def test_who_cannot_look_them_up_is_told_so_and_asks_again(database, app):
     with pytest.raises(StoreUnavailableError):
         await book.find(app, *PLACE)
     watched.database = database
-    assert await book.find(app, *PLACE) is not None
+    assert isinstance(await book.find(app, *PLACE), Granted)
     await away.close()
 
 

@@ -5,10 +5,11 @@ from prometheus_client import generate_latest
 
 from service.core.calls import SERVER
 from service.core.commands import Pushed
+from service.core.vocabulary import AlertKind, Channel
 from service.store.devices import put_device
 from service.store.users import put_user
 from service.switchboard.board import Switchboard
-from service.switchboard.counting import Counting
+from service.switchboard.counting import MOST_REASONS, OTHER, Counting
 from service.telemetry.metrics import Metrics
 from service.wire.devices import DeviceBody
 from service.wire.users import UserBody
@@ -66,3 +67,15 @@ async def test_how_far_each_device_s_alert_got(desk):
     assert desk.lines("hookswitch_device_ring_seconds_count") == ['{platform="android",via="fcm"} 1.0']
     await desk.hang_up(call.id, "ann")
     assert len(desk.lines("hookswitch_device_rings_total")) == 4
+
+
+def test_what_providers_say_is_counted_by_its_first_word_and_makes_no_endless_metrics():
+    metrics = Metrics()
+    counting = Counting(metrics)
+    for number in range(1000):
+        counting.alert(Channel.EMAIL, AlertKind.FALLBACK, "refused", f"550 5.7.{number}", 0.1)
+        counting.alert(Channel.WEBPUSH, AlertKind.RING, "refused", f"word{number}", 0.1)
+    samples = [each for each in metrics.alert_errors.collect()[0].samples if each.name.endswith("_total")]
+    often = {tuple(each.labels.values()): each.value for each in samples if each.value > 1}
+    assert often == {("email", "550"): 1000, ("webpush", OTHER): 1000 - MOST_REASONS}
+    assert len(samples) == MOST_REASONS + 2
