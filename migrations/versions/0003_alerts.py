@@ -75,6 +75,11 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("channel", sa.Text(), nullable=False),
         sa.Column("lane", sa.Text(), nullable=False, comment="what waits together when a provider hangs"),
+        sa.Column(
+            "address",
+            postgresql.JSONB(),
+            comment="where a stop goes when its device is not registered any more; until it is sent",
+        ),
         sa.Column("rule_id", sa.UUID()),
         sa.Column("stream", sa.UUID(), comment="the event that a rule tells of"),
         sa.Column("seq", sa.Integer()),
@@ -112,6 +117,8 @@ def upgrade() -> None:
         "ix_alerts_due", "alerts", ["lane", "next_attempt_at"], postgresql_where=sa.text("state = 'pending'")
     )
     op.create_index("ix_alerts_call_id", "alerts", ["call_id"])
+    op.create_index("ix_alerts_created_at", "alerts", ["created_at"])
+    op.create_index("ix_alerts_rule_id", "alerts", ["rule_id"], postgresql_where=sa.text("rule_id IS NOT NULL"))
     op.add_column(
         "call_users",
         sa.Column(
@@ -125,7 +132,6 @@ def upgrade() -> None:
     op.create_index(
         "ix_call_users_missed", "call_users", ["app_id", "user_id", "call_id"], postgresql_where=sa.text("missed")
     )
-    op.create_index("ix_alerts_created_at", "alerts", ["created_at"])
 
 
 def downgrade() -> None:

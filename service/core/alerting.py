@@ -4,11 +4,14 @@ from service.core.calls import Leg, Ring
 from service.core.commands import FellBack, Pushed, Slot
 from service.core.refusals import Refusal
 from service.core.turn import Turn
-from service.core.vocabulary import UNTOLD_RING, EventType, RingState
+from service.core.vocabulary import UNTOLD_RING, Channel, EventType, RingState
 
 
 def pushed(turn: Turn, command: Pushed, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
-    """A provider took the ring's push, or refused it for good; the other devices ring on (scenario 15)."""
+    """A provider took the ring's push, or refused it for good; the other devices ring on (scenario 15).
+
+    What the provider of an earlier registration refuses means nothing for the present one.
+    """
     ring = _ring(leg, command)
     if ring is None or not (ring.open or ring.state is RingState.FAILED):
         return pushed_late(turn, command, leg, ())
@@ -21,9 +24,10 @@ def pushed(turn: Turn, command: Pushed, leg: Leg, _engaged: tuple[Slot, ...]) ->
             ring.state, ring.sent_at = RingState.SENT, ring.sent_at or turn.at
         turn.tell(EventType.NOTIFICATION_SENT, leg.user_id, notification=_told(ring, command))
         return None
-    ring.failure = command.reason
-    if ring.state is RingState.QUEUED and ring.pushed_at is None:
-        ring.state = RingState.FAILED
+    if ring.provider is None or command.channel is Channel(ring.provider):
+        ring.failure = command.reason
+        if ring.state is RingState.QUEUED and ring.pushed_at is None:
+            ring.state = RingState.FAILED
     turn.tell(EventType.NOTIFICATION_FAILED, leg.user_id, notification=_told(ring, command))
     return None
 

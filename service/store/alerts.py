@@ -1,8 +1,9 @@
 """Alerts on their way: claimed by lane, sent outside any transaction, recorded with what the provider said.
 
 The save statements queue a row for each alert of a turn (store/calls.py). Whoever claims a row moves its moment to the
-end of a lease, so that what a killed sender held comes back by itself. Each try is kept in the row: it is the evidence
-that `GET /v1/calls/{id}/trace` tells (B-19).
+end of a lease, so that what a killed sender held comes back by itself. A device is woken only as it is registered now,
+and by the provider that the row is for; a stop goes also to one that is not registered any more. Each try is kept in
+the row: it is the evidence that `GET /v1/calls/{id}/trace` tells (B-19).
 """
 
 from collections.abc import Sequence
@@ -124,7 +125,8 @@ WITH due AS MATERIALIZED (
 )
 SELECT {NOW} AS now, c.*, c.facts::text AS told, k.body, k.version,
   w.held_until IS NOT NULL AS held, p.suspended_at IS NOT NULL AS suspended,
-  d.push::text AS push, d.platform, d.updated_at AS registered_at,
+  CASE WHEN d.push->>'provider' = c.channel THEN d.push ELSE nullif(c.address->'push', 'null') END::text AS push,
+  coalesce(d.platform, c.address->>'platform') AS platform, coalesce(d.updated_at, c.created_at) AS registered_at,
   u.id IS NOT NULL AS known, u.name, u.email, u.phone, u.locale
 FROM claimed c
 JOIN due w ON w.id = c.id
@@ -149,6 +151,7 @@ UPDATE alerts a SET
   state = CASE WHEN a.state = 'pending' THEN r.state ELSE 'sent' END,
   reason = r.reason, taken = r.taken, failures = r.failures, claimed_until = NULL,
   next_attempt_at = coalesce(r.next_attempt_at, a.next_attempt_at),
+  address = CASE WHEN r.state = 'pending' THEN a.address END,
   tries = CASE WHEN r.attempt IS NULL THEN a.tries ELSE a.tries || r.attempt::jsonb END,
   done_at = CASE WHEN r.state <> 'pending' OR a.state <> 'pending' THEN coalesce($8, statement_timestamp()) END
 FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::timestamptz[], $6::int[], $7::int[], $9::text[])

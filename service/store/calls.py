@@ -104,15 +104,17 @@ def _alerts_part(place: str) -> str:
   JOIN saved s ON s.id = a.call_id
 ), alerted AS (
   INSERT INTO alerts (id, app_id, call_id, kind, user_id, attempt, ring_id, device_id, channel, lane, next_attempt_at,
-                      until)
+                      until, address)
   SELECT w.id, w.app_id, w.call_id, w.kind, w.user_id, w.attempt, w.ring_id, w.device_id, w.channel,
-         {lane_of("w.channel", "w.app_id", "d.push")}, w.due_at, w.until
+         {lane_of("w.channel", "w.app_id", "d.push")}, w.due_at, w.until,
+         CASE WHEN w.kind = 'stop' THEN jsonb_build_object('push', d.push, 'platform', d.platform) END
   FROM wished w
   LEFT JOIN devices d ON d.app_id = w.app_id AND d.user_id = w.user_id AND d.id = w.device_id
   WHERE w.channel IS NOT NULL
   UNION ALL
   SELECT md5(w.id::text || d.id)::uuid, w.app_id, w.call_id, w.kind, w.user_id, w.attempt, w.ring_id, d.id,
-         d.push->>'provider', {lane_of(PROVIDER, "w.app_id", "d.push")}, w.due_at, w.until
+         d.push->>'provider', {lane_of(PROVIDER, "w.app_id", "d.push")}, w.due_at, w.until,
+         NULL
   FROM wished w CROSS JOIN LATERAL (
     SELECT DISTINCT ON (coalesce(x.hardware_id, x.id)) x.id, x.push FROM devices x
     WHERE x.app_id = w.app_id AND x.user_id = w.user_id AND x.push IS NOT NULL

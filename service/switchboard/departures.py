@@ -1,8 +1,9 @@
 """What becomes of calls when somebody goes away: a user, a whole app (scenario 60).
 
 What goes is taken out of the directory first, so that nothing new can begin; then the calls hear of it one by one,
-through the same door as every command. All of it can be repeated: whoever was interrupted does it again. Nothing here
-goes on for ever: calls that cannot be ended are left, and logged.
+through the same door as every command. The calls of a user hear of it before, too, while it is known where the stops of
+its rings are to be sent. All of it can be repeated: whoever was interrupted does it again. Nothing here goes on for
+ever: calls that cannot be ended are left, and logged.
 """
 
 from uuid import UUID
@@ -28,13 +29,18 @@ async def delete_user(database: Database, board: Switchboard, app_id: str, user_
 
     False: there was no such user.
     """
+    leave = Remove(actor, user_id, reason=EndReason.TERMINATED)
+    async with database.hot() as driver:
+        calls = await engaged_in(driver, app_id, user_id)
+    for call_id in calls:
+        await board.do(app_id, call_id, leave)
     async with database.begin() as connection:
         known = await forget_user(connection, app_id, user_id)
     async with database.hot() as driver:
         calls = await unfinished_of_user(driver, app_id, user_id)
     for _ in range(LATECOMERS):
         for call_id in calls:
-            await board.do(app_id, call_id, Remove(actor, user_id, reason=EndReason.TERMINATED))
+            await board.do(app_id, call_id, leave)
         async with database.hot() as driver:
             calls = await engaged_in(driver, app_id, user_id)
     if calls:

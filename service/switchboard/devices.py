@@ -48,14 +48,17 @@ async def unregister(
 ) -> bool:
     """Forget a device; if it rings it stops, the user's others go on (scenario 57). False: it was not registered.
 
-    Whoever was interrupted between the two does it again: the calls hear of it in any case.
+    The calls hear of it while it is known where to send the stop, and once more for those that began meanwhile.
+    Whoever was interrupted does it again: the calls hear of it in any case.
     """
+    gone = DeviceRemoved(actor, user_id, device_id)
+    await _tell_calls(database, board, app_id, gone)
     async with database.begin() as connection:
         device = await remove_device(connection, app_id, user_id, device_id)
         if device is not None:
             facts = {"device": device.model_dump(mode="json")}
             await tell_user(connection, app_id, user_id, DEVICE_REMOVED, facts, cause="unregister", by=actor)
-    await _tell_calls(database, board, app_id, DeviceRemoved(actor, user_id, device_id))
+    await _tell_calls(database, board, app_id, gone)
     return device is not None
 
 

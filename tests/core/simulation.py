@@ -47,7 +47,7 @@ from service.core.commands import (
     Upgrade,
 )
 from service.core.machine import decide
-from service.core.vocabulary import ActorType, CallType, DeclineReason, EndReason, LegState, Provider, Topology
+from service.core.vocabulary import ActorType, CallType, Channel, DeclineReason, EndReason, LegState, Provider, Topology
 from tests.core.story import API
 from tests.core.world import MEDIA, World
 
@@ -271,7 +271,13 @@ class Simulation:
         call, leg, ring = self.random.choice(rings)
         accepted = self.random.random() < 0.8
         perhaps = not accepted and self.random.random() < 0.3
-        told = {"ring_id": ring.id, "accepted": accepted, "reason": "gone", "perhaps": perhaps}
+        told = {
+            "ring_id": ring.id,
+            "channel": Channel(ring.provider),
+            "accepted": accepted,
+            "reason": "gone",
+            "perhaps": perhaps,
+        }
         command = Pushed(SERVER, leg.user_id, ring.device_id, **told)
         self.counts["provider"] += 1
         self.send(call.id, command)

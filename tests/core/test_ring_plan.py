@@ -199,6 +199,15 @@ def test_15_a_device_that_is_woken_in_another_way_from_now_on_is_pushed_in_that_
     assert verdict(plan.call, new, 0, at(3)) == Send()
 
 
+def test_15_what_the_provider_before_refuses_does_not_fail_the_ring():
+    plan = Plan(asleep("ben"))
+    plan.registers("ben", 3, provider=Provider.APNS)
+    plan.pushed("ben", 4, accepted=False, reason="Unregistered")
+    assert (plan.heard, plan.rings("ben")) == (["notification.failed ben"], {"ben-phone": "queued"})
+    plan.pushed("ben", 5, accepted=False, reason="Unregistered", channel=Channel.APNS)
+    assert plan.rings("ben") == {"ben-phone": "failed"}
+
+
 @pytest.mark.parametrize("reaction", [Ack, Silence])
 def test_15_who_has_heard_of_the_ring_is_left_alone_when_it_registers(reaction):
     plan = Plan(asleep("ben", "phone", "tablet"))

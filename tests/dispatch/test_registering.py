@@ -4,7 +4,8 @@ import pytest
 
 from service.core.vocabulary import Channel
 from service.dispatch.push.channel import Outcome, Receipt
-from service.switchboard.devices import register
+from service.switchboard.departures import delete_user
+from service.switchboard.devices import register, unregister
 from service.wire.devices import DeviceBody
 from tests.dispatch.post_office import PostOffice
 from tests.switchboard.desk import APP, user
@@ -67,3 +68,40 @@ async def test_nobody_is_woken_by_registering_again_as_before(office):
     await registers(office, "ben", "phone")
     await office.send()
     assert office.ways[Channel.FCM].kinds == ["ring phone"]
+
+
+async def test_57_a_device_that_is_unregistered_while_it_rings_is_stopped(office):
+    await office.device("ben", "phone")
+    await office.desk.dial("ann", "ben")
+    await office.send()
+    assert await unregister(office.database, office.desk.board, APP, "ben", "phone", user("ben"))
+    await office.send()
+    way = office.ways[Channel.FCM]
+    assert way.kinds == ["ring phone", "stop phone"]
+    assert way.sent[1].address.push["token"] == "phone"
+    assert await addresses(office) == [None, None]
+
+
+async def test_60_the_devices_of_a_user_that_is_deleted_while_they_ring_are_stopped(office):
+    await office.device("ben", "phone")
+    call = (await office.desk.dial("ann", "ben")).call
+    await office.send()
+    assert await delete_user(office.database, office.desk.board, APP, "ben", user("ben"))
+    assert (await office.call(call.id)).leg("ben").end_reason == "terminated"
+    await office.send()
+    assert office.ways[Channel.FCM].kinds == ["ring phone", "stop phone"]
+    assert await addresses(office) == [None, None]
+
+
+async def addresses(office):
+    """Nothing remembers where a device was once its stop has gone."""
+    async with office.database.hot() as driver:
+        return [row["address"] for row in await driver.fetch("SELECT address FROM alerts ORDER BY created_at")]
+
+
+async def test_a_push_goes_to_no_other_provider_than_the_device_registered_with(office):
+    await office.device("ben", "phone")
+    await office.desk.dial("ann", "ben")
+    await office.device("ben", "phone", "apns")
+    await office.send()
+    assert [office.ways[channel].kinds for channel in (Channel.FCM, Channel.APNS)] == [[], []]
