@@ -264,9 +264,9 @@ class Service:
         self.relay = Relay(self.database, self.hub, self.wakes, self.media.desk)
         self.watchers = Watchers()
         self.sightings = Sightings(self.database, self.book, self.watchers)
-        self.bus = Bus(
-            self.database, self.hub, self.relay, self.wakes, BusConfig(), self.sightings, self.media.errands.look
-        )
+        due = self._lanes_due if Role.DISPATCH in settings.roles else None
+        look = self.media.errands.look
+        self.bus = Bus(self.database, self.hub, self.relay, self.wakes, BusConfig(), self.sightings, look, due)
         self.presence = PresenceTeller(self.database, self.book, heard=self._presence_told)
         self.attendance = Attendance(
             self.database, self.switchboard, self.replica_id, settings.lease_s, self.presence.mark
@@ -305,6 +305,10 @@ class Service:
                 listener(batch)
             except Exception:
                 self.log.exception("a listener failed")
+
+    def _lanes_due(self, lanes: Sequence[str]) -> None:
+        self.alerts.sender.look_after(lanes)
+        self.alerts.rules.look_after(lanes)
 
     def _presence_told(self, spoken: Spoken) -> None:
         self.webhooks.look_after(spoken.webhooks)

@@ -44,7 +44,8 @@ class BusConfig:
 class Bus:
     """One replica's ear and mouth. `told` is a listener of the switchboard; run `listen` and `poll` as tasks.
 
-    `look` is called when another replica has a call that wants a media worker.
+    `look` is called when another replica has a call that wants a media worker, `due` with the lanes of alerts for which
+    others have put something on the way. Without it there is nobody here who sends alerts, and others are told.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class Bus:
         config: BusConfig,
         sightings: Sightings,
         look: Callable[[], None] = lambda: None,
+        due: Callable[[Sequence[str]], None] | None = None,
     ) -> None:
+        self._due = due
         self._look = look
         self._database = database
         self._hub = hub
@@ -78,6 +81,8 @@ class Bus:
                 self._recent[told.envelopes[-1].stream] = told.envelopes[-1].seq
             if not self._alone:
                 self._wakes.call(told)
+                if self._due is None:
+                    self._wakes.due(told.lanes)
 
     def presence_told(self, envelopes: Iterable[Envelope]) -> None:
         """This process has told of users' presence: note what other replicas must hear of."""
@@ -163,5 +168,7 @@ class Bus:
             self._sightings.heard_of(stream, seq)
         if self._wakes.replica_id.hex in said["mail"]:
             self._relay.arrived.set()
+        if self._due and (lanes := said.get("lanes")):
+            self._due(lanes)
         if said.get("rooms"):
             self._look()

@@ -1,7 +1,7 @@
 """What other replicas must be woken for, collected for a few milliseconds."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -16,16 +16,20 @@ MOST_PEOPLE = 5_000
 """What is kept while nobody can be woken; beyond that the others' poll finds it."""
 AT_ONCE = 120
 """Users in one payload, each with some fifty bytes: below what PostgreSQL carries."""
+LONGEST_LANE = 150
+MOST_LANES = LONGEST // LONGEST_LANE - 2
+"""In one payload. What is beyond either is found by whoever sends alerts: that looks twice a second."""
 
 
 class Wakes:
-    """Calls and users that changed and replicas with mail, each once."""
+    """Calls and users that changed, replicas with mail and lanes of alerts with something due, each once."""
 
     def __init__(self, replica_id: UUID) -> None:
         self.replica_id = replica_id
         self._calls: dict[str, list[Any]] = {}
         self._replicas: dict[str, None] = {}
         self._people: dict[str, int] = {}
+        self._lanes: dict[str, None] = {}
         self._rooms = False
         self._some = asyncio.Event()
 
@@ -48,6 +52,13 @@ class Wakes:
         self._replicas[replica_id.hex] = None
         self._some.set()
 
+    def due(self, lanes: Iterable[str]) -> None:
+        """These lanes of alerts have something due, and nobody here sends alerts."""
+        for lane in lanes:
+            if len(self._lanes) < MOST_LANES and len(lane.encode()) <= LONGEST_LANE:
+                self._lanes[lane] = None
+                self._some.set()
+
     def rooms(self) -> None:
         """A call wants a media worker, and this replica has none."""
         self._rooms = True
@@ -63,10 +74,13 @@ class Wakes:
         calls, self._calls = self._calls, {}
         replicas, self._replicas = self._replicas, {}
         people, self._people = self._people, {}
+        lanes, self._lanes = self._lanes, {}
         rooms, self._rooms = self._rooms, False
         payloads = list(self._payloads(list(calls.values()), list(replicas)))
         pairs = [[stream, seq] for stream, seq in people.items()]
         payloads += [self._payload([], [], people=pairs[n : n + AT_ONCE]) for n in range(0, len(pairs), AT_ONCE)]
+        if lanes:
+            payloads.append(self._payload([], [], lanes=list(lanes)))
         return [*payloads, self._payload([], [], rooms=True)] if rooms else payloads
 
     def here(self) -> str:
@@ -84,12 +98,5 @@ class Wakes:
                 yield from self._payloads(calls[:middle], replicas[:half])
                 yield from self._payloads(calls[middle:], replicas[half:])
 
-    def _payload(
-        self, calls: list[list[Any]], replicas: list[str], *, rooms: bool = False, people: list[list[Any]] | None = None
-    ) -> str:
-        said: dict[str, Any] = {"from": self.replica_id.hex, "calls": calls, "mail": replicas}
-        if rooms:
-            said["rooms"] = True
-        if people:
-            said["people"] = people
-        return orjson.dumps(said).decode()
+    def _payload(self, calls: list[list[Any]], replicas: list[str], **more: Any) -> str:
+        return orjson.dumps({"from": self.replica_id.hex, "calls": calls, "mail": replicas, **more}).decode()

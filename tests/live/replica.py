@@ -35,7 +35,7 @@ WITHIN_S = 10
 class Replica(House):
     """A hub with its bus, and a desk whose commits are told through both."""
 
-    def __init__(self, database, *, workers=False, waits=None, looks=None, **bus):
+    def __init__(self, database, *, workers=False, waits=None, looks=None, due=None, **bus):
         super().__init__()
         self.id = uuid4()
         self.desk = Desk(database)
@@ -61,7 +61,8 @@ class Replica(House):
         self.watchers = Watchers()
         self.sightings = Sightings(database, AppBook(database, lambda: 0.0, fresh_s=0.0), self.watchers)
         config = BusConfig(**bus)
-        self.bus = Bus(database, self.hub, self.relay, self.wakes, config, self.sightings, self.errands.look)
+        look = self.errands.look
+        self.bus = Bus(database, self.hub, self.relay, self.wakes, config, self.sightings, look, due)
         self.catch_up = CatchUp(database, self.hub)
         listeners = (self.hub.told, self.bus.told, self.control.hear, self.media_desk.noticed)
         self.desk.board = Switchboard(database, listeners, workers=True)

@@ -10,11 +10,15 @@ from service.live.hub import user_hash
 from service.live.session import REPLACED
 from service.live.wakes import Wakes
 from service.store.database import StoreUnavailableError
+from service.store.devices import put_device
+from service.store.users import put_user
 from service.store.wakeups import LONGEST
+from service.wire.devices import DeviceBody
 from service.wire.feed import Told, new_id
+from service.wire.users import UserBody
 from tests.live.house import Tale
 from tests.live.replica import Replica, until
-from tests.switchboard.desk import user
+from tests.switchboard.desk import APP, user
 
 
 @pytest.fixture
@@ -209,3 +213,28 @@ async def test_60_a_suspended_app_s_sockets_are_closed(two):
         await driver.execute("UPDATE apps SET suspended_at = clock_timestamp()")
     await one.bus.poll_once()
     assert ann.outlet.code == 4401
+
+
+async def test_who_sends_no_alerts_wakes_those_who_do(database):
+    heard = asyncio.Queue()
+    one, other = await Replica(database).open(), await Replica(database, due=heard.put_nowait).open()
+    async with database.begin() as connection:
+        await put_user(connection, APP, "b", UserBody())
+        push = {"provider": "fcm", "token": "phone"}
+        await put_device(connection, APP, "b", "phone", DeviceBody(platform="android", push=push))
+    async with one.listening(), other.listening():
+        await one.bus.poll_once()
+        await one.desk.dial("a", "b")
+        async with asyncio.timeout(10):
+            assert await heard.get() == ["fcm:app"]
+
+
+def test_lanes_of_alerts_fit_into_one_payload_whatever_devices_made_of_them():
+    wakes = Wakes(new_id())
+    wakes.due(["webpush:" + "é" * 200, "webpush:" + "é" * 71])
+    wakes.due(f"webpush:{number:0140}" for number in range(1000))
+    wakes.due(["fcm:app"])
+    (payload,) = wakes.take()
+    assert len(payload.encode()) <= LONGEST
+    assert orjson.loads(payload)["lanes"][0] == "webpush:" + "é" * 71
+    assert wakes.take() == []
