@@ -7,7 +7,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError
 
 from service.store.database import DatabaseConfig, StoreUnavailableError, driver_dsn
-from service.store.migrating import NewerSchemaError, migrate
+from service.store.migrating import LOCK_WITHIN_S, NewerSchemaError, TablesHeldError, migrate
 
 HEARD_WITHIN_S = 3.0
 
@@ -28,14 +28,20 @@ async def prepare(config: DatabaseConfig) -> None:
         raise UnusableDatabaseError(_words(error)) from error
 
 
-async def migrate_in_words(url: str) -> None:
+async def migrate_in_words(url: str, lock_within_s: float = LOCK_WITHIN_S) -> None:
     """As `migrate`; every fault becomes an :class:`UnusableDatabaseError`."""
     try:
-        await migrate(url)
+        await migrate(url, lock_within_s)
     except StoreUnavailableError as error:
         raise UnusableDatabaseError(_words(error.__cause__ or error)) from error
     except NewerSchemaError as error:
         message = f"the database was made by a newer version of this service ({error})"
+        raise UnusableDatabaseError(message) from error
+    except TablesHeldError as error:
+        message = (
+            "the tables must be changed for this version, and another session holds them, perhaps a process of the old "
+            f"version or a backup; start again when it has ended ({error})"
+        )
         raise UnusableDatabaseError(message) from error
     except (DBAPIError, asyncpg.PostgresError) as error:
         raise UnusableDatabaseError(_words(error)) from error

@@ -190,9 +190,11 @@ HOT = {
     "users to be checked": (integrity.USERS, APP, USER, "50"),
     "the newest of a stream": (integrity.NEWEST, "$call", "3", "200"),
     "prune alerts": (retention.ALERTS, "'30 days'", "1000"),
+    "the alerts of a rule that goes": ("DELETE FROM alerts WHERE rule_id = $1", "$call"),
     "prune keys": (retention.KEYS, "'1 day'", "1000"),
 }
 MUST_USE = {
+    "the alerts of a rule that goes": "ix_alerts_rule_id",
     "calls that a user missed": "ix_call_users_missed",
     "claim what is due": "ix_calls_deadline_at",
     "calls without a worker": "ix_calls_media_host",
