@@ -1,6 +1,7 @@
 """Channels with their providers at hand, for the suite that all channels keep to (test_channels.py)."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -8,6 +9,7 @@ from typing import Any
 
 from service.dispatch.guard import Guard, SystemResolver
 from service.dispatch.post import PostConfig, Poster
+from service.dispatch.push.answers import plain
 from service.dispatch.push.apns import ApnsChannel
 from service.dispatch.push.apprise import Apprise
 from service.dispatch.push.channel import Address, Notice, Outcome, Receipt
@@ -28,6 +30,8 @@ from tests.fixtures.apns import apns as stands_in
 from tests.fixtures.apns import token
 from tests.fixtures.certificates import certificate
 
+HOSTILE = "a\x00b\x1b[31mc"
+"""What no provider should say, and PostgreSQL does not take."""
 LIMIT_S = 0.5
 """How long a try may take in these tests."""
 MAIL_LIMIT_S = 3.0
@@ -38,10 +42,10 @@ MAIL_LIMIT_S = 3.0
 class Stand:
     """A channel and what it sends; its provider does what `behave` says with the next notice, and takes all others.
 
-    `behave` knows `gone`, `refused`, `later`, `silent` and `unauthorized`; `leave` takes the provider away. `heard` are
-    texts in which what came to the provider can be read. `gone` is what the channel makes of an address that is gone,
-    `asks_s` for how long its provider can ask to be left alone, `limit_s` how long a try may take. No receipt may have
-    any of `secrets` in it.
+    `behave` knows `gone`, `refused`, `later`, `silent`, `unauthorized` and `hostile`; `leave` takes the provider away.
+    `heard` are texts in which what came to the provider can be read. `gone` is what the channel makes of an address
+    that is gone, `asks_s` for how long its provider can ask to be left alone, `limit_s` how long a try may take. No
+    receipt may have any of `secrets` in it.
     """
 
     channel: Any
@@ -65,6 +69,7 @@ async def fake(tmp_path):
         "later": Receipt(Outcome.LATER, 503, reason="Busy", retry_after_s=7.0),
         "silent": Receipt(Outcome.LATER, reason="no_answer"),
         "unauthorized": Receipt(Outcome.MISCONFIGURED, 403, reason="Forbidden", detail="the key is not known"),
+        "hostile": plain(Receipt(Outcome.REFUSED, 400, HOSTILE, HOSTILE, HOSTILE)),
     }
 
     async def leave():
@@ -91,6 +96,7 @@ async def email(tmp_path):
         "later": ("RCPT", "451 4.7.1 later"),
         "silent": ("MAIL", gate),
         "unauthorized": ("MAIL", "530 5.7.0 sign in first"),
+        "hostile": ("RCPT", f"550 5.1.1 {HOSTILE}"),
     }
 
     async def here(host, port):
@@ -116,6 +122,7 @@ async def email(tmp_path):
 @asynccontextmanager
 async def apns(tmp_path):
     words = {"gone": "gone", "refused": "bad", "later": "down 7", "silent": "silent", "unauthorized": "invalid"}
+    words["hostile"] = "hostile"
     tokens = {word: token("once", *what.split()) for word, what in words.items()}
     credentials = apns_credentials()
 
@@ -146,6 +153,7 @@ async def fcm(tmp_path):
         "later": (*says.UNAVAILABLE, "retry-after: 7"),
         "silent": hang,
         "unauthorized": says.DISABLED,
+        "hostile": (200, {"name": HOSTILE}),
     }
     async with AsyncExitStack() as stack:
         google = await stack.enter_async_context(says.google())
@@ -170,6 +178,7 @@ async def webpush(tmp_path):
         "later": status(503, "retry-after: 7"),
         "silent": hang,
         "unauthorized": status(403),
+        "hostile": status(400, body=HOSTILE.encode()),
     }
     async with AsyncExitStack() as stack:
         service = await stack.enter_async_context(push_service())
@@ -193,6 +202,7 @@ async def message(tmp_path):
         "later": status(503, "retry-after: 7"),
         "silent": hang,
         "unauthorized": status(401),
+        "hostile": status(200, body=json.dumps({"id": HOSTILE}).encode()),
     }
     async with AsyncExitStack() as stack:
         gateway = await stack.enter_async_context(listening())

@@ -6,12 +6,13 @@ from uuid import UUID
 
 import pytest
 
+from service.dispatch.push.answers import plain
 from service.dispatch.push.channel import Outcome
 from tests.contracts.stands import apns, email, fake, fcm, message, webpush
 from tests.dispatch.notices import NOW
 
 STANDS = {"fake": fake, "apns": apns, "fcm": fcm, "webpush": webpush, "email": email, "message": message}
-WORDS = ("gone", "refused", "later", "silent", "unauthorized")
+WORDS = ("gone", "refused", "later", "silent", "unauthorized", "hostile")
 
 
 @pytest.fixture(params=STANDS.values(), ids=STANDS.keys())
@@ -85,6 +86,12 @@ async def test_credentials_that_are_refused_are_the_app_s_to_repair(stand):
     receipt = await send(stand)
     assert receipt.outcome is Outcome.MISCONFIGURED
     assert receipt.detail or receipt.reason
+
+
+async def test_what_a_hostile_provider_says_can_be_kept_and_counted(stand):
+    stand.behave("hostile")
+    receipt = await send(stand)
+    assert receipt == plain(receipt)
 
 
 @pytest.mark.parametrize("word", [None, *WORDS])

@@ -76,6 +76,7 @@ function answer(word, argument) {
     case 'expired': return refused(403, 'ExpiredProviderToken');
     case 'invalid': return refused(403, 'InvalidProviderToken');
     case 'flood': return { status: 400, body: { reason: 'x'.repeat(1e6) }, headers: {} };
+    case 'hostile': return refused(400, 'a\u0000b\u001b[31mc');
     case 'html': return { status: 502, text: '<html>Bad Gateway</html>', headers: { 'content-type': 'text/html' } };
     default: return { status: 200, headers: {} };
   }
