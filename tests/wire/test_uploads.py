@@ -57,7 +57,7 @@ def test_an_rsa_key_is_none_of_apple_s():
     assert why("apns", private_key=rsa_key()) == NO_EC
 
 
-@pytest.mark.parametrize("key", ["hunter2", EC, OTHER_CURVE, EDWARDS])
+@pytest.mark.parametrize("key", ["hunter2", EC, OTHER_CURVE, EDWARDS], ids="word ec curve edwards".split())
 def test_what_is_no_key_of_google_s(key):
     assert why("fcm", service_account=service_account(private_key=key)) == NO_RSA
 
@@ -68,12 +68,14 @@ def test_a_key_that_is_cut_off_or_too_short_is_none_of_google_s():
     assert why("fcm", service_account=short) == "service_account.private_key: has fewer than 2048 bits"
 
 
-@pytest.mark.parametrize("key", ["hunter2", OTHER_CURVE, make_vapid_key()[:-3], "A" * 43])
+@pytest.mark.parametrize(
+    "key", ["hunter2", OTHER_CURVE, make_vapid_key()[:-3], "A" * 43], ids="word curve cut none".split()
+)
 def test_what_is_no_key_for_web_push(key):
     assert why("webpush", private_key=key) == NO_VAPID
 
 
-@pytest.mark.parametrize("key", [EC, make_vapid_key()])
+@pytest.mark.parametrize("key", [EC, make_vapid_key()], ids=["pem", "bytes"])
 def test_a_key_for_web_push_may_be_pem_or_its_bytes(key):
     check_upload(body("webpush", private_key=key))
 
