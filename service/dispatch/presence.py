@@ -1,7 +1,8 @@
 """Telling `presence.changed`: after anything that may have moved somebody's presence, look, compare, tell what is new.
 
-Nothing of this is in anybody's way. A commit or a socket only marks the users concerned; a task looks at the marked
-ones together, for about a tenth of the time, compares with what was told last and writes what differs in one statement.
+Nothing of this is in anybody's way. A commit or a socket only marks the users concerned; a task looks at some of the
+marked ones together, for about a tenth of the time, compares with what was told last and writes what differs in one
+statement. Of whoever cannot be looked at nothing is told until they are marked again; the others do not wait for them.
 Whoever was told of is left alone for `every_s`: a user is told of once in that time at most, a single change at once,
 and the newest truth comes last. Marks are lost with the process; at the start everybody who was told to be online or
 busy is looked at again.
@@ -12,13 +13,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from uuid import UUID
 
 from service.core.presence import Facts, Presence, differs, presence
 from service.core.settings import AppSettings
+from service.core.vocabulary import EventType
 from service.store import presence_told as store
 from service.store.apps import AppBook
-from service.store.database import Database
+from service.store.database import ConflictError, Database, StoreUnavailableError
 from service.store.presence_told import News, Standing
 from service.switchboard.board import Switchboard
 from service.switchboard.presence import look
@@ -29,6 +32,8 @@ from service.wire.user_feed import PRESENCE_CHANGED, user_envelope
 
 User = tuple[str, str]
 """App and user."""
+MOVES_NOBODY = frozenset({EventType.SIGNAL_SENT, EventType.MEDIA_CHANGED})
+"""What happens most in a call, and changes nobody's presence."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -49,14 +54,14 @@ class PresenceConfig:
     """Times in seconds. The pause behind a round of looking is `idle` times as long as the round was.
 
     It is not shorter than `gap_s` and not longer than `at_last_s`. A user is told of every `every_s` at most.
-    `most_marked` users wait to be looked at; `at_once` are looked at together; `expiry_s` is how often the database
-    is asked what has expired.
+    `most_marked` users wait to be looked at; `at_once` are looked at together, then others are; `expiry_s` is how often
+    the database is asked what has expired.
     """
 
     every_s: float = 0.2
     gap_s: float = 0.02
     idle: float = 9.0
-    at_last_s: float = 2.0
+    at_last_s: float = 0.1
     most_marked: int = 100_000
     at_once: int = 200
     expiry_s: float = 5.0
@@ -83,9 +88,9 @@ class PresenceTeller:
         self._expired_until: datetime | None = None
 
     def hear(self, told: Sequence[Told]) -> None:
-        """Everybody in a call is concerned by its turns."""
+        """Everybody in a call is concerned by its turns, if they are more than talk."""
         for turn in told:
-            if turn.envelopes:
+            if any(envelope.type not in MOVES_NOBODY for envelope in turn.envelopes):
                 for leg in turn.call.legs:
                     self.mark(turn.call.app_id, leg.user_id)
 
@@ -119,9 +124,9 @@ class PresenceTeller:
         return await self._round(switchboard, list(self._marked))
 
     def _rested(self, now: float) -> list[User]:
-        """Those who are marked and may be told of; the others' time will come."""
+        """Those who are marked and may be told of, not more than one round is for; the others' time will come."""
         self._resting = {user: until for user, until in self._resting.items() if until > now}
-        return [user for user in self._marked if user not in self._resting]
+        return list(islice((user for user in self._marked if user not in self._resting), self._config.at_once))
 
     async def _round(self, switchboard: Switchboard, users: list[User]) -> int:
         self._bell.clear()
@@ -134,7 +139,7 @@ class PresenceTeller:
             for app_id, user_ids in by_app.items():
                 for start in range(0, len(user_ids), self._config.at_once):
                     some = user_ids[start : start + self._config.at_once]
-                    for user_id in await self._tell(switchboard, app_id, some):
+                    for user_id in await self._tell_apart(switchboard, app_id, some):
                         self.mark(app_id, user_id)
                     for user_id in some:
                         left.pop((app_id, user_id))
@@ -142,6 +147,20 @@ class PresenceTeller:
             for user in left:  # not reached
                 self.mark(*user)
         return len(users)
+
+    async def _tell_apart(self, switchboard: Switchboard, app_id: str, user_ids: list[str]) -> list[str]:
+        """As `_tell`. Where somebody cannot be looked at, each is looked at alone, and that one when marked again."""
+        try:
+            return await self._tell(switchboard, app_id, user_ids)
+        except StoreUnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one user's fault must not be the others'
+            if len(user_ids) == 1 and isinstance(error, ConflictError):
+                return user_ids
+            if len(user_ids) == 1:
+                self._log.exception("a user's presence cannot be told", app_id=app_id, user_id=user_ids[0])
+                return []
+        return [again for user_id in user_ids for again in await self._tell_apart(switchboard, app_id, [user_id])]
 
     async def _tell(self, switchboard: Switchboard, app_id: str, user_ids: list[str]) -> list[str]:
         """Tell what is new of these users; returns those who must be looked at again."""

@@ -5,7 +5,7 @@ import asyncio
 import orjson
 import pytest
 
-from service.core.commands import MediaConnected
+from service.core.commands import MediaChanged, MediaConnected, Signal
 from service.core.cti import Format
 from service.dispatch.presence import PresenceConfig, PresenceTeller
 from service.store.apps import AppBook
@@ -281,3 +281,28 @@ async def test_marks_are_bounded_and_survive_a_database_that_is_away(town):
         await town.look(teller)
     town.wire.cut = False
     assert await town.look(teller) == 2
+
+
+async def test_one_who_cannot_be_looked_at_holds_up_nobody(town):
+    """A call that cannot be read any more, for one; she is told of again when it can."""
+    for name in ("ann", "ben", "eve"):
+        await town.online(name)
+    call = (await town.desk.dial("ben", "dan")).call
+    (kept,) = await town.rows("SELECT body FROM calls WHERE id = $1", call.id)
+    await town.rows("UPDATE calls SET body = '[]' WHERE id = $1", call.id)
+    await town.look()
+    assert await town.states("ann") == await town.states("eve") == ["online idle"]
+    assert await town.states("ben") == []
+    assert await town.look() == 0
+    await town.rows("UPDATE calls SET body = $2 WHERE id = $1", call.id, kept["body"])
+    town.teller.mark(APP, "ben")
+    await town.look()
+    assert await town.states("ben") == ["busy dialing"]
+
+
+async def test_what_moves_nobody_marks_nobody(town):
+    call = await town.talk("ann", "ben")
+    await town.look()
+    await town.desk.do(call.id, Signal(user("ann"), "ann", "ann-1", type="chat", data="psst"))
+    await town.desk.do(call.id, MediaChanged(user("ann"), "ann", "ann-1", audio=False))
+    assert await town.look() == 0
