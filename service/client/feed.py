@@ -53,8 +53,15 @@ class Event:
 
     @property
     def stream(self) -> str:
-        """The chain it belongs to: that of its call, or of its user (presence and devices)."""
-        return self.call_id or f"user {self.user_id}"
+        """The chain it belongs to: that of its call, or of its user (presence and devices).
+
+        What is told of a webhook is a chain of its own each time.
+        """
+        if self.call_id:
+            return self.call_id
+        if "webhook_id" in self.data:
+            return f"webhook {self.data['webhook_id']}, event {self.data.get('event_id')}"
+        return f"user {self.user_id}"
 
     @property
     def seq(self) -> int:

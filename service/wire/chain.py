@@ -6,6 +6,7 @@ from typing import Any
 
 from service.core.vocabulary import EventType
 from service.wire.feed import hash_of
+from service.wire.user_feed import PRESENCE_CHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,26 @@ def intact(envelope: Mapping[str, Any]) -> bool:
 
 
 def partial(envelope: Mapping[str, Any]) -> bool:
-    """Whether it says that something was left out: a signal to somebody else, or what is too large for a webhook.
+    """Whether it says that something was left out.
 
-    Of such an event the next one proves the hash, and nothing proves what it says.
+    That is a signal to somebody else, with whom a user is busy, or what is too large for a webhook. Of such an event
+    the next one proves the hash, and nothing proves what it says.
     """
     data = envelope["data"]
-    signal = data.get("signal")
-    empty = isinstance(signal, Mapping) and signal.get("data") is None
-    redacted = envelope.get("type") == EventType.SIGNAL_SENT and data.get("redacted") is True and empty
+    redacted = data.get("redacted") is True and (_unsaid(envelope) or _without_company(envelope))
     return redacted or (data.get("truncated") is True and isinstance(data.get("links"), Mapping))
+
+
+def _unsaid(envelope: Mapping[str, Any]) -> bool:
+    signal = envelope["data"].get("signal")
+    return envelope.get("type") == EventType.SIGNAL_SENT and isinstance(signal, Mapping) and signal.get("data") is None
+
+
+def _without_company(envelope: Mapping[str, Any]) -> bool:
+    told = envelope["data"].get("presence")
+    if envelope.get("type") != PRESENCE_CHANGED or not isinstance(told, Mapping) or told.get("busy_with") is not None:
+        return False
+    devices = told.get("devices")
+    return isinstance(devices, list) and all(
+        isinstance(device, Mapping) and device.get("call_id") is None for device in devices
+    )

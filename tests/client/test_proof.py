@@ -1,9 +1,17 @@
 """`verify_feed`: the first place where a feed is broken, in plain words."""
 
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import orjson
 import pytest
 
 from service.client import Event, FeedError, verify_feed
+from service.client.feed import unbroken
 from service.wire.feed import hash_of
+from service.wire.redaction import without_company
+from service.wire.user_feed import PRESENCE_CHANGED, Chain, user_envelope
+from service.wire.webhook_events import DISABLED, TEST, webhook_event
 
 
 def told(seq, prev, *, call="c1", kind="call.updated", **data):
@@ -109,3 +117,35 @@ def test_the_error_says_where():
     with pytest.raises(FeedError) as raised:
         verify_feed([feed[0], feed[2]])
     assert (raised.value.stream, raised.value.seq) == ("c1", 3)
+
+
+def test_what_is_told_of_webhooks_breaks_nothing_and_is_proven_too():
+    webhook, at = uuid4(), datetime(2026, 1, 2, tzinfo=UTC)
+    tests = [orjson.loads(webhook_event(TEST, webhook, at).text) for _ in range(2)]
+    gone = orjson.loads(webhook_event(DISABLED, webhook, at, url="https://a.example/ü", reason="gone").text)
+    calls = chained(2)
+    feed = [calls[0], tests[0], gone, tests[1], calls[1]]
+    assert verify_feed(feed)["c1"].seq == 2
+    assert unbroken([Event(gone)])
+    gone["data"]["reason"] = "failing"
+    assert f"webhook {webhook}" in fault(feed)
+    assert not unbroken([Event(gone)])
+
+
+def presences(count):
+    chain, told = Chain(0, "", datetime(2026, 1, 2, tzinfo=UTC)), []
+    for number in range(count):
+        presence = {"busy_with": [{"user_id": f"ben{number}"}], "devices": [{"device_id": "a", "call_id": "c"}]}
+        envelope, chain = user_envelope("app", "ann", chain, PRESENCE_CHANGED, {"presence": presence}, cause="presence")
+        told.append(envelope.text)
+    return told
+
+
+def test_presence_without_company_is_no_break_but_nothing_else_can_hide_as_such():
+    texts = presences(3)
+    feed = [orjson.loads(texts[0]), orjson.loads(without_company(texts[1])), orjson.loads(texts[2])]
+    assert verify_feed(feed)["user ann"].seq == 3
+    feed[1]["data"]["presence"]["devices"][0]["call_id"] = "another"
+    assert "changed: what event 2 (presence.changed)" in fault(feed)
+    feed[1]["data"]["presence"].update(busy_with=[], devices=[])
+    assert "changed: what event 2 (presence.changed)" in fault(feed)
