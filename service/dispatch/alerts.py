@@ -354,13 +354,12 @@ class AlertSender:
 
     async def _stop(self, switchboard: Switchboard) -> None:
         """What is under way has a moment to end; the rest comes back when its lease is over."""
+        for untold in self._untold:
+            self._start(self._tell(switchboard, untold))
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=3.0)
             for task in late:
                 task.cancel()
-        untold_yet, self._untold = self._untold, []
-        for untold in untold_yet:
-            await self._tell(switchboard, untold)
         if self._done:
             with suppress(StoreUnavailableError):
                 async with self._database.hot() as driver:
