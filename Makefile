@@ -16,6 +16,7 @@ UV_VERSION := 0.13.8
 WORKERS ?= 2
 STEPS   ?= 1000000
 SEED    ?= 1
+EXAMPLES ?= 500
 ARGS    ?=
 
 ##@ Use
@@ -55,6 +56,10 @@ bench-%: setup ## One figure of the table, by name
 .PHONY: simulate
 simulate: setup ## A whole switchboard with crashes and late timers, STEPS=1000000 SEED=1
 	@$(BIN)/python -m tests.core.simulation --steps $(STEPS) --seed $(SEED) $(ARGS)
+
+.PHONY: contract
+contract: setup ## The REST interface against its own description, EXAMPLES=500 requests for each operation, and walks
+	@HOOKSWITCH_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(WORKERS) --dist load tests/api/test_schemathesis.py $(ARGS)
 
 .PHONY: mutants
 mutants: setup ## Break core/ in every small way and list what no test noticed (tests/core/SURVIVORS.md explains)

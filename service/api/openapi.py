@@ -12,6 +12,7 @@ from service.api.declared import CODES
 from service.api.door import Ask, Door
 from service.api.errors import STATUS
 from service.api.examples import REQUEST_EXAMPLES, answer_examples
+from service.api.links import add_links
 from service.core.refusals import Code
 from service.core.rights import Credential
 from service.wire.event_types import KEPT_TYPES
@@ -112,6 +113,7 @@ def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
     for door, operation in _operations(doors, made["paths"]):
         _complete(door, operation, schemas)
         _add_refusals(operation["responses"], _always(door, operation), shared)
+    add_links({operation["operationId"]: operation for _door, operation in _operations(doors, made["paths"])})
     _add_examples(schemas)
     made["components"]["securitySchemes"] = {name: scheme for _, name, scheme in SECURITY}
     made["webhooks"] = webhooks()

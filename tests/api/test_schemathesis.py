@@ -1,13 +1,20 @@
-"""What the OpenAPI promises, tried with generated requests against a real server, right ones and wrong ones."""
+"""What the OpenAPI promises, tried with generated requests against a real server, right ones and wrong ones.
 
+`HOOKSWITCH_EXAMPLES` says how many for each operation; `make contract` takes 500.
+"""
+
+import os
 from contextlib import suppress
+from itertools import count
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
 from schemathesis.checks import content_type_conformance, response_schema_conformance, status_code_conformance
 
 from service.api.application import ROUTERS
+from service.api.links import LEADS
 from service.api.openapi import document
 from tests.api.served import Served
 
@@ -19,7 +26,16 @@ def as_text(_context, value):
 
 
 SCHEMA = schemathesis.openapi.from_dict(document(route for router in ROUTERS for route in router.routes))
-EXAMPLES = 20
+EXAMPLES = int(os.environ.get("HOOKSWITCH_EXAMPLES", "20"))
+STEPS = 12
+"""Of each walk along the links; there are as many walks as examples."""
+MADE = {
+    "create_call": lambda n: {"initiator": f"walker{n}", "participants": [f"friend{n}"]},
+    "create_webhook": lambda n: {"url": f"https://backend{n}.example.com/hook"},
+    "put_user": lambda n: {"name": f"Walker {n}"},
+}
+"""Bodies that succeed, so that there is something to walk on from."""
+ENOUGH_S = 60 + 6 * EXAMPLES
 LONGEST_POLL_S = 30
 LONGEST_WAIT_S = 1
 """Where nothing happens, a long poll waits for as long as it was asked to."""
@@ -44,6 +60,10 @@ def no_server_error(_context, response, _case):
         assert (response.status_code, response.json()["code"]) == (503, "media_unavailable"), response.text
 
 
+CHECKS = [no_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
+@pytest.mark.timeout(ENOUGH_S)
 @SCHEMA.parametrize()
 @settings(
     max_examples=EXAMPLES,
@@ -64,5 +84,33 @@ def test_the_service_keeps_what_its_interface_promises(case, served, call):
     response = case.call(
         base_url=served.base_url, headers={"authorization": f"Bearer {served.front.credentials.api_key}"}
     )
-    checks = [no_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-    case.validate_response(response, checks=checks)
+    case.validate_response(response, checks=CHECKS)
+
+
+@pytest.mark.timeout(ENOUGH_S)
+@pytest.mark.parametrize("first", ["create_call", "create_webhook"])
+def test_what_an_answer_leads_to_keeps_its_promises_too(served, first):
+    """Walks along the links: a call that was made is answered and ended, a webhook tested and deleted."""
+    key = served.front.credentials.api_key
+    numbers, followed = count(), set()
+    # What needs nothing but an id is tried with made-up ones first; a walk that begins so never comes to a call.
+    walked = [first, *(name for name in LEADS[first, "201"][2] if name != "end_call")]
+
+    class Walk(SCHEMA.include(operation_id=walked).as_state_machine()):
+        def before_call(self, case):
+            name = case.operation.definition.raw["operationId"]
+            if name in MADE:
+                case.body, case.headers = MADE[name](next(numbers)), {}
+
+        def get_call_kwargs(self, case):
+            return {"base_url": served.base_url, "headers": {"authorization": f"Bearer {key}"}}
+
+        def validate_response(self, response, case, **_how):
+            case.validate_response(response, checks=CHECKS)
+            if response.status_code < 300:
+                followed.add(case.operation.definition.raw["operationId"])
+
+    walks = {"max_examples": EXAMPLES, "stateful_step_count": STEPS, "deadline": None, "database": None}
+    how = settings(**walks, derandomize=True, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(Walk, settings=how)
+    assert len(followed & set(walked[1:])) > 1, sorted(followed)
