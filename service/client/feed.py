@@ -53,7 +53,7 @@ class Event:
 
     @property
     def stream(self) -> str:
-        """The chain it belongs to: that of its call, or of its user (presence and devices).
+        """The chain it belongs to: that of its call, of its user's presence, or of its user's devices.
 
         What is told of a webhook is a chain of its own each time.
         """
@@ -61,11 +61,11 @@ class Event:
             return self.call_id
         if "webhook_id" in self.data:
             return f"webhook {self.data['webhook_id']}, event {self.data.get('event_id')}"
-        return f"user {self.user_id}"
+        return f"devices of user {self.user_id}" if self.type.startswith("device.") else f"user {self.user_id}"
 
     @property
     def seq(self) -> int:
-        """Its number in its call (presence: of its user), from 1 and without gaps.
+        """Its number in its call (presence, devices: of its user), from 1 and without gaps.
 
         0 for what nobody keeps: `speaker.changed`, `quality.reported`.
         """

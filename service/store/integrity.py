@@ -39,7 +39,7 @@ WHERE g.app_id = $1 AND (g.app_id, g.user_id, g.slot) > ($1, $2, $3) ORDER BY g.
 """
 
 USERS = """
-SELECT u.id, u.seq, u.last_hash FROM users u
+SELECT u.id, u.seq, u.last_hash, u.devices_seq, u.devices_hash FROM users u
 WHERE u.app_id = $1 AND (u.app_id, u.id) > ($1, $2) ORDER BY u.app_id, u.id LIMIT $3
 """
 
@@ -80,11 +80,13 @@ class Engagement:
 
 @dataclass(slots=True, frozen=True)
 class Stream:
-    """A user's own stream: the number and hash of its last event."""
+    """A user's own streams: the numbers and hashes of their last events."""
 
     user_id: str
     seq: int
     last_hash: str
+    devices_seq: int
+    devices_hash: str
 
 
 async def kept_calls(driver: Driver, app_id: str, before: UUID, limit: int) -> list[Kept]:

@@ -112,6 +112,14 @@ users = Table(
     _created(),
     Column("updated_at", Timestamp, nullable=False, server_default=func.clock_timestamp()),
     Column("presence_told_at", Timestamp, comment="when that was told"),
+    Column(
+        "devices_seq",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="events told of this user's devices so far",
+    ),
+    Column("devices_hash", Text, nullable=False, server_default=text("''"), comment="of the last one of these"),
 )
 
 devices = Table(

@@ -1,4 +1,4 @@
-"""Telling of a user: the event, its deliveries and what rules may make of it, written with what it tells of."""
+"""Telling of a user's devices: the event, its deliveries and what rules make of it, written with what it tells of."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from service.wire.feed import Envelope
 from service.wire.user_feed import Chain, user_envelope
 
 
-async def tell_user(
+async def tell_devices(
     connection: AsyncConnection,
     app_id: str,
     user_id: str,
@@ -23,12 +23,14 @@ async def tell_user(
     cause: str,
     by: Actor,
 ) -> None:
-    """Tell the next event of a user, in the transaction that makes it true. The user must exist."""
+    """Tell the next event of a user's devices, in the transaction that makes it true. The user must exist."""
     this = (users.c.app_id == app_id, users.c.id == user_id)
     now = func.clock_timestamp()
-    found = await connection.execute(select(users.c.seq, users.c.last_hash, now).where(*this).with_for_update())
+    found = await connection.execute(
+        select(users.c.devices_seq, users.c.devices_hash, now).where(*this).with_for_update()
+    )
     envelope, after = user_envelope(app_id, user_id, Chain(*found.one()), kind, facts, cause=cause, by=by)
-    await connection.execute(update(users).where(*this).values(seq=after.seq, last_hash=after.last_hash))
+    await connection.execute(update(users).where(*this).values(devices_seq=after.seq, devices_hash=after.last_hash))
     await connection.execute(
         insert(events).values(
             stream=envelope.stream,

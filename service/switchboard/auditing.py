@@ -22,7 +22,7 @@ from service.store.events import call_events
 from service.store.integrity import Engagement, Kept, engagements, kept_calls, newest, streams
 from service.switchboard.retelling import Retelling, user_stream
 from service.wire.chain import Head
-from service.wire.user_feed import stream_of
+from service.wire.user_feed import devices_stream_of, stream_of
 
 LAST_CALL = UUID(int=2**128 - 1)
 AT_ONCE = 5
@@ -159,13 +159,18 @@ class Audit:
         found = await streams(self._driver, self._app_id, place.key, limit)
         for stream in found:
             self.report.users += 1
-            if stream.seq:
-                texts = await newest(self._driver, stream_of(self._app_id, stream.user_id), stream.seq, NEWEST_EVENTS)
-                self.report.events += len(texts)
-                self._note(user_stream(texts, Head(stream.seq, stream.last_hash)), user_id=stream.user_id)
+            presence, devices = (name(self._app_id, stream.user_id) for name in (stream_of, devices_stream_of))
+            await self._user(stream.user_id, presence, Head(stream.seq, stream.last_hash))
+            await self._user(stream.user_id, devices, Head(stream.devices_seq, stream.devices_hash))
             if self._clock() >= self._until:
                 return Place(Part.USERS, stream.user_id)
         return Place(Part.USERS, found[-1].user_id) if len(found) == limit else None
+
+    async def _user(self, user_id: str, stream: UUID, head: Head) -> None:
+        if head.seq:
+            texts = await newest(self._driver, stream, head.seq, NEWEST_EVENTS)
+            self.report.events += len(texts)
+            self._note(user_stream(texts, head), user_id=user_id)
 
     async def _call(self, kept: Kept) -> None:
         self.report.calls += 1

@@ -9,7 +9,7 @@ from service.store.alerts import Registration
 from service.store.database import Database
 from service.store.devices import put_device, remove_device, remove_gone
 from service.store.directory import engaged_in
-from service.store.user_feed import tell_user
+from service.store.user_feed import tell_devices
 from service.switchboard.board import Switchboard
 from service.wire.devices import DeviceBody, DeviceView
 from service.wire.user_feed import DEVICE_REGISTERED, DEVICE_REMOVED
@@ -34,7 +34,7 @@ async def register(
         device, before = await put_device(connection, app_id, user_id, device_id, body)
         if before is None or _lasting(before) != _lasting(device):
             facts = {"device": device.model_dump(mode="json")}
-            await tell_user(connection, app_id, user_id, DEVICE_REGISTERED, facts, cause="register", by=actor)
+            await tell_devices(connection, app_id, user_id, DEVICE_REGISTERED, facts, cause="register", by=actor)
     if body.push and body.push.provider != "none":
         found = Device(
             device_id, provider=Provider(body.push.provider), platform=body.platform, hardware_id=body.hardware_id
@@ -57,7 +57,7 @@ async def unregister(
         device = await remove_device(connection, app_id, user_id, device_id)
         if device is not None:
             facts = {"device": device.model_dump(mode="json")}
-            await tell_user(connection, app_id, user_id, DEVICE_REMOVED, facts, cause="unregister", by=actor)
+            await tell_devices(connection, app_id, user_id, DEVICE_REMOVED, facts, cause="unregister", by=actor)
     await _tell_calls(database, board, app_id, gone)
     return device is not None
 
@@ -73,7 +73,7 @@ async def forget_gone(
         device = await remove_gone(connection, app_id, user_id, device_id, found, since)
         if device is not None:
             facts = {"device": device.model_dump(mode="json"), "reason": "gone"}
-            await tell_user(connection, app_id, user_id, DEVICE_REMOVED, facts, cause="gone", by=SERVER)
+            await tell_devices(connection, app_id, user_id, DEVICE_REMOVED, facts, cause="gone", by=SERVER)
     return device is not None
 
 

@@ -144,9 +144,9 @@ class ReadChanges(Body):
 
 
 class PresenceChangeData(Shape):
-    """What is told of a user's presence. `seq` counts what was told of this user, devices included.
+    """What is told of a user's presence. `seq` counts the changes that were told, without gaps.
 
-    `prev` and `hash` are those of the user's own chain, as in the events of a call.
+    `prev` and `hash` are those of this chain, as in the events of a call.
     """
 
     user_id: str

@@ -1,4 +1,4 @@
-"""What is told of a user rather than of a call: devices and presence. One chain per user, with its own `seq`.
+"""What is told of a user rather than of a call: devices and presence, each in a chain of its own, with its own `seq`.
 
 The envelope is that of the feed; `data` has `user_id` in place of `call_id` and no `call`, and what is told: `device`
 or `presence`.
@@ -26,7 +26,7 @@ PRESENCE_CHANGED = "presence.changed"
 
 @dataclass(slots=True, frozen=True)
 class Chain:
-    """Where a user's stream stands: the `seq` and hash of the last event, and the database's clock."""
+    """Where a stream of a user stands: the `seq` and hash of the last event, and the database's clock."""
 
     seq: int
     last_hash: str
@@ -34,8 +34,13 @@ class Chain:
 
 
 def stream_of(app_id: str, user_id: str) -> UUID:
-    """The stream that the user's own events are in."""
+    """The stream that the changes of the user's presence are in."""
     return uuid5(STREAMS, f"{app_id}\n{user_id}")
+
+
+def devices_stream_of(app_id: str, user_id: str) -> UUID:
+    """The stream that the coming and going of the user's devices is in."""
+    return uuid5(stream_of(app_id, user_id), "devices")
 
 
 def user_envelope(
@@ -65,5 +70,6 @@ def user_envelope(
         **{name: orjson.Fragment(canonical(value)) for name, value in facts.items()},
     }
     text, digest = seal({"type": kind, "timestamp": at, "data": data})
-    envelope = Envelope(event_id, stream_of(app_id, user_id), chain.seq + 1, kind, text)
+    stream = stream_of if kind == PRESENCE_CHANGED else devices_stream_of
+    envelope = Envelope(event_id, stream(app_id, user_id), chain.seq + 1, kind, text)
     return envelope, Chain(chain.seq + 1, digest, chain.now)

@@ -5,12 +5,15 @@ import asyncio
 import orjson
 import pytest
 
+from service.client import verify_feed
 from service.core.commands import MediaChanged, MediaConnected, Signal
 from service.core.cti import Format
 from service.dispatch.presence import PresenceConfig, PresenceTeller
 from service.store.apps import AppBook
 from service.store.database import StoreUnavailableError
 from service.store.delivery_log import list_deliveries
+from service.switchboard.devices import register
+from service.wire.devices import DeviceBody
 from service.wire.feed import hash_of
 from service.wire.user_feed import stream_of
 from tests.dispatch.office import HeardDesk, Wire
@@ -306,3 +309,17 @@ async def test_what_moves_nobody_marks_nobody(town):
     await town.desk.do(call.id, Signal(user("ann"), "ann", "ann-1", type="chat", data="psst"))
     await town.desk.do(call.id, MediaChanged(user("ann"), "ann", "ann-1", audio=False))
     assert await town.look() == 0
+
+
+async def test_devices_take_no_number_of_presence(town):
+    """Whoever hears of presence alone can see that nothing is missing; of all there are two whole chains."""
+    await town.online("ann")
+    await town.look()
+    for name in ("pad", "pod"):
+        await register(town.database, town.desk.board, APP, "ann", name, DeviceBody(platform="ios"), user("ann"))
+        town.teller.mark(APP, "ann")
+        await town.look()
+    assert [event["data"]["seq"] for event in await town.told("ann")] == [1, 2, 3]
+    rows = await town.rows("SELECT text FROM events ORDER BY tx, stream, seq")
+    heads = verify_feed([orjson.loads(row["text"]) for row in rows])
+    assert {stream: head.seq for stream, head in heads.items()} == {"user ann": 3, "devices of user ann": 2}

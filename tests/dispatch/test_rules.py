@@ -217,7 +217,7 @@ async def test_what_is_told_of_users_reaches_rules_too(office):
         types=["device.*"], template={"title": "{user.name}: {device.id} ({device.platform}) {event.type}"}
     )
     await office.rule(types=["presence.changed"])
-    await register(office.database, APP, "ben", "tab", DeviceBody(platform="ios"), SERVER)
+    await register(office.database, office.desk.board, APP, "ben", "tab", DeviceBody(platform="ios"), SERVER)
     assert await office.tell() == 1
     assert office.mails == [("ben@example.com", "Ben: tab (ios) device.registered", "")]
 

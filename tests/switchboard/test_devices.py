@@ -12,7 +12,7 @@ from service.store.webhooks import create_webhook
 from service.switchboard.devices import register, unregister
 from service.wire.devices import DeviceBody
 from service.wire.feed import hash_of
-from service.wire.user_feed import stream_of
+from service.wire.user_feed import devices_stream_of, stream_of
 from service.wire.users import UserBody
 from service.wire.webhooks import WebhookBody
 from tests.switchboard.desk import APP
@@ -30,7 +30,9 @@ async def anna(desk):
 
 async def told(desk, user="anna"):
     async with desk.database.hot() as driver:
-        rows = await driver.fetch("SELECT text FROM events WHERE stream = $1 ORDER BY seq", stream_of(APP, user))
+        rows = await driver.fetch(
+            "SELECT text FROM events WHERE stream = $1 ORDER BY seq", devices_stream_of(APP, user)
+        )
     return [orjson.loads(row["text"]) for row in rows]
 
 
@@ -86,4 +88,5 @@ async def test_what_is_refused_is_not_told(anna):
 
 
 def test_every_user_has_a_stream_of_its_own():
-    assert len({stream_of("a", "b"), stream_of("a", "c"), stream_of("b", "b"), stream_of("b", "a")}) == 4
+    users = [("a", "b"), ("a", "c"), ("b", "b"), ("b", "a")]
+    assert len({stream(*user) for stream in (stream_of, devices_stream_of) for user in users}) == 8
