@@ -15,6 +15,8 @@ from service.wire.custom_headers import HIDDEN, hidden, without
 FIRST_BYTES = 1_024
 MOST_HEADERS = 32
 LONGEST_HEADER = 256
+MOST_HEAD = 2_048
+"""Characters of all headers together; those that come later are left out."""
 LOOKED_THROUGH = 4 * FIRST_BYTES
 """Secrets are looked for in so much, so that none is cut in two by the end of what is kept."""
 NEVER_TOLD = frozenset({"set-cookie", "set-cookie2"})
@@ -31,9 +33,15 @@ def exchange_of(claim: Claim, signed: Mapping[str, str], answer: Answer) -> str:
 
 
 def _head(headers: Mapping[str, str], secrets: tuple[str, ...]) -> dict[str, str]:
-    said = {name: HIDDEN if name in NEVER_TOLD else without(secrets, value) for name, value in headers.items()}
-    some = list(said.items())[:MOST_HEADERS]
-    return {_plain(name)[:LONGEST_HEADER]: _plain(value)[:LONGEST_HEADER] for name, value in some}
+    kept: dict[str, str] = {}
+    left = MOST_HEAD
+    for name, value in list(headers.items())[:MOST_HEADERS]:
+        told = HIDDEN if name in NEVER_TOLD else _plain(without(secrets, value))[:LONGEST_HEADER]
+        left -= len(name) + len(told)
+        if left < 0:
+            break
+        kept[_plain(name)] = told
+    return kept
 
 
 def _beginning(body: bytes, secrets: tuple[str, ...]) -> str:

@@ -31,10 +31,8 @@ class TooManySecretsError(Exception):
     """:data:`MOST_FORMER` former secrets still sign."""
 
 
-AFRESH: Mapping[str, None] = MappingProxyType(
-    dict.fromkeys(("disabled_reason", "failing_since", "last_failure_at", "throttled_until"))
-)
-"""What is forgotten of an endpoint that is taken up again."""
+AFRESH: Mapping[str, None] = MappingProxyType(dict.fromkeys(("failing_since", "last_failure_at", "throttled_until")))
+"""What is forgotten of an endpoint that is taken up again, or is another one now."""
 
 
 def _of(app_id: str, webhook_id: UUID) -> ColumnElement[bool]:
@@ -94,8 +92,8 @@ async def change_webhook(
 ) -> WebhookView | None:
     """Set what `changes` names; `None` when there is no such endpoint.
 
-    An endpoint that is enabled again starts afresh: what disabled it is forgotten. Raises `ValueError` for more headers
-    than there may be.
+    An endpoint that is enabled again starts afresh, and what disabled it is forgotten; one that moved starts afresh,
+    too. Raises `ValueError` for more headers than there may be.
     """
     if not changes:
         return await get_webhook(connection, app_id, webhook_id)
@@ -106,8 +104,10 @@ async def change_webhook(
     if "headers" in values:
         held = select(webhooks.c.headers).where(_of(app_id, webhook_id)).with_for_update()
         values["headers"] = merged((await connection.scalar(held)) or {}, values["headers"])
-    if values.get("enabled"):
+    if "url" in values:
         values |= AFRESH
+    if values.get("enabled"):
+        values |= {**AFRESH, "disabled_reason": None}
     if "paused" in values:
         values["paused_at"] = func.coalesce(webhooks.c.paused_at, NOW) if values.pop("paused") else None
     changed = await connection.execute(

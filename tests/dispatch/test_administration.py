@@ -157,6 +157,17 @@ async def test_what_a_receiver_says_back_of_the_secrets_is_not_kept(office):
     assert HIDDEN in kept[0]["exchange"]
 
 
+async def test_of_an_answer_with_endless_headers_the_first_are_kept(office):
+    lines = [f"x-{number}: {'v' * 600}" for number in range(50)]
+    async with listening(otherwise=status(200, *lines)) as receiver:
+        hook, _ = await office.hook(receiver)
+        await office.queue(hook)
+        await office.sender().run_once()
+        (logged,) = await told(office, hook)
+    assert list(logged.response.headers) == [f"x-{number}" for number in range(7)]
+    assert set(logged.response.headers.values()) == {"v" * 256}
+
+
 async def test_where_no_answer_came_the_log_has_the_request_alone(office, make_poster):
     async with listening(otherwise=hang) as receiver:
         hook, _ = await office.hook(receiver)

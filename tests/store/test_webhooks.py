@@ -82,6 +82,16 @@ async def test_whoever_is_enabled_again_starts_afresh(database, desk, db_url):
     assert (again.enabled, again.disabled_reason, again.failing_since) == (True, None, None)
 
 
+async def test_whoever_moved_is_not_blamed_for_what_was_there_before(database, desk, db_url):
+    made = await hook(database)
+    told = "failing_since = now(), last_failure_at = now(), throttled_until = now() + interval '1 h'"
+    await execute(db_url, f"UPDATE webhooks SET enabled = false, disabled_reason = '410', {told}")  # noqa: S608 - of this test
+    async with database.begin() as connection:
+        moved = await change_webhook(connection, APP, made.id, {"url": "https://example.org/"})
+    assert (moved.failing_since, moved.throttled_until) == (None, None)
+    assert (moved.enabled, moved.disabled_reason) == (False, "410"), "that is for its owner to say"
+
+
 @pytest.mark.parametrize(
     ("types", "told"),
     [

@@ -87,13 +87,18 @@ async def test_an_event_stays_until_it_has_been_delivered(database, retention, c
     assert await run(database, "SELECT count(*) FROM deliveries") == 1
 
 
-async def test_what_waits_for_a_disabled_webhook_waits_no_longer_than_what_is_done(database, retention, calls, desk):
+@pytest.mark.parametrize(("enabled", "paused"), [(False, False), (True, True)])
+async def test_what_waits_for_a_disabled_or_paused_webhook_waits_no_longer_than_what_is_done(
+    database, retention, calls, enabled, paused
+):
     ended, _ = calls
     await run(
         database,
-        "INSERT INTO webhooks (id, app_id, url, types, patterns, secret, enabled)"
-        " VALUES ($1, 'app', 'x', '{}', '{}', 's', false)",
+        "INSERT INTO webhooks (id, app_id, url, types, patterns, secret, enabled, paused_at)"
+        " VALUES ($1, 'app', 'x', '{}', '{}', 's', $2, CASE WHEN $3 THEN now() - interval '9 days' END)",
         WEBHOOK,
+        enabled,
+        paused,
     )
     await run(
         database,
