@@ -7,9 +7,13 @@ failed once, long ago, and was not asked since is not failing for as long as tha
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 from uuid import UUID
 
+import asyncpg
+
 from service.store.database import Driver
+from service.wire.feed import Envelope
 from service.wire.webhook_events import DISABLED, webhook_event
 
 HOPELESS = timedelta(days=5)
@@ -38,7 +42,7 @@ FROM unnest($1::uuid[], $2::timestamptz[]) AS t(id, until) WHERE w.id = t.id AND
 DISABLE = """
 UPDATE webhooks SET enabled = false, disabled_reason = $2
 WHERE id = ANY ($1) AND enabled AND ($3::timestamptz IS NULL OR failing_since <= $3)
-RETURNING id, app_id, url, clock_timestamp() AS now
+RETURNING id, app_id, url, description, clock_timestamp() AS now
 """
 
 TELL_DISABLED = """
@@ -83,10 +87,13 @@ async def disable(
         off = await driver.fetch(DISABLE, webhook_ids, reason, failing_since)
         if not off:
             return Disabled()
-        news = [
-            (row["app_id"], webhook_event(DISABLED, row["id"], row["now"], url=row["url"], reason=reason))
-            for row in off
-        ]
+        news = [(row["app_id"], _news(row, reason)) for row in off]
         columns = zip(*((one.stream, one.seq, one.event_id, app, one.type, one.text) for app, one in news), strict=True)
         rows = await driver.fetch(TELL_DISABLED, *map(list, columns))
     return Disabled(tuple(row["id"] for row in off), frozenset(row["webhook_id"] for row in rows))
+
+
+def _news(row: asyncpg.Record, reason: str) -> Envelope:
+    """What everybody in the app is told: not the whole URL, whose path and query may be somebody's secret."""
+    host = urlsplit(row["url"]).hostname
+    return webhook_event(DISABLED, row["id"], row["now"], host=host, description=row["description"], reason=reason)

@@ -10,6 +10,7 @@ import svix.webhooks
 
 from service.core.backoff import RETRY_AFTER_S
 from service.store.database import StoreUnavailableError
+from service.wire.feed import hash_of
 from tests.dispatch.office import HeardDesk, seqs, verified
 from tests.dispatch.receiver import OK, dribble, flood, hang, listening, status, vanish
 
@@ -149,6 +150,7 @@ async def test_56_the_others_are_told_that_one_was_disabled(office):
     """One of them wants nothing of the kind; the one that is gone hears nothing any more."""
     async with listening(otherwise=status(410)) as dead, listening() as well, listening() as deaf:
         gone, _ = await office.hook(dead)
+        await office.rows("UPDATE webhooks SET url = url || '?key=s3cret', description = 'billing'")
         hook, secret = await office.hook(well, "webhook.*")
         await office.hook(deaf, "call.*")
         await office.queue(gone, count=2)
@@ -166,10 +168,14 @@ async def test_56_the_others_are_told_that_one_was_disabled(office):
         "event_id": request.id,
         "webhook_id": str(gone),
         "seq": 1,
+        "prev": "",
+        "hash": hash_of(told),
         "occurred_at": told["timestamp"],
-        "url": dead.url,
+        "host": "127.0.0.1",
+        "description": "billing",
         "reason": "it answered 410 Gone",
     }
+    assert "s3cret" not in event["text"]
     assert await office.states(hook) == [(1, "delivered", 1)]
 
 
