@@ -54,7 +54,12 @@ class Watchers:
             session.send(frame)
 
     def watch(self, session: Session, user_ids: Iterable[str], most: int) -> bool:
-        """Let a socket hear of these users, too; false when it would be more than `most`: then of none of them."""
+        """Let a socket hear of these users, too; false when it would be more than `most`: then of none of them.
+
+        One that is gone hears of nobody: what it asked for may come after it has left, and nobody would let it go.
+        """
+        if session.closed:
+            return True
         own, app_id = session.connection.user_id, session.connection.app_id
         wanted = {stream_of(app_id, user_id): user_id for user_id in user_ids}
         if len(session.sees | {stream for stream, user_id in wanted.items() if user_id != own}) > most:

@@ -45,6 +45,17 @@ def heard(guest):
     return [(data["user_id"], data["seq"]) for data in events]
 
 
+def test_what_somebody_asked_for_before_leaving_is_not_kept_for_ever():
+    street = Street()
+    ann, ben = street.look("ann"), street.look("ben")
+    ann.session.close(1000, "gone")
+    street.watchers.leave(ann.session)
+    assert street.watchers.watch(ann.session, ["ben", "cleo"], 10)
+    assert not street.watchers.concerned(stream_of(APP, "cleo"), 1)
+    street.watchers.leave(ben.session)
+    assert not street.watchers.concerned(stream_of(APP, "ben"), 1)
+
+
 def last(guest):
     return guest.outlet.sent[-1]["event"]["data"]
 
