@@ -84,9 +84,10 @@ ASTIR = """
 SELECT app_id, id FROM users WHERE presence_told IS NOT NULL AND presence_told::jsonb ->> 'state' <> 'offline' LIMIT $1
 """
 
+# One moment for all rows, which is the next `since`: nothing expires between what one row saw and the next.
 EXPIRED = """
-SELECT DISTINCT app_id, user_id AS id, clock_timestamp() AS now FROM presence_sources
-WHERE expires_at <= clock_timestamp() AND expires_at > coalesce($1, clock_timestamp() - interval '1 hour')
+SELECT DISTINCT app_id, user_id AS id, statement_timestamp() AS now FROM presence_sources
+WHERE expires_at <= statement_timestamp() AND expires_at > coalesce($1, statement_timestamp() - interval '1 hour')
 """
 
 

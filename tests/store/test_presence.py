@@ -6,6 +6,7 @@ from service.core.presence import Activity, Companion, State, presence
 from service.core.vocabulary import Platform
 from service.store.devices import put_device
 from service.store.presence import FACTS, MOST_SOURCES, TooManySourcesError, drop_said, keep_said, read_facts
+from service.store.presence_told import expired
 from service.store.users import forget_user, put_user
 from service.wire.devices import DeviceBody
 from service.wire.presence import PresenceBody
@@ -207,3 +208,14 @@ async def test_what_is_read_grows_with_the_users_asked_for_and_not_with_the_app(
         plan = await driver.fetch(f"EXPLAIN {FACTS}", APP, [f"u{number}" for number in range(100)])
     scans = [line[0] for line in plan if "Seq Scan" in line[0]]
     assert not [scan for scan in scans if any(f"on {table}" in scan for table in ("users", "devices", "call"))], scans
+
+
+async def test_what_expired_is_judged_at_one_moment_so_that_nothing_falls_between_two_looks(desk, database, db_url):
+    await people(database, "anna")
+    for number in range(MOST_SOURCES):
+        await say(database, "anna", source=f"phone{number}", away=True)
+    await execute(db_url, "UPDATE presence_sources SET expires_at = now() - interval '1 minute'")
+    async with database.hot() as driver:
+        users, until = await expired(driver, None)
+        assert users == [(APP, "anna")]
+        assert await expired(driver, until) == ([], until)
