@@ -1,5 +1,6 @@
 """Long polling: look, and look again until something is there or the time is over."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from service.api.deps import Deps
@@ -32,7 +33,11 @@ def cursor_after(page: Page, asked: str | None) -> str | None:
 
 
 async def first_page(deps: Deps, app_id: str, place: Place, wait_s: float, look: Look) -> Page:
-    """The first page that has something in it, or an empty one after `wait_s`; no connection is held meanwhile."""
+    """The first page that has something in it, or an empty one after `wait_s`; no connection is held meanwhile.
+
+    The bell rings for every event of the app, also for those that this reader does not ask for: a busy app must not
+    be looked through without a pause.
+    """
     pause = SHORTEST_LOOK_S
     until = deps.clock() + wait_s
     while True:
@@ -45,5 +50,6 @@ async def first_page(deps: Deps, app_id: str, place: Place, wait_s: float, look:
         place = page.place
         if bell.is_set():
             pause = SHORTEST_LOOK_S
-        await deps.bell.wait(bell, min(pause, left))
+        await asyncio.sleep(min(SHORTEST_LOOK_S, left))
+        await deps.bell.wait(bell, min(pause, left) - SHORTEST_LOOK_S)
         pause = min(pause * 2, LONGEST_LOOK_S)

@@ -1,0 +1,20 @@
+"""Waiting for a first page: looking again, and not more often than is good for the database."""
+
+from service.api.polling import SHORTEST_LOOK_S, first_page
+from service.store.events import Page, Place
+
+WAIT_S = 0.4
+
+
+async def test_a_busy_app_is_not_looked_through_without_a_pause(front):
+    """Somebody waits for what never comes, while everything else is told all the time."""
+    looks = 0
+
+    async def look(_driver, place):
+        nonlocal looks
+        looks += 1
+        front.deps.bell.ring_for("app")
+        return Page([], place)
+
+    assert (await first_page(front.deps, "app", Place(), WAIT_S, look)).texts == []
+    assert 1 < looks <= WAIT_S / SHORTEST_LOOK_S + 2
