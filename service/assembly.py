@@ -28,7 +28,7 @@ from service.api.ws.transport import SocketProtocol
 from service.config import Role, Settings
 from service.core.calls import Call, Leg, Ring
 from service.core.vocabulary import AlertKind, Channel
-from service.dispatch.alerts import AlertSender
+from service.dispatch.alerts import AlertSender, Moved
 from service.dispatch.guard import Guard, SystemResolver
 from service.dispatch.letters import Letters
 from service.dispatch.media import MediaControl, actor_of
@@ -217,6 +217,7 @@ class AlertParts:
         vault: Vault | None,
         credentials: CredentialBook,
         counting: Counting,
+        moved: Moved,
     ) -> None:
         self._book = book
         self._clock = clock
@@ -224,7 +225,7 @@ class AlertParts:
         self.base_url = settings.public_url or ""
         ways = channels(settings, database, vault)
         letters = Letters(self._ring_token, lambda: self.base_url)
-        self.sender = AlertSender(database, ways, credentials, letters, clock.utc, counted=self._counted)
+        self.sender = AlertSender(database, ways, credentials, letters, clock.utc, counted=self._counted, moved=moved)
         self.rules = RuleExpander(database, self.sender.look_after)
 
     async def _ring_token(self, call: Call, leg: Leg, ring: Ring) -> str | None:
@@ -277,7 +278,9 @@ class Service:
         )
         self.metronome = Metronome()
         self.webhooks = self._webhook_sender()
-        self.alerts = AlertParts(settings, self.database, self.book, self.clock, self.vault, self.keys, self.counting)
+        self.alerts = AlertParts(
+            settings, self.database, self.book, self.clock, self.vault, self.keys, self.counting, self.presence.mark
+        )
         self.robots = Robots(self.database, self.book)
         self.bell = Bell()
         self.metrics.sockets.set_function(lambda: len(self.hub.sessions()))

@@ -70,6 +70,8 @@ class Untold:
 
 
 Counted = Callable[[Channel, AlertKind, Receipt], None]
+Moved = Callable[[str, str], None]
+"""Told of a user (app, user) whose presence may be another one."""
 
 
 class AlertSender:
@@ -85,6 +87,7 @@ class AlertSender:
         *,
         config: AlertsConfig | None = None,
         counted: Counted = lambda _channel, _kind, _receipt: None,
+        moved: Moved = lambda _app_id, _user_id: None,
     ) -> None:
         self._database = database
         self._ways = ways
@@ -93,6 +96,7 @@ class AlertSender:
         self._clock = clock
         self._config = config or AlertsConfig()
         self._counted = counted
+        self._moved = moved
         self._log = logger("alerts")
         self._bell = asyncio.Event()
         self._seconds = asyncio.get_running_loop().time
@@ -281,6 +285,8 @@ class AlertSender:
             gone = await forget_gone(self._database, claim.app_id, alert.user_id, device_id, found, receipt.gone_since)
         except (StoreUnavailableError, ConflictError):
             return receipt  # its provider says so again
+        if gone:
+            self._moved(claim.app_id, alert.user_id)
         self._log.info("a device is gone", device_id=device_id, forgotten=gone, **_about(claim))
         detail = "its registration was deleted" if gone else "it has registered again since, and stays"
         return replace(receipt, detail=detail)

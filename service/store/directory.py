@@ -6,10 +6,13 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.commands import Device, Slot
 from service.core.vocabulary import Platform, Provider
 from service.store.database import Driver
+from service.store.tables import engagements
 
 
 @dataclass(slots=True)
@@ -128,6 +131,12 @@ async def look_up(
 async def ensure_users(driver: Driver, app_id: str, user_ids: list[str]) -> None:
     """Make the users that do not exist yet, with nothing but their ids."""
     await driver.fetch(ENSURE, app_id, user_ids)
+
+
+async def everybody_engaged(connection: AsyncConnection, app_id: str) -> list[str]:
+    """The users of an app who are in a call, or are rung for one."""
+    found = await connection.execute(select(engagements.c.user_id).where(engagements.c.app_id == app_id).distinct())
+    return list(found.scalars())
 
 
 async def engaged_in(driver: Driver, app_id: str, user_id: str) -> list[UUID]:

@@ -27,3 +27,14 @@ async def test_what_presence_is_made_of_is_marked_when_it_changes(front):
         await http.get("/v1/users/anna/presence")
         await http.get("/v1/presence")
     assert not marked
+
+
+async def test_whoever_is_rung_is_told_of_when_ringing_becomes_busy(front):
+    marked = []
+    front.app = build_api(replace(front.deps, moved=lambda _app_id, user_id: marked.append(user_id)))
+    async with front.client(front.credentials.api_key) as http:
+        await front.call("ana", "ben")
+        assert (await http.patch("/v1/app", json={"ring_timeout_s": 20})).is_success
+        assert not marked
+        assert (await http.patch("/v1/app", json={"busy_while_ringing": True})).is_success
+    assert sorted(marked) == ["ana", "ben"]

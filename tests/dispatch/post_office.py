@@ -47,6 +47,7 @@ class PostOffice:
         self.vault = Vault(["a key of the tests only"])
         self.ways = {channel: FakeChannel() for channel in BODIES}
         self.receipts = []
+        self.moved = []
         self.ahead = 0.0
         self.book = CredentialBook(self.wire, self.vault, lambda: 0.0)
         self.sender = self.another()
@@ -64,6 +65,7 @@ class PostOffice:
             lambda: self.start + timedelta(seconds=self.ahead),
             config=AlertsConfig(**{"poll_s": 0.05, **how}),
             counted=lambda channel, kind, receipt: self.receipts.append((channel, kind, receipt.outcome)),
+            moved=lambda app_id, user_id: self.moved.append((app_id, user_id)),
         )
 
     async def _token(self, call, leg, ring):

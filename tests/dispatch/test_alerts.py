@@ -192,6 +192,7 @@ async def test_15_a_gone_device_is_forgotten_unless_it_registered_anew_since(off
     async with office.database.begin() as connection:
         found = await get_device(connection, "app", "ben", "phone")
     assert (found is not None) is stays
+    assert office.moved == ([] if stays else [("app", "ben")]), "whoever lost it may no longer be reachable by push"
 
 
 async def test_one_push_for_each_thing_in_somebody_s_hand_and_the_next_app_when_the_first_is_gone(office):

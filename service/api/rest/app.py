@@ -9,6 +9,7 @@ from service.api.pages import one
 from service.core.refusals import Code
 from service.core.settings import AppSettings
 from service.store.apps import change_settings, settings_to_tell
+from service.store.directory import everybody_engaged
 from service.wire.apps import AppView, SettingsChange
 
 routes = APIRouter(route_class=Door, tags=["app"])
@@ -28,10 +29,18 @@ async def patch_app(ask: KeyAsk, body: SettingsChange) -> Response:
     """
     async with ask.deps.database.begin() as connection:
         settings = await change_settings(connection, ask.app_id, body.model_dump(mode="json", exclude_unset=True))
+        engaged = await everybody_engaged(connection, ask.app_id) if settings and _moves(body) else []
     ask.deps.book.forget()
+    for user_id in engaged:
+        ask.deps.moved(ask.app_id, user_id)
     if settings is None:
         raise RefusedError(Code.NOT_FOUND, "the app is gone")
     return one(_view(ask, settings))
+
+
+def _moves(body: SettingsChange) -> bool:
+    """Whether somebody who is rung may have another presence now."""
+    return "busy_while_ringing" in body.model_fields_set
 
 
 def _view(ask: KeyAsk, settings: AppSettings) -> AppView:
