@@ -5,7 +5,7 @@ marked ones together, for about a tenth of the time, compares with what was told
 statement. Of whoever cannot be looked at nothing is told until they are marked again; the others do not wait for them.
 Whoever was told of is left alone for `every_s`: a user is told of once in that time at most, a single change at once,
 and the newest truth comes last. Marks are lost with the process; at the start everybody who was told to be online or
-busy is looked at again.
+busy is looked at again, and later each process goes through all users slowly (presence_sweep.py).
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from uuid import UUID
 from service.core.presence import Facts, Presence, differs, presence
 from service.core.settings import AppSettings
 from service.core.vocabulary import EventType
+from service.dispatch.presence_sweep import Sweep
 from service.store import presence_told as store
 from service.store.apps import AppBook
 from service.store.database import ConflictError, Database, StoreUnavailableError
@@ -55,7 +56,7 @@ class PresenceConfig:
 
     It is not shorter than `gap_s` and not longer than `at_last_s`. A user is told of every `every_s` at most.
     `most_marked` users wait to be looked at; `at_once` are looked at together, then others are; `expiry_s` is how often
-    the database is asked what has expired.
+    the database is asked what has expired. Every `sweep_s`, `swept` users are come by; on a hurried way `hurry_s`.
     """
 
     every_s: float = 0.2
@@ -65,6 +66,9 @@ class PresenceConfig:
     most_marked: int = 100_000
     at_once: int = 200
     expiry_s: float = 5.0
+    swept: int = 1_000
+    sweep_s: float = 5.0
+    hurry_s: float = 0.05
 
 
 class PresenceTeller:
@@ -86,6 +90,7 @@ class PresenceTeller:
         self._marked: dict[User, None] = {}
         self._resting: dict[User, float] = {}
         self._expired_until: datetime | None = None
+        self._sweep = Sweep(database, self._config.swept)
 
     def hear(self, told: Sequence[Told]) -> None:
         """Everybody in a call is concerned by its turns, if they are more than talk."""
@@ -99,15 +104,17 @@ class PresenceTeller:
         if len(self._marked) < self._config.most_marked:
             self._marked[app_id, user_id] = None
             self._bell.set()
+        elif (app_id, user_id) not in self._marked:
+            self._sweep.look_at_all()
 
     async def run(self, switchboard: Switchboard) -> None:
         """Tell until cancelled. Raises `StoreUnavailableError`; marks are kept for the next run."""
         loop = asyncio.get_running_loop()
-        async with self._database.hot() as driver:
-            for user in await store.astir(driver, self._config.most_marked):
-                self.mark(*user)
-        ask = loop.time()
+        ask = sweep = loop.time()
         while True:
+            if loop.time() >= sweep:
+                await self.sweep_once()
+                sweep = loop.time() + (self._config.hurry_s if self._sweep.hurried else self._config.sweep_s)
             if loop.time() >= ask:
                 await self._mark_expired()
                 ask = loop.time() + self._config.expiry_s
@@ -116,12 +123,20 @@ class PresenceTeller:
                 pause = max(self._config.gap_s, self._config.idle * (loop.time() - began))
                 await asyncio.sleep(min(pause, self._config.at_last_s))
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(min([ask, *(self._resting.get(user, 0.0) for user in self._marked)])):
+                async with asyncio.timeout_at(
+                    min([ask, sweep, *(self._resting.get(user, 0.0) for user in self._marked)])
+                ):
                     await self._bell.wait()
 
     async def run_once(self, switchboard: Switchboard) -> int:
         """Look at everybody who is marked now; returns how many that were."""
         return await self._round(switchboard, list(self._marked))
+
+    async def sweep_once(self) -> None:
+        """Come by the next users, unless enough of them wait already."""
+        if len(self._marked) < self._config.at_once:
+            for user in await self._sweep.run_once():
+                self.mark(*user)
 
     def _rested(self, now: float) -> list[User]:
         """Those who are marked and may be told of, not more than one round is for; the others' time will come."""

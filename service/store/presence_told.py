@@ -79,11 +79,6 @@ WITH news AS (
 SELECT ARRAY(SELECT id FROM moved) AS users, ARRAY(SELECT DISTINCT webhook_id FROM queued) AS webhooks
 """  # noqa: S608 - only constants of the store
 
-# Whoever was told to be something: after a crash that may no longer be so.
-ASTIR = """
-SELECT app_id, id FROM users WHERE presence_told IS NOT NULL AND presence_told::jsonb ->> 'state' <> 'offline' LIMIT $1
-"""
-
 # One moment for all rows, which is the next `since`: nothing expires between what one row saw and the next.
 EXPIRED = """
 SELECT DISTINCT app_id, user_id AS id, statement_timestamp() AS now FROM presence_sources
@@ -120,11 +115,6 @@ async def tell(driver: Driver, app_id: str, news: Sequence[News]) -> Spread:
     )
     (row,) = await driver.fetch(TELL, app_id, *map(list, columns), PRESENCE_CHANGED)
     return Spread(frozenset(row["users"]), tuple(row["webhooks"]))
-
-
-async def astir(driver: Driver, limit: int) -> list[tuple[str, str]]:
-    """Users (app, user) who are anything but offline as far as was told, at most `limit`."""
-    return [(row["app_id"], row["id"]) for row in await driver.fetch(ASTIR, limit)]
 
 
 async def expired(driver: Driver, since: datetime | None) -> tuple[list[tuple[str, str]], datetime | None]:

@@ -323,3 +323,39 @@ async def test_devices_take_no_number_of_presence(town):
     rows = await town.rows("SELECT text FROM events ORDER BY tx, stream, seq")
     heads = verify_feed([orjson.loads(row["text"]) for row in rows])
     assert {stream: head.seq for stream, head in heads.items()} == {"user ann": 3, "devices of user ann": 2}
+
+
+async def swept(town, teller, times):
+    for _ in range(times):
+        await teller.sweep_once()
+        while await town.look(teller):
+            pass
+
+
+async def test_what_a_killed_process_was_to_tell_another_one_tells(town):
+    """It has been up for long, and heard of none of it: of the beginning of a call, nor of its end."""
+    other = town.another(swept=2)
+    await town.online("ann")
+    await town.online("ben")
+    await swept(town, other, 2)
+    assert await town.states("ann") == ["online idle"]
+    call = await town.talk("ann", "ben")
+    await swept(town, other, 2)
+    await town.desk.hang_up(call.id, "ann")
+    await swept(town, other, 2)
+    assert await town.states("ann") == await town.states("ben") == ["online idle", "busy in_call", "online idle"]
+
+
+async def test_more_users_than_fit_are_looked_at_nevertheless(town):
+    teller = town.another(most_marked=3, at_once=3, swept=3)
+    names = [f"ann{n}" for n in range(7)]
+    for name in names:
+        await town.rows("INSERT INTO users (app_id, id, do_not_disturb) VALUES ('app', $1, true)", name)
+        teller.mark(APP, name)
+    await town.look(teller)
+    await swept(town, teller, 2)
+    await town.rows("UPDATE users SET do_not_disturb = false WHERE id <> 'ann6'")
+    for name in names:
+        teller.mark(APP, name)  # most of them have been come by already
+    await swept(town, teller, 4)
+    assert [len(await town.told(name)) for name in names] == [2, 2, 2, 2, 2, 2, 1]

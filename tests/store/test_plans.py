@@ -20,6 +20,7 @@ from service.store import (
     integrity,
     presence,
     presence_feed,
+    presence_sweep,
     presence_told,
     quality,
     recovery,
@@ -79,6 +80,7 @@ HOT = {
     "changes of presence": (presence_feed.CHANGES, APP, "'200'", "$call", "2", "100"),
     "newest changes of presence": (presence_feed.NEWEST, APP, "'200'", "$call", "2", "100", "2000"),
     "the last presence of users": (presence_feed.LAST_OF, "$calls"),
+    "come by users": (presence_sweep.PAGE, APP, USER, "1000"),
     "whom to tell of": (presence_told.STANDINGS, APP, USERS),
     "read the app's feed": (events.FEED + events.IN_ORDER, APP, "'200'", "$call", "2", "100"),
     "read some of the feed": (
