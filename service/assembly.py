@@ -278,9 +278,7 @@ class Service:
         )
         self.metronome = Metronome()
         self.webhooks = self._webhook_sender()
-        self.alerts = AlertParts(
-            settings, self.database, self.book, self.clock, self.vault, self.keys, self.counting, self.presence.mark
-        )
+        self.alerts = self._alert_parts()
         self.robots = Robots(self.database, self.book)
         self.bell = Bell()
         self.metrics.sockets.set_function(lambda: len(self.hub.sessions()))
@@ -332,6 +330,10 @@ class Service:
         outcomes = self.metrics.deliveries
         config = WebhooksConfig(base_url=self.settings.public_url or "")
         return WebhookSender(self.database, poster, config, lambda outcome: outcomes.labels(outcome).inc())
+
+    def _alert_parts(self) -> AlertParts:
+        settings, moved = self.settings, self.presence.mark
+        return AlertParts(settings, self.database, self.book, self.clock, self.vault, self.keys, self.counting, moved)
 
     def _server_config(self) -> uvicorn.Config:
         kept = self.settings.retention()
