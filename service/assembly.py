@@ -35,7 +35,7 @@ from service.dispatch.media import MediaControl, actor_of
 from service.dispatch.media_notices import Notices
 from service.dispatch.media_reports import Reports
 from service.dispatch.post import PostConfig, Poster
-from service.dispatch.presence import PresenceTeller, Spoken
+from service.dispatch.presence import PresenceConfig, PresenceTeller, Spoken
 from service.dispatch.push.apns import ApnsChannel
 from service.dispatch.push.apprise import Apprise
 from service.dispatch.push.channel import Channel as Way
@@ -268,7 +268,8 @@ class Service:
         due = self._lanes_due if Role.DISPATCH in settings.roles else None
         look = self.media.errands.look
         self.bus = Bus(self.database, self.hub, self.relay, self.wakes, BusConfig(), self.sightings, look, due)
-        self.presence = PresenceTeller(self.database, self.book, heard=self._presence_told)
+        patience = PresenceConfig(patience_s=settings.lease_s)
+        self.presence = PresenceTeller(self.database, self.book, patience, heard=self._presence_told)
         self.attendance = Attendance(
             self.database, self.switchboard, self.replica_id, settings.lease_s, self.presence.mark
         )

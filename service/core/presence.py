@@ -55,7 +55,8 @@ ACTIVITIES = tuple(Activity)
 class KnownDevice:
     """A registered device. `connected_since` is set while it has a live socket.
 
-    Not `rings`: that socket is a guest's, or of a token for one call, and no new call rings on it (T-03).
+    `held_until`: its socket is gone, and until then it counts as connected, because it may come back. Not `rings`: that
+    socket is a guest's, or of a token for one call, and no new call rings on it (T-03).
     """
 
     device_id: str
@@ -65,6 +66,7 @@ class KnownDevice:
     last_seen_at: datetime | None = None
     app_version: str | None = None
     rings: bool = True
+    held_until: datetime | None = None
 
     @property
     def seen_at(self) -> datetime | None:
@@ -129,7 +131,10 @@ class DevicePresence:
 
 @dataclass(slots=True, frozen=True)
 class Presence:
-    """The presence object of the vocabulary. `second_ring`: another call rings while one is going on."""
+    """The presence object of the vocabulary. `second_ring`: another call rings while one is going on.
+
+    From `stale_at` on it may be another one without anybody's doing: somebody's word or patience has run out.
+    """
 
     user_id: str
     state: State
@@ -145,6 +150,7 @@ class Presence:
     expires_at: datetime | None
     seq: int
     second_ring: bool = False
+    stale_at: datetime | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -172,6 +178,7 @@ def presence(facts: Facts, now: datetime, *, ringing_is_busy: bool = False) -> P
     busy, then the service's own facts, then what outside sources say besides. A user whose device rings is
     not yet busy to the outside, unless `ringing_is_busy` (a setting of the app).
     """
+    facts = replace(facts, devices=tuple(_without_the_gone(facts.devices, now)))
     outside = [e for e in facts.externals if e.expires_at is None or e.expires_at > now]
     engagements = list(_engagements(facts))
     own = _own_claim(facts, engagements, ringing_is_busy=ringing_is_busy)
@@ -192,6 +199,10 @@ def presence(facts: Facts, now: datetime, *, ringing_is_busy: bool = False) -> P
         expires_at=min([*flags, *([claim.expires_at] if claim.expires_at else [])], default=None),
         seq=facts.seq,
         second_ring=any(leg.joined for _, leg in engagements) and any(leg.pending for _, leg in engagements),
+        stale_at=min(
+            [e.expires_at for e in outside if e.expires_at] + [d.held_until for d in facts.devices if d.held_until],
+            default=None,
+        ),
     )
 
 
@@ -202,7 +213,14 @@ def differs(before: Presence, after: Presence) -> bool:
 
 def _without_times(told: Presence) -> Presence:
     devices = tuple(replace(device, last_seen_at=None) for device in told.devices)
-    return replace(told, since=None, last_seen_at=None, expires_at=None, seq=0, devices=devices)
+    return replace(told, since=None, last_seen_at=None, expires_at=None, stale_at=None, seq=0, devices=devices)
+
+
+def _without_the_gone(devices: Iterable[KnownDevice], now: datetime) -> Iterator[KnownDevice]:
+    """A device that has not come back in time is no longer connected."""
+    for device in devices:
+        over = device.held_until is not None and device.held_until <= now
+        yield replace(device, connected_since=None, held_until=None) if over else device
 
 
 def _engagements(facts: Facts) -> Iterator[tuple[Call, Leg]]:

@@ -26,6 +26,7 @@ class AppSettings:
     fallback: tuple[Rung, ...] = ()
     missed_push: bool = True
     busy_while_ringing: bool = False
+    presence_grace_s: int | None = None
     external_busy: bool = False
     busy_with_visible_to: Literal["backend", "users"] = "backend"
     auto_create_users: bool = True

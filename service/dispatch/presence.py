@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from heapq import heappop, heappush
 from itertools import islice
 from uuid import UUID
 
@@ -31,6 +32,8 @@ from service.wire.feed import Envelope, Told
 from service.wire.presence import presence_view
 from service.wire.user_feed import PRESENCE_CHANGED, user_envelope
 
+A_MOMENT_S = 0.01
+"""So much later than something runs out it is looked at: not before it has, by the database's clock."""
 User = tuple[str, str]
 """App and user."""
 MOVES_NOBODY = frozenset({EventType.SIGNAL_SENT, EventType.MEDIA_CHANGED})
@@ -56,7 +59,8 @@ class PresenceConfig:
 
     It is not shorter than `gap_s` and not longer than `at_last_s`. A user is told of every `every_s` at most.
     `most_marked` users wait to be looked at; `at_once` are looked at together, then others are; `expiry_s` is how often
-    the database is asked what has expired. Every `sweep_s`, `swept` users are come by; on a hurried way `hurry_s`.
+    the database is asked what has expired. Every `sweep_s`, `swept` users are come by; on a hurried way `hurry_s`; for
+    the first time `patience_s` after the start, because devices may come back.
     """
 
     every_s: float = 0.2
@@ -69,6 +73,7 @@ class PresenceConfig:
     swept: int = 1_000
     sweep_s: float = 5.0
     hurry_s: float = 0.05
+    patience_s: float = 0.0
 
 
 class PresenceTeller:
@@ -89,6 +94,8 @@ class PresenceTeller:
         self._bell = asyncio.Event()
         self._marked: dict[User, None] = {}
         self._resting: dict[User, float] = {}
+        self._later: dict[User, float] = {}
+        self._due: list[tuple[float, User]] = []
         self._expired_until: datetime | None = None
         self._sweep = Sweep(database, self._config.swept)
 
@@ -110,7 +117,8 @@ class PresenceTeller:
     async def run(self, switchboard: Switchboard) -> None:
         """Tell until cancelled. Raises `StoreUnavailableError`; marks are kept for the next run."""
         loop = asyncio.get_running_loop()
-        ask = sweep = loop.time()
+        ask = loop.time()
+        sweep = ask + self._config.patience_s
         while True:
             if loop.time() >= sweep:
                 await self.sweep_once()
@@ -119,13 +127,14 @@ class PresenceTeller:
                 await self._mark_expired()
                 ask = loop.time() + self._config.expiry_s
             began = loop.time()
+            self._mark_due(began)
             if await self._round(switchboard, self._rested(began)):
                 pause = max(self._config.gap_s, self._config.idle * (loop.time() - began))
                 await asyncio.sleep(min(pause, self._config.at_last_s))
+            waits = [ask, sweep, *(self._resting.get(user, 0.0) for user in self._marked)]
+            waits += [at for at, _ in self._due[:1]]
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(
-                    min([ask, sweep, *(self._resting.get(user, 0.0) for user in self._marked)])
-                ):
+                async with asyncio.timeout_at(min(waits)):
                     await self._bell.wait()
 
     async def run_once(self, switchboard: Switchboard) -> int:
@@ -136,6 +145,19 @@ class PresenceTeller:
         """Come by the next users, unless enough of them wait already."""
         if len(self._marked) < self._config.at_once:
             for user in await self._sweep.run_once():
+                self.mark(*user)
+
+    def _mark_at(self, at: float, user: User) -> None:
+        """Look at that user then, if not before."""
+        if at < self._later.get(user, at + 1) and len(self._later) < self._config.most_marked:
+            self._later[user] = at
+            heappush(self._due, (at, user))
+
+    def _mark_due(self, now: float) -> None:
+        while self._due and self._due[0][0] <= now:
+            at, user = heappop(self._due)
+            if self._later.get(user) == at:
+                del self._later[user]
                 self.mark(*user)
 
     def _rested(self, now: float) -> list[User]:
@@ -182,11 +204,16 @@ class PresenceTeller:
         app = await self._book.app(app_id)
         if app is None:
             return []
+        began = asyncio.get_running_loop().time()
         # Where the streams stand is read first: whatever is told in between makes the writing void.
         async with self._database.hot() as driver:
             before = await store.standings(driver, app_id, user_ids)
         seen = await look(self._database, switchboard, app_id, app.settings, list(before))
         now = {found.user_id: found for found in seen}
+        for found in seen:
+            if found.stale_at:
+                left = found.stale_at - before[found.user_id].chain.now
+                self._mark_at(began + left.total_seconds() + A_MOMENT_S, (app_id, found.user_id))
         news = [
             piece
             for user_id, standing in before.items()
@@ -195,7 +222,7 @@ class PresenceTeller:
         if not news:
             return []
         async with self._database.hot() as driver:
-            spread = await store.tell(driver, app_id, news)
+            spread = await store.tell(driver, app_id, news, self._config.every_s)
         if spread.users:
             told = tuple(piece.envelope for piece in news if piece.user_id in spread.users)
             until = asyncio.get_running_loop().time() + self._config.every_s

@@ -86,6 +86,8 @@ WITH older AS (
 ), seen AS (
   UPDATE devices SET last_seen_at = clock_timestamp(), app_version = coalesce($6, app_version)
   WHERE app_id = $2 AND user_id = $3 AND id = $4
+), back AS (
+  DELETE FROM absences WHERE app_id = $2 AND user_id = $3 AND device_id = $4
 ), met AS (
   INSERT INTO users (app_id, id)
   SELECT a.id, $3 FROM apps a
@@ -107,18 +109,42 @@ ORDER BY c.id
 ON CONFLICT (id) DO NOTHING
 """
 
-REMOVE = """
-WITH gone AS (
-  DELETE FROM connections WHERE id = ANY($1::uuid[]) RETURNING app_id, user_id, device_id
+# $2: so long a device that has gone counts as connected in presence, where the app says nothing else; 0 for not at all.
+# Not so whoever was thrown out.
+GONE = """
+, absent AS (
+  INSERT INTO absences (app_id, user_id, device_id, platform, app_version, rings, connected_at, until)
+  SELECT DISTINCT ON (g.app_id, g.user_id, g.device_id) g.app_id, g.user_id, g.device_id, g.platform, g.app_version,
+    NOT g.guest AND g.only_call IS NULL, g.created_at, clock_timestamp() + make_interval(secs => h.grace)
+  FROM gone g JOIN apps a ON a.id = g.app_id AND a.suspended_at IS NULL
+  CROSS JOIN LATERAL (SELECT coalesce((a.settings->>'presence_grace_s')::float8, $2::float8) AS grace) h
+  WHERE $2 > 0 AND h.grace > 0 AND NOT EXISTS (
+    SELECT FROM users u WHERE u.app_id = g.app_id AND u.id = g.user_id AND u.tokens_valid_from >= g.created_at)
+  ORDER BY g.app_id, g.user_id, g.device_id, g.created_at
+  ON CONFLICT (app_id, user_id, device_id) DO UPDATE SET platform = excluded.platform,
+    app_version = excluded.app_version, rings = excluded.rings, until = excluded.until
 ), last_seen AS (
   SELECT DISTINCT app_id, user_id, device_id FROM gone
 ), device AS (
   UPDATE devices d SET last_seen_at = clock_timestamp() FROM last_seen l
   WHERE d.app_id = l.app_id AND d.user_id = l.user_id AND d.id = l.device_id
+), owner AS (
+  UPDATE users u SET last_seen_at = clock_timestamp() FROM (SELECT DISTINCT app_id, user_id FROM gone) l
+  WHERE u.app_id = l.app_id AND u.id = l.user_id
 )
-UPDATE users u SET last_seen_at = clock_timestamp() FROM (SELECT DISTINCT app_id, user_id FROM gone) l
-WHERE u.app_id = l.app_id AND u.id = l.user_id
 """
+
+REMOVE = f"""
+WITH gone AS (DELETE FROM connections WHERE id = ANY($1::uuid[]) RETURNING *){GONE}
+SELECT count(*) FROM gone
+"""  # noqa: S608 - constants of this module
+
+UNREGISTER = f"""
+WITH gone AS (DELETE FROM connections WHERE replica_id = $1 RETURNING *){GONE}
+DELETE FROM replicas WHERE id = $1
+"""  # noqa: S608 - constants of this module
+
+FORGET_ABSENCES = "DELETE FROM absences WHERE until < statement_timestamp() - make_interval(secs => $1)"
 
 STANDING = f"""
 SELECT EXISTS (SELECT FROM connections WHERE id = $1) AS here,
@@ -171,14 +197,18 @@ async def renew_lease(driver: Driver, replica_id: UUID, lease_s: float) -> bool:
     return await driver.fetchval(RENEW, replica_id, lease_s) is not None
 
 
-async def unregister_replica(driver: Driver, replica_id: UUID) -> None:
-    """The replica goes, and every connection of it."""
-    await driver.execute("DELETE FROM replicas WHERE id = $1", replica_id)
+async def unregister_replica(driver: Driver, replica_id: UUID, grace_s: float) -> None:
+    """The replica goes, and every connection of it, as by :func:`remove_connections`."""
+    await driver.execute(UNREGISTER, replica_id, grace_s)
 
 
 async def bury_replicas(driver: Driver, grace_s: float) -> None:
-    """Forget replicas whose lease has been over for `grace_s` seconds and that have no connections left."""
+    """Forget replicas whose lease has been over for `grace_s` seconds and that have no connections left.
+
+    And devices that have not come back for as long.
+    """
     await driver.execute(BURY, grace_s)
+    await driver.execute(FORGET_ABSENCES, grace_s)
 
 
 async def other_replicas(driver: Driver, replica_id: UUID) -> int:
@@ -206,9 +236,12 @@ async def restore_connections(driver: Driver, connections: list[Connection], rep
         await driver.execute(RESTORE, *(list(column) for column in columns), replica_id)
 
 
-async def remove_connections(driver: Driver, ids: list[UUID]) -> None:
-    """Forget sockets; their users and devices were last seen now."""
-    await driver.execute(REMOVE, ids)
+async def remove_connections(driver: Driver, ids: list[UUID], grace_s: float = 0) -> None:
+    """Forget sockets; their users and devices were last seen now.
+
+    For `grace_s` seconds, or what the app says, the devices count as connected in presence; with 0 in no case.
+    """
+    await driver.execute(REMOVE, ids, grace_s)
 
 
 async def standing(driver: Driver, connection: Connection) -> Departure:

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.store.alerts import Registration
-from service.store.tables import devices, users
+from service.store.tables import absences, devices, users
 from service.wire.devices import DeviceBody, DeviceView, push_view
 
 NOW = func.clock_timestamp()
@@ -82,7 +82,12 @@ async def list_devices(
 
 
 async def remove_device(connection: AsyncConnection, app_id: str, user_id: str, device_id: str) -> DeviceView | None:
-    """Forget a registration; answers it as it was, `None` when there was none."""
+    """Forget a registration; answers it as it was, `None` when there was none. What has just gone is gone at once."""
+    await connection.execute(
+        delete(absences).where(
+            absences.c.app_id == app_id, absences.c.user_id == user_id, absences.c.device_id == device_id
+        ),
+    )
     done = await connection.execute(
         delete(devices).where(_of(app_id, user_id), devices.c.id == device_id).returning(*TOLD),
     )

@@ -35,11 +35,17 @@ SELECT clock_timestamp() AS now,
   (SELECT json_agg(json_build_array(user_id, id, platform, push IS NOT NULL, last_seen_at, app_version)
                    ORDER BY user_id, id)::text
      FROM devices WHERE app_id = $1 AND user_id = ANY ($2)) AS devices,
-  (SELECT json_agg(json_build_array(c.user_id, c.device_id, c.platform, c.created_at, c.app_version,
-                                    NOT c.guest AND c.only_call IS NULL)
-                   ORDER BY c.user_id, c.device_id, c.created_at)::text
-     FROM connections c JOIN replicas r ON r.id = c.replica_id AND r.lease_until > clock_timestamp()
-     WHERE c.app_id = $1 AND c.user_id = ANY ($2)) AS online,
+  (SELECT json_agg(json_build_array(o.user_id, o.device_id, o.platform, o.since, o.app_version, o.rings, o.until)
+                   ORDER BY o.user_id, o.device_id, o.until NULLS FIRST, o.since)::text
+     FROM (
+       SELECT c.user_id, c.device_id, c.platform, c.created_at AS since, c.app_version,
+              NOT c.guest AND c.only_call IS NULL AS rings, NULL::timestamptz AS until
+       FROM connections c JOIN replicas r ON r.id = c.replica_id AND r.lease_until > clock_timestamp()
+       WHERE c.app_id = $1 AND c.user_id = ANY ($2)
+       UNION ALL
+       SELECT user_id, device_id, platform, connected_at, app_version, rings, until
+       FROM absences WHERE app_id = $1 AND user_id = ANY ($2) AND until > clock_timestamp()
+     ) o) AS online,
   (SELECT json_agg(json_build_array(user_id, source, facts, created_at, expires_at) ORDER BY user_id, source)::text
      FROM presence_sources WHERE app_id = $1 AND user_id = ANY ($2) AND expires_at > clock_timestamp()) AS said
 """
@@ -59,7 +65,7 @@ class _Said:
 _people = msgspec.json.Decoder(list[tuple[str, bool, bool, datetime | None, int, datetime | None]])
 _calls = msgspec.json.Decoder(list[tuple[UUID, bool | None, Call, list[str]]])
 _devices = msgspec.json.Decoder(list[tuple[str, str, Platform, bool, datetime | None, str | None]])
-_online = msgspec.json.Decoder(list[tuple[str, str, Platform, datetime, str | None, bool]])
+_online = msgspec.json.Decoder(list[tuple[str, str, Platform, datetime, str | None, bool, datetime | None]])
 _said = msgspec.json.Decoder(list[tuple[str, str, _Said, datetime, datetime]])
 
 
@@ -124,12 +130,12 @@ def _add_calls(found: dict[str, Facts], text: str | None) -> tuple[UUID, ...]:
 
 
 def _add_devices(found: dict[str, Facts], registered: str | None, online: str | None) -> None:
-    """Registered devices, and those that were never registered but are on a socket now."""
+    """Registered devices, and those that were never registered but are on a socket now, or were a moment ago."""
     known: dict[str, dict[str, KnownDevice]] = {user_id: {} for user_id in found}
     for user_id, device_id, platform, push, seen, version in _devices.decode(registered or "[]"):
         if user_id in known:
             known[user_id][device_id] = KnownDevice(device_id, platform, push, None, _utc(seen), version)
-    for user_id, device_id, platform, since, version, rings in _online.decode(online or "[]"):
+    for user_id, device_id, platform, since, version, rings, until in _online.decode(online or "[]"):
         if user_id not in known:
             continue
         device = known[user_id].get(device_id) or KnownDevice(device_id, platform)
@@ -139,6 +145,7 @@ def _add_devices(found: dict[str, Facts], registered: str | None, online: str | 
                 connected_since=_utc(since),
                 app_version=version or device.app_version,
                 rings=rings,
+                held_until=_utc(until),
             )
     for user_id, devices in known.items():
         found[user_id] = replace(found[user_id], devices=tuple(devices.values()))

@@ -48,15 +48,18 @@ STANDINGS = """
 SELECT id, seq, last_hash, presence_told, clock_timestamp() AS now FROM users WHERE app_id = $1 AND id = ANY ($2)
 """
 
-# Whoever is locked or was told something else meanwhile is left out: nobody waits for anybody.
+# Whoever is locked or was told something else meanwhile is left out: nobody waits for anybody. So is whoever was told
+# of in the last $11 seconds, by this process or another one.
 TELL = f"""
 WITH news AS (
   SELECT * FROM unnest($2::text[], $3::int[], $4::int[], $5::text[], $6::text[], $7::uuid[], $8::uuid[], $9::text[])
     AS n(user_id, old_seq, seq, hash, presence, stream, event_id, text)
 ), free AS (
-  SELECT id, seq FROM users WHERE app_id = $1 AND id = ANY ($2) FOR NO KEY UPDATE SKIP LOCKED
+  SELECT id, seq FROM users WHERE app_id = $1 AND id = ANY ($2)
+    AND coalesce(presence_told_at <= clock_timestamp() - make_interval(secs => $11::float8), true)
+  FOR NO KEY UPDATE SKIP LOCKED
 ), moved AS (
-  UPDATE users u SET seq = n.seq, last_hash = n.hash, presence_told = n.presence
+  UPDATE users u SET seq = n.seq, last_hash = n.hash, presence_told = n.presence, presence_told_at = clock_timestamp()
   FROM news n JOIN free f ON f.id = n.user_id AND f.seq = n.old_seq
   WHERE u.app_id = $1 AND u.id = n.user_id AND u.id = ANY ($2)
   RETURNING u.id
@@ -79,10 +82,14 @@ WITH news AS (
 SELECT ARRAY(SELECT id FROM moved) AS users, ARRAY(SELECT DISTINCT webhook_id FROM queued) AS webhooks
 """  # noqa: S608 - only constants of the store
 
-# One moment for all rows, which is the next `since`: nothing expires between what one row saw and the next.
+# One moment for all rows, which is the next `since`: nothing expires between what one row saw and the next. And only
+# what is stable within a statement can bound an index scan.
 EXPIRED = """
-SELECT DISTINCT app_id, user_id AS id, statement_timestamp() AS now FROM presence_sources
+SELECT app_id, user_id AS id, statement_timestamp() AS now FROM presence_sources
 WHERE expires_at <= statement_timestamp() AND expires_at > coalesce($1, statement_timestamp() - interval '1 hour')
+UNION
+SELECT app_id, user_id, statement_timestamp() FROM absences
+WHERE until <= statement_timestamp() AND until > coalesce($1, statement_timestamp() - interval '1 hour')
 """
 
 
@@ -95,8 +102,11 @@ async def standings(driver: Driver, app_id: str, user_ids: list[str]) -> dict[st
     }
 
 
-async def tell(driver: Driver, app_id: str, news: Sequence[News]) -> Spread:
-    """Write the events and queue their deliveries. Whoever is not among the answered users must be looked at again."""
+async def tell(driver: Driver, app_id: str, news: Sequence[News], every_s: float = 0) -> Spread:
+    """Write the events and queue their deliveries, of each user at most every `every_s` seconds.
+
+    Whoever is not among the answered users must be looked at again.
+    """
     columns = zip(
         *(
             (
@@ -113,12 +123,15 @@ async def tell(driver: Driver, app_id: str, news: Sequence[News]) -> Spread:
         ),
         strict=True,
     )
-    (row,) = await driver.fetch(TELL, app_id, *map(list, columns), PRESENCE_CHANGED)
+    (row,) = await driver.fetch(TELL, app_id, *map(list, columns), PRESENCE_CHANGED, every_s)
     return Spread(frozenset(row["users"]), tuple(row["webhooks"]))
 
 
 async def expired(driver: Driver, since: datetime | None) -> tuple[list[tuple[str, str]], datetime | None]:
-    """Users of whom something said by another system has expired after `since`, and until when that was looked at."""
+    """Users of whom something has run out after `since`, and until when that was looked at.
+
+    What another system said, or the time to come back.
+    """
     rows = await driver.fetch(EXPIRED, since)
     return [(row["app_id"], row["id"]) for row in rows], rows[0]["now"] if rows else since
 

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Row, and_, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.store.tables import devices, presence_sources, users
+from service.store.tables import absences, devices, presence_sources, users
 from service.wire.users import UserBody, UserView
 
 NOW = func.clock_timestamp()
@@ -79,7 +79,7 @@ async def forget_user(connection: AsyncConnection, app_id: str, user_id: str) ->
         .where(_is(app_id, user_id))
         .values(**nothing, deleted_at=NOW, tokens_valid_from=NOW, last_seen_at=None, updated_at=NOW),
     )
-    for table in (devices, presence_sources):
+    for table in (devices, presence_sources, absences):
         await connection.execute(delete(table).where(table.c.app_id == app_id, table.c.user_id == user_id))
     return done.rowcount > 0
 

@@ -44,7 +44,9 @@ SIDE_BY_SIDE = 8
 class Attendance:
     """One replica's connections, and those of replicas that have died.
 
-    `lease_s`: a replica silent for so long is dead. `moved` (app, user) is called when a device came or went.
+    `lease_s`: a replica silent for so long is dead, and a device whose socket closed is waited for as long before it is
+    gone in presence; one whose replica died has been waited for already. `moved` (app, user) is called when a device
+    came or went.
     """
 
     def __init__(
@@ -80,7 +82,7 @@ class Attendance:
             engaged = await engaged_connections(driver, self._replica_id)
         await self._gone((each.connection, call_id) for each in engaged for call_id in each.calls)
         async with self._database.hot() as driver:
-            await unregister_replica(driver, self._replica_id)
+            await unregister_replica(driver, self._replica_id, self._lease_s)
         self._stir(self._present.values())
 
     async def arrive(self, connection: Connection) -> Arrival:
@@ -155,7 +157,7 @@ class Attendance:
         if not stands.elsewhere:
             await self._gone((connection, call_id) for call_id in stands.calls)
         async with self._database.hot() as driver:
-            await remove_connections(driver, [connection.id])
+            await remove_connections(driver, [connection.id], self._lease_s)
         self._stir([connection])
         if not stands.elsewhere:
             await self._here(connection)

@@ -40,9 +40,11 @@ class SettingsChange(Body):
     Calls keep the settings that they were dialled under. `realert_s`: when devices that have not acknowledged are
     pushed, counted from the invitation; empty for no push at all. `fallback`: whom no device reaches is told by these,
     in order; the first at once where no device can be woken. `missed_push`: missed calls are pushed to the devices.
-    `busy_while_ringing`: whose device rings is busy in presence. `external_busy`: whom another system (a desk phone)
-    calls busy is busy for callers, too, and is not rung. `busy_with_visible_to`: who sees with whom others are
-    busy: backends alone, or the app's users, too; their own everybody sees.
+    `presence_grace_s`: so long a device whose socket closed counts as connected in presence, because it may come back;
+    null for the service's lease (`HOOKSWITCH_LEASE_S`). `busy_while_ringing`: whose device rings is busy in presence.
+    `external_busy`: whom another system (a desk phone) calls busy is busy for callers, too, and is not rung.
+    `busy_with_visible_to`: who sees with whom others are busy: backends alone, or the app's users, too; everybody sees
+    their own.
     """
 
     ring_timeout_s: RingTimeout = 60
@@ -60,6 +62,7 @@ class SettingsChange(Body):
     fallback: Annotated[tuple[FallbackRung, ...], Field(max_length=2), AfterValidator(_once)] = ()
     missed_push: Flag = True
     busy_while_ringing: Flag = False
+    presence_grace_s: Annotated[Whole, Field(ge=0, le=300)] | None = None
     external_busy: Flag = False
     busy_with_visible_to: Literal["backend", "users"] = "backend"
     auto_create_users: Flag = True
@@ -86,6 +89,7 @@ class AppView(View):
     fallback: list[FallbackRung]
     missed_push: bool
     busy_while_ringing: bool
+    presence_grace_s: int | None
     external_busy: bool
     busy_with_visible_to: Literal["backend", "users"]
     auto_create_users: bool

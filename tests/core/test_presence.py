@@ -1,6 +1,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.core.calls import Policy
 from service.core.commands import Ack, Answer, Cancel, Decline, Device, DeviceDisconnected, HangUp, Join, MediaConnected
@@ -372,3 +374,56 @@ def test_notify_only_engages_when_answered():
     assert looks(of("ben", story.call)) == ("online", "idle")
     story.do(Answer, "ben", 3)
     assert looks(of("ben", story.call)) == ("busy", "connecting")
+
+
+def test_a_device_that_has_just_gone_counts_until_its_time_is_over():
+    held = replace(device("a", online=5, seen=95), held_until=at(105))
+    facts = Facts("ben", devices=(held, device("b", push=True)))
+    told = presence(facts, NOW)
+    assert (looks(told), told.reachable, told.since) == (("online", "idle"), Reachable.CONNECTED, at(5))
+    assert told.devices[0].state is DeviceState.ONLINE
+    assert (told.stale_at, told.expires_at) == (at(105), None)
+    told = presence(facts, at(105))
+    assert (looks(told), told.reachable, told.since) == (("offline", "idle"), Reachable.PUSH, at(95))
+    assert told.devices[0].state is DeviceState.OFFLINE
+    assert told.stale_at is None
+
+
+def test_it_is_stale_when_the_first_of_all_runs_out():
+    held = replace(device("a", online=5), held_until=at(170))
+    facts = Facts("ben", devices=(held,), externals=(external(expires_at=at(180)), external(source="x")))
+    assert presence(facts, NOW).stale_at == at(170)
+    assert presence(facts, at(170)).stale_at == at(180)
+    assert presence(facts, at(190)).stale_at == at(200)
+    assert presence(facts, at(200)).stale_at is None
+
+
+GRACE_S = 10
+
+
+def lived(gaps):
+    """A socket's coming and going, as facts by the second: `(here for, away for)` after one another."""
+    moments, second = {}, 0
+    for here, away in gaps:
+        came = second
+        for _ in range(here):
+            moments[second] = device("a", online=came)
+            second += 1
+        left = second
+        for _ in range(away):
+            moments[second] = replace(device("a", online=came, seen=left), held_until=at(left + GRACE_S))
+            second += 1
+    return moments
+
+
+@given(st.lists(st.tuples(st.integers(1, 25), st.integers(1, 25)), min_size=1, max_size=6))
+def test_offline_is_told_for_absences_longer_than_the_grace_and_for_no_others(gaps):
+    told = [presence(Facts("ben"), at(0))]
+    for second, held in lived(gaps).items():
+        now = presence(Facts("ben", devices=(held,)), at(second))
+        if differs(told[-1], now):
+            told.append(now)
+    long = [away > GRACE_S for _here, away in gaps]
+    offlines = sum(each.state is State.OFFLINE for each in told[1:])
+    assert offlines == sum(long)
+    assert len(told) == 1 + sum(long) + 1 + sum(long[:-1])

@@ -34,7 +34,7 @@ class Town:
 
     def another(self, **how):
         book = AppBook(self.database, asyncio.get_running_loop().time)
-        return PresenceTeller(self.wire, book, PresenceConfig(**how), self.hear)
+        return PresenceTeller(self.wire, book, PresenceConfig(**{"every_s": 0, **how}), self.hear)
 
     def hear(self, spoken):
         self.heard.append((spoken.app_id, spoken.webhooks))

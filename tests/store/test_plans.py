@@ -33,7 +33,7 @@ from service.store.database import driver_dsn
 from tests.fixtures.postgres import execute, fresh_database, value
 
 GROWING = frozenset(
-    "alerts calls call_users connections deliveries devices engagements events idempotency_keys "
+    "absences alerts calls call_users connections deliveries devices engagements events idempotency_keys "
     "presence_sources quality_samples users".split()
 )
 
@@ -127,7 +127,8 @@ HOT = {
     "presence": (presence.FACTS, APP, USERS),
     "a device comes": (connections.ADD, "$call", APP, USER, "'d'", "'web'", NULL, "$replica", "false", NULL),
     "a device goes": (connections.STANDING, "$call", APP, USER, "'d'"),
-    "forget sockets": (connections.REMOVE, "$calls"),
+    "forget sockets": (connections.REMOVE, "$calls", "10"),
+    "forget who has not come back": (connections.FORGET_ABSENCES, "60"),
     "who has deliveries due": (deliveries.DUE, NULL),
     "claim deliveries": (deliveries.CLAIM, "$webhooks", "'{16}'", NULL, "25", "390"),
     "renew claims": (deliveries.RENEW, "'{1,2,3}'", "'{now,now,now}'", "8"),
@@ -185,7 +186,9 @@ HOT = {
         "$one",
         "'{x}'",
         "'presence.changed'",
+        "0.2",
     ),
+    "who is to be looked at again": (presence_told.EXPIRED, NULL),
     "the evidence of a call": (trace.EVIDENCE, "$call", APP, "300", "400", "500"),
     "calls to be checked": (integrity.CALLS, APP, "$call", "5", "10"),
     "engagements to be checked": (integrity.STALE, APP, USER, "0", "50"),

@@ -16,6 +16,9 @@ INSERT INTO connections (id, app_id, user_id, device_id, platform, replica_id)
 SELECT gen_random_uuid(), 'app', 'u' || n, 'd', 'web', (SELECT id FROM replicas LIMIT 1)
 FROM generate_series(0, 9999) n;
 
+INSERT INTO absences (app_id, user_id, device_id, platform, rings, connected_at, until)
+SELECT 'app', 'u' || n, 'd', 'web', true, now(), now() + (n - 5000) * interval '10 s' FROM generate_series(10000, 19999) n;
+
 INSERT INTO calls (id, app_id, version, state, ended_at, body)
 SELECT pg_temp.call_id(n), CASE n % 10 WHEN 0 THEN 'app' ELSE 'other' || n % 10 END, 5, 'ended', now(), '{}'
 FROM generate_series(1, 100000) n;

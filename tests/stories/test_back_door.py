@@ -12,6 +12,7 @@ from tests.fixtures.serving import service_in_loop
 from tests.fixtures.sockets import phone_at, phones
 
 WITHIN_S = 20
+LEASE = {"lease_s": 1, "lease_renew_s": 0.3}
 
 
 async def listen(http, receiver, *types):
@@ -93,6 +94,7 @@ async def test_a_cti_follows_a_person_through_a_call(running_service):
         assert (await ann_looks("busy in_call"))["devices"][0]["call_id"] == call
         await ann.do("call.hangup", call)
         await ann_looks("online idle")
+        await http.patch("/v1/app", json={"presence_grace_s": 1})
         await ann.close()
         await ann_looks("offline idle")
         hooked = [orjson.loads(request.body) for request in receiver.requests]
@@ -121,10 +123,10 @@ async def test_a_flag_and_another_system_are_told(running_service):
 
 async def test_who_was_connected_to_a_stopped_service_is_told_offline(db_url):
     async with listening() as receiver:
-        async with service_in_loop(db_url) as reached:
+        async with service_in_loop(db_url, **LEASE) as reached:
             await listen(reached.http, receiver, "presence.changed")
             ann = await phone_at(reached, "ann")
             assert looks((await until(receiver, lambda event: True))[-1]) == "online idle"
         await ann.close()
-        async with service_in_loop(db_url):
+        async with service_in_loop(db_url, **LEASE):
             assert looks((await until(receiver, lambda event: True))[-1]) == "offline idle"

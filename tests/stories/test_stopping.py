@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.fixtures.feeds import asked, dial
-from tests.fixtures.serving import reached_process
+from tests.fixtures.serving import app_in, reached_process
 from tests.fixtures.sockets import phones
 
 pytestmark = pytest.mark.timeout(180)  # starts processes, on a machine that may be busy
@@ -30,8 +30,9 @@ async def test_sockets_are_told_that_it_goes_away_and_long_polls_end(db_url):
 
 
 async def test_a_stopped_service_leaves_no_connection_behind_and_its_calls_their_grace(db_url):
-    """Who was on its sockets is gone at once, not only when the lease ends."""
-    async with reached_process(db_url) as (process, reached):
+    """Who was on its sockets is on none at once, not only when the lease ends (in presence: as the app says)."""
+    app = await app_in(db_url, presence_grace_s=0)
+    async with reached_process(db_url, app=app) as (process, reached):
         async with phones(reached, "ann", "bob") as (ann, bob):
             call = await ann.dial("bob")
             await bob.do("call.answer", call)
