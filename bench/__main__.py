@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.report import Report
 from bench.stage import QUICK, Sizes, Stage, raise_limits
 
-FIGURES = ("cycles", "transitions", "timers", "sockets", "webhooks", "starts", "growth", "push", "profile")
+FIGURES = ("cycles", "transitions", "timers", "sockets", "webhooks", "starts", "growth", "push", "presence", "profile")
 MEDIA = ("media", "minute", "browsers")
 HERE = Path(__file__).resolve().parent
 TABLES = {frozenset(FIGURES): HERE / "RESULTS.md", frozenset(MEDIA): HERE / "MEDIA.md"}

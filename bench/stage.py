@@ -35,6 +35,9 @@ class Sizes:
     crashed: int = 10_000
     push_rate: int = 200
     push_s: float = 10.0
+    watchers: int = 1_000
+    changes: int = 200
+    asked_for: int = 10_000
     profile_s: float = 8.0
     hooks_s: float = 10.0
 
@@ -56,6 +59,9 @@ QUICK = Sizes(
     crashed=1_000,
     push_rate=40,
     push_s=4.0,
+    watchers=200,
+    changes=40,
+    asked_for=1_000,
     profile_s=4.0,
     hooks_s=3.0,
 )

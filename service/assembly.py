@@ -316,8 +316,8 @@ class Service:
         self.webhooks.look_after(spoken.webhooks)
         self.bell.ring_for(spoken.app_id)
         self.bus.presence_told(spoken.envelopes)
-        for told in spoken.envelopes:
-            self.watchers.tell(Sighting(told.stream, told.seq, told.text, spoken.settings.busy_with_visible_to))
+        visible_to = spoken.settings.busy_with_visible_to
+        self.watchers.tell(Sighting(told.stream, told.seq, told.text, visible_to) for told in spoken.envelopes)
 
     def _ring_token(self, call: Call, leg: Leg, ring: Ring) -> str | None:
         """The action token of a ring; the key is known here, because the device's own token was checked with it."""

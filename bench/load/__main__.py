@@ -22,6 +22,7 @@ KINDS = {
     "pushed": "bench.load.pushed",
     "receiver": "bench.load.receiver",
     "reader": "bench.load.reader",
+    "watching": "bench.load.watching",
     "ejabberd": "bench.load.xmpp",
     "kamailio": "bench.load.sip",
     "synapse": "bench.load.matrix",

@@ -6,7 +6,7 @@ from uuid import UUID
 from service.live.watchers import Sighting, Watchers
 from service.store.apps import AppBook
 from service.store.database import Database
-from service.store.presence_feed import last_of
+from service.store.presence_feed import Last, last_of
 
 MOST = 500
 """Users read in one statement."""
@@ -41,10 +41,7 @@ class Sightings:
         if taken:
             async with self._database.hot() as driver:
                 found = await last_of(driver, list(taken))
-            for last in found:
-                app = await self._book.app(last.app_id)
-                visible_to = app.settings.busy_with_visible_to if app else "backend"
-                self._watchers.tell(Sighting(last.stream, last.seq, last.text, visible_to))
+            self._watchers.tell([await self._sighting(last) for last in found])
         self._wanted = {
             stream: seq
             for stream, seq in self._wanted.items()
@@ -52,3 +49,8 @@ class Sightings:
         }
         if not self._wanted:
             self._some.clear()
+
+    async def _sighting(self, last: Last) -> Sighting:
+        app = await self._book.app(last.app_id)
+        visible_to = app.settings.busy_with_visible_to if app else "backend"
+        return Sighting(last.stream, last.seq, last.text, visible_to)

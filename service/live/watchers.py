@@ -50,8 +50,8 @@ class Watchers:
 
     def release(self, session: Session) -> None:
         """The welcome has been said: tell what was held back."""
-        for frame in self._early.pop(session, ()):
-            session.send(frame)
+        for frames in self._early.pop(session, ()):
+            session.send(frames)
 
     def watch(self, session: Session, user_ids: Iterable[str], most: int) -> bool:
         """Let a socket hear of these users, too; false when it would be more than `most`: then of none of them.
@@ -89,29 +89,38 @@ class Watchers:
         subject = self._subjects.get(stream)
         return subject is not None and subject.heard < seq
 
-    def tell(self, seen: Sighting) -> None:
-        """Tell everybody here who hears of that user, unless they have heard as much."""
-        if not self.concerned(seen.stream, seen.seq):
-            return
+    def tell(self, batch: Iterable[Sighting]) -> None:
+        """Tell everybody here who hears of these users, unless they have heard as much.
+
+        What one socket hears of goes out in one write: every write is a system call.
+        """
+        frames: dict[Session, list[bytes]] = {}
+        for seen in batch:
+            if self.concerned(seen.stream, seen.seq):
+                self._collect(seen, frames)
+        for session, some in frames.items():
+            try:
+                self._send(session, b"".join(some))
+            except Exception:  # noqa: BLE001 - the others must hear it, whatever is wrong with this one
+                logger("live").exception("a session failed", connection_id=str(session.connection.id))
+
+    def _collect(self, seen: Sighting, frames: dict[Session, list[bytes]]) -> None:
         subject = self._subjects[seen.stream]
         subject.heard = seen.seq
         whole, discreet = _frame(seen.text), None
-        for session in list(subject.sessions):
+        for session in subject.sessions:
             if seen.visible_to == "users" or session.connection.user_id == subject.user_id:
-                frame = whole
+                frames.setdefault(session, []).append(whole)
             else:
-                frame = discreet = discreet or _frame(without_company(seen.text))
-            try:
-                self._send(session, frame)
-            except Exception:  # noqa: BLE001 - the others must hear it, whatever is wrong with this one
-                logger("live").exception("a session failed", user_id=subject.user_id)
+                discreet = discreet or _frame(without_company(seen.text))
+                frames.setdefault(session, []).append(discreet)
 
-    def _send(self, session: Session, frame: bytes) -> None:
+    def _send(self, session: Session, frames: bytes) -> None:
         early = self._early.get(session)
         if early is None:
-            session.send(frame)
+            session.send(frames)
         else:
-            early.append(frame)
+            early.append(frames)
 
     def _add(self, session: Session, stream: UUID, user_id: str) -> None:
         self._subjects.setdefault(stream, Subject(user_id)).sessions[session] = None

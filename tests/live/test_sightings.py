@@ -27,9 +27,8 @@ class Teller:
 
     def heard(self, spoken):
         self.replica.bus.presence_told(spoken.envelopes)
-        for told in spoken.envelopes:
-            visible_to = spoken.settings.busy_with_visible_to
-            self.replica.watchers.tell(Sighting(told.stream, told.seq, told.text, visible_to))
+        visible_to = spoken.settings.busy_with_visible_to
+        self.replica.watchers.tell(Sighting(told.stream, told.seq, told.text, visible_to) for told in spoken.envelopes)
 
     async def disturb(self, user_id, *, wanted):
         """A user does not want to be disturbed, or does again."""

@@ -36,8 +36,7 @@ class Street(House):
         return guest
 
     def tell(self, *sightings):
-        for each in sightings:
-            self.watchers.tell(each)
+        self.watchers.tell(sightings)
 
 
 def heard(guest):
