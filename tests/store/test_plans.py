@@ -37,6 +37,8 @@ GROWING = frozenset(
     "presence_sources quality_samples users".split()
 )
 
+pytestmark = pytest.mark.timeout(300)  # years of data are made, on a machine that may be busy
+
 YEARS = Path(__file__).with_name("years.sql")
 
 # Literals of parameters that several statements take.
