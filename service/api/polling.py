@@ -15,6 +15,8 @@ Look = Callable[[Driver, Place], Awaitable[Page]]
 SHORTEST_LOOK_S = 0.02
 LONGEST_LOOK_S = 1.0
 """Between these is looked again while somebody waits: a bell may ring before the event can be read."""
+LONGEST_LOOKING_S = 10.0
+"""So long is looked through what the reader does not ask for; then it may go on from there."""
 
 
 def place_of(after: str | None) -> Place:
@@ -42,10 +44,9 @@ async def first_page(deps: Deps, app_id: str, place: Place, wait_s: float, look:
     until = deps.clock() + wait_s
     while True:
         bell = deps.bell.listen(app_id)
-        async with deps.database.hot() as driver:
-            page = await look(driver, place)
+        page = await _look_through(deps, place, look)
         left = until - deps.clock()
-        if page.texts or left <= 0 or deps.bell.closed:
+        if page.texts or page.more or left <= 0 or deps.bell.closed:
             return page
         place = page.place
         if bell.is_set():
@@ -53,3 +54,14 @@ async def first_page(deps: Deps, app_id: str, place: Place, wait_s: float, look:
         await asyncio.sleep(min(SHORTEST_LOOK_S, left))
         await deps.bell.wait(bell, min(pause, left) - SHORTEST_LOOK_S)
         pause = min(pause * 2, LONGEST_LOOK_S)
+
+
+async def _look_through(deps: Deps, place: Place, look: Look) -> Page:
+    """Look on until there is something, or all has been looked through; others have the connection in between."""
+    until = deps.clock() + LONGEST_LOOKING_S
+    while True:
+        async with deps.database.hot() as driver:
+            page = await look(driver, place)
+        if page.texts or not page.more or deps.bell.closed or deps.clock() >= until:
+            return page
+        place = page.place

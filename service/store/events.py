@@ -8,6 +8,8 @@ the longest open transaction of the whole server, which is why nothing here hold
 from dataclasses import dataclass
 from uuid import UUID
 
+import asyncpg
+
 from service.store.database import Driver
 from service.wire.event_types import like_patterns
 
@@ -15,6 +17,8 @@ FIRST_STREAM = UUID(int=0)
 LAST_STREAM = UUID(int=2**128 - 1)
 LAST_SEQ = 2**31 - 1
 LARGEST_TX = 2**63 - 1
+LOOKED_THROUGH = 2_000
+"""Events that are looked through at a time for those of some types."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -52,10 +56,11 @@ class Written:
 
 @dataclass(slots=True, frozen=True)
 class Page:
-    """A part of the app's feed, and where to go on."""
+    """A part of the app's feed, and where to go on; `more`: there is more to be looked through at once."""
 
     texts: list[str]
     place: Place
+    more: bool = False
 
 
 OF_CALL = """
@@ -70,8 +75,25 @@ SELECT tx::text AS place, stream, seq, text FROM events
 WHERE (app_id, tx, stream, seq) > ($1, $2::text::xid8, $3, $4)
   AND (app_id, tx) < ($1, pg_snapshot_xmin(pg_current_snapshot()))
 """
-OF_TYPES = " AND type LIKE ANY ($6)"
 IN_ORDER = " ORDER BY app_id, tx, stream, seq LIMIT $5"
+
+# Of those looked through, the ones of these types, and the last in any case: there the reader stands then. The texts
+# are read only where they are wanted.
+OF_TYPES = """
+WITH looked AS MATERIALIZED (
+  SELECT tx, stream, seq, type LIKE ANY ($6) AS wanted, count(*) OVER () AS looked_through,
+         row_number() OVER (ORDER BY tx DESC, stream DESC, seq DESC) = 1 AS last
+  FROM (
+    SELECT tx, stream, seq, type FROM events
+    WHERE (app_id, tx, stream, seq) > ($1, $2::text::xid8, $3, $4)
+      AND (app_id, tx) < ($1, pg_snapshot_xmin(pg_current_snapshot()))
+    ORDER BY app_id, tx, stream, seq LIMIT $7
+  ) AS w
+)
+SELECT l.tx::text AS place, l.stream, l.seq, l.wanted, l.looked_through, e.text
+FROM looked l JOIN events e ON e.stream = l.stream AND e.seq = l.seq
+WHERE l.wanted OR l.last ORDER BY l.tx, l.stream, l.seq LIMIT $5
+"""
 
 HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text"
 
@@ -87,15 +109,21 @@ async def feed(driver: Driver, app_id: str, after: Place, patterns: tuple[str, .
 
     With patterns and nothing found, the place moves on behind everything that was looked through.
     """
-    horizon = int(await driver.fetchval(HORIZON)) if patterns else 0
     arguments = (app_id, str(after.tx), after.stream, after.seq, limit)
     if patterns:
-        rows = await driver.fetch(FEED + OF_TYPES + IN_ORDER, *arguments, like_patterns(patterns))
-    else:
-        rows = await driver.fetch(FEED + IN_ORDER, *arguments)
+        return await _of_types(driver, after, *arguments, like_patterns(patterns), LOOKED_THROUGH)
+    rows = await driver.fetch(FEED + IN_ORDER, *arguments)
+    return Page([row["text"] for row in rows], _place_of(rows[-1])) if rows else Page([], after)
+
+
+async def _of_types(driver: Driver, after: Place, *arguments: object) -> Page:
+    horizon = int(await driver.fetchval(HORIZON))
+    rows = await driver.fetch(OF_TYPES, *arguments)
     if rows:
-        last = rows[-1]
-        return Page([row["text"] for row in rows], Place(int(last["place"]), last["stream"], last["seq"]))
-    if patterns and horizon - 1 > after.tx:
-        return Page([], Place(horizon - 1, LAST_STREAM, LAST_SEQ))
-    return Page([], after)
+        texts = [row["text"] for row in rows if row["wanted"]]
+        return Page(texts, _place_of(rows[-1]), more=rows[-1]["looked_through"] == LOOKED_THROUGH)
+    return Page([], Place(horizon - 1, LAST_STREAM, LAST_SEQ)) if horizon - 1 > after.tx else Page([], after)
+
+
+def _place_of(row: asyncpg.Record) -> Place:
+    return Place(int(row["place"]), row["stream"], row["seq"])

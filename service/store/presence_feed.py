@@ -4,10 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from service.store.database import Driver
-from service.store.events import FEED, HORIZON, IN_ORDER, LAST_SEQ, LAST_STREAM, Page, Place
-
-LOOKED_THROUGH = 2_000
-"""Changes that are looked through for one page of the newest ones."""
+from service.store.events import FEED, HORIZON, IN_ORDER, LAST_SEQ, LAST_STREAM, LOOKED_THROUGH, Page, Place
 
 CHANGES = f"{FEED} AND type = 'presence.changed'{IN_ORDER}"
 

@@ -18,3 +18,14 @@ async def test_a_busy_app_is_not_looked_through_without_a_pause(front):
 
     assert (await first_page(front.deps, "app", Place(), WAIT_S, look)).texts == []
     assert 1 < looks <= WAIT_S / SHORTEST_LOOK_S + 2
+
+
+async def test_who_asks_for_little_of_a_large_feed_is_answered_at_its_end(front):
+    looks = []
+
+    async def look(_driver, place):
+        looks.append(place.seq)
+        return Page(["there"] if place.seq == 3 else [], Place(seq=place.seq + 1), more=place.seq < 3)
+
+    assert (await first_page(front.deps, "app", Place(), 0, look)).texts == ["there"]
+    assert looks == [0, 1, 2, 3]

@@ -20,7 +20,8 @@ routes = APIRouter(route_class=Door, tags=["events"])
 async def read_feed(ask: KeyAsk, query: Annotated[ReadFeed, Query()]) -> Response:
     """Go on with `next_cursor` as `after`: no event is ever left out, also while others are being written.
 
-    With `wait_s` the answer waits for a first event.
+    With `wait_s` the answer waits for a first event. With `types`, and very much else behind `after`, a page may be
+    empty before the end: then `next_cursor` has moved on.
     """
 
     async def look(driver: Driver, place: Place) -> Page:
