@@ -23,13 +23,16 @@ NEVER_TOLD = frozenset({"set-cookie", "set-cookie2"})
 
 
 def exchange_of(claim: Claim, signed: Mapping[str, str], answer: Answer) -> str:
-    """`{request: {url, headers}, response: {headers, body} | null}` as JSON."""
+    """`{format, request: {url, headers}, response: {headers, body} | null}` as JSON.
+
+    `format` is whose words the body was in: with it and the event the log makes the body again.
+    """
     request = {"url": claim.url, "headers": {**FIXED, **hidden(claim.headers), **signed}}
     response = None
     if answer.status is not None:
         secrets = (*claim.headers.values(), *claim.secrets)
         response = {"headers": _head(answer.headers, secrets), "body": _beginning(answer.body, secrets)}
-    return orjson.dumps({"request": request, "response": response}).decode()
+    return orjson.dumps({"format": claim.form, "request": request, "response": response}).decode()
 
 
 def _head(headers: Mapping[str, str], secrets: tuple[str, ...]) -> dict[str, str]:

@@ -74,7 +74,7 @@ class Result:
     """What came of a claim: `at` is the moment of the attempt, `None` when none was made and the claim is given back.
 
     A pending delivery is tried again at `next_attempt_at`, or at once. `exchange` is what the log keeps of the attempt:
-    `{request: {url, headers}, response: {headers, body} | null}` as JSON.
+    `{format, request: {url, headers}, response: {headers, body} | null}` as JSON.
     """
 
     claim: Claim

@@ -5,11 +5,12 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Row, and_, func, insert, literal, select, update
+from sqlalchemy import Row, and_, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.core.cti import Format
 from service.core.vocabulary import EventType
+from service.store.deliveries import PENDING
 from service.store.tables import deliveries, events, webhooks
 from service.wire.outgoing import body_of
 from service.wire.webhook_events import TEST, webhook_event
@@ -56,15 +57,20 @@ async def get_delivery(
 async def redeliver(
     connection: AsyncConnection, webhook_id: UUID, delivery_id: int, *, base_url: str = ""
 ) -> DeliveryView | None:
-    """Send an event again, beginning the retries anew; `None` when the log or the event itself is gone."""
+    """Send an event again, beginning the retries anew; `None` when the log or the event itself is gone.
+
+    One that is just being sent is left to its sender: it would be sent twice at once, and its result be lost.
+    """
     here = and_(deliveries.c.webhook_id == webhook_id, deliveries.c.id == delivery_id)
+    idle = or_(deliveries.c.state != PENDING, func.coalesce(deliveries.c.claimed_until <= NOW, literal(True)))
     there = select(literal(1)).where(events.c.stream == deliveries.c.stream, events.c.seq == deliveries.c.seq)
-    done = await connection.execute(
+    await connection.execute(
         update(deliveries)
-        .where(here, there.exists())
-        .values(state="pending", attempts=0, next_attempt_at=NOW, claimed_until=None, error=None),
+        .where(here, idle, there.exists())
+        .values(state=PENDING, attempts=0, next_attempt_at=NOW, claimed_until=None, error=None),
     )
-    return await get_delivery(connection, webhook_id, delivery_id, base_url=base_url) if done.rowcount else None
+    found = await get_delivery(connection, webhook_id, delivery_id, base_url=base_url)
+    return found if found and found.event_id else None
 
 
 async def send_test(connection: AsyncConnection, app_id: str, webhook_id: UUID) -> DeliveryView:
@@ -91,14 +97,16 @@ def _told(row: Row[Any], base_url: str) -> DeliveryView:
     fields = {name: getattr(row, name) for name in DeliveryView.model_fields if name not in ELSEWHERE}
     exchange = orjson.loads(row.exchange) if row.exchange else {}
     request, response = exchange.get("request"), exchange.get("response")
-    form = Format(row.format) if row.format else None
+    # What was sent was in the words of then; what an older version has logged does not say which those were.
+    words = exchange.get("format", row.format)
+    form = Format(words) if words else None
     body = body_of(row.text, base_url, form).decode() if row.text is not None else None
     return DeliveryView(
         **fields
         | {
             "id": str(row.id),
             "event_id": str(row.event_id) if row.event_id else None,
-            "next_attempt_at": row.next_attempt_at if row.state == "pending" else None,
+            "next_attempt_at": row.next_attempt_at if row.state == PENDING else None,
         },
         call_id=str(row.stream) if row.type in OF_CALLS else None,
         request=DeliveryRequest(**request, body=body) if request else None,

@@ -155,6 +155,7 @@ async def test_what_a_receiver_says_back_of_the_secrets_is_not_kept(office):
     for hidden in ("tok-123456", secret, "tok-1"):
         assert hidden not in str(kept)
     assert HIDDEN in kept[0]["exchange"]
+    assert orjson.loads(kept[0]["exchange"])["format"] is None
 
 
 async def test_of_an_answer_with_endless_headers_the_first_are_kept(office):

@@ -15,7 +15,7 @@ from service.core.refusals import Code
 from service.store import delivery_log as store
 from service.store.recovery import Span, recover
 from service.wire.shapes import Page
-from service.wire.webhooks import DeliveryId, DeliveryQuery, DeliveryView, Recover, RecoveryView
+from service.wire.webhooks import DeliveryId, DeliveryQuery, DeliveryView, Recover, RecoveryView, WebhookView
 
 routes = APIRouter(route_class=Door, tags=["webhooks"])
 
@@ -60,9 +60,13 @@ async def get_delivery(ask: KeyAsk, webhook_id: UUID, delivery_id: DeliveryId) -
     responses=refusals(Code.NOT_FOUND),
 )
 async def redeliver(ask: KeyAsk, webhook_id: UUID, delivery_id: DeliveryId) -> Response:
-    """With the same `webhook-id`, and as many tries as the first time. 404 once the event has been pruned."""
+    """With the same `webhook-id`, and as many tries as the first time. 404 once the event has been pruned.
+
+    One that is just being sent goes on as it is. A webhook that is disabled or paused is sent nothing, and so is
+    refused.
+    """
     async with ask.deps.database.begin() as connection:
-        await webhook_of(connection, ask, webhook_id)
+        _awake(await webhook_of(connection, ask, webhook_id))
         delivery = await store.redeliver(connection, webhook_id, delivery_id, base_url=_base_url(ask))
     if delivery is None:
         raise RefusedError(Code.NOT_FOUND, "there is no such delivery, or its event is gone")
@@ -106,12 +110,16 @@ async def recover_webhook(ask: KeyAsk, webhook_id: UUID, body: Recover) -> Respo
 async def test_webhook(ask: KeyAsk, webhook_id: UUID) -> Response:
     """A `webhook.test` event goes to this webhook alone, whatever its types; its log says what became of it."""
     async with ask.deps.database.begin() as connection:
-        webhook = await webhook_of(connection, ask, webhook_id)
-        if not webhook.enabled or webhook.paused:
-            raise RefusedError(Code.INVALID_REQUEST, f"the webhook is {'paused' if webhook.enabled else 'not enabled'}")
+        _awake(await webhook_of(connection, ask, webhook_id))
         delivery = await store.send_test(connection, ask.app_id, webhook_id)
     ask.deps.owed()
     return one(delivery, 202)
+
+
+def _awake(webhook: WebhookView) -> None:
+    """Raises `RefusedError` where nothing would be sent."""
+    if not webhook.enabled or webhook.paused:
+        raise RefusedError(Code.INVALID_REQUEST, f"the webhook is {'paused' if webhook.enabled else 'not enabled'}")
 
 
 def _base_url(ask: KeyAsk) -> str:
