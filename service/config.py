@@ -183,7 +183,10 @@ class Settings(BaseSettings):
         100, ge=0, description="Requests and socket commands per second of one user, in each process; 0 for no limit."
     )
     lease_s: float = Field(
-        10, gt=0, description="A replica silent for so long is taken for dead; its users go offline."
+        10,
+        gt=0,
+        description="A replica silent for so long is taken for dead; its users go offline. "
+        "In presence devices are waited for as long.",
     )
     lease_renew_s: float = Field(3, gt=0, description="How often a replica renews its lease.")
     keep_events_days: float = Field(
