@@ -102,7 +102,7 @@ async def test_a_host_that_said_goodbye_is_waited_for_because_it_may_come_back(h
     call = await gone.routed("a", "b")
     await look(gone)
     async with database.hot() as driver:
-        await unregister_replica(driver, gone.id)
+        await unregister_replica(driver, gone.id, 0.0)
     for _ in range(3):
         await look(other)
     assert (await read(other, call)).room.epoch == epoch
