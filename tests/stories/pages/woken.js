@@ -2,7 +2,13 @@
 
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
-self.addEventListener("push", (event) => event.waitUntil(woken(event.data.json())));
+// One after the other: what replaces a notice has its tag, and would be closed in its place.
+let before = Promise.resolve();
+self.addEventListener("push", (event) => {
+    const told = event.data.json();
+    before = before.then(() => woken(told), () => woken(told));
+    event.waitUntil(before);
+});
 
 async function woken(told) {
     if (told.type === "call.stop") return takeBack(told.call_id);
