@@ -7,20 +7,11 @@ worker.
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic
 
 from service.core.vocabulary import Channel
-from service.dispatch.alerts import AlertSender
-from service.dispatch.guard import SystemResolver
-from service.dispatch.letters import Letters
-from service.dispatch.push.webpush import WebPushChannel
-from service.store.credentials import CredentialBook, put_credentials
+from service.store.credentials import put_credentials
 from service.wire.credentials import Granted, WebPushCredentials
-from service.wire.sealing import Vault
-from service.wire.tokens import RingClaims, TokenKey, mint_ring
 from service.wire.vapid import make_vapid_key, vapid_public_key
 from tests.fakes.autopush import DECRYPTED, autopush
 from tests.fakes.push_service import push_service
@@ -34,35 +25,11 @@ PAGES = Path(__file__).parent / "pages"
 KEY = "a key of this story alone"
 
 
-@asynccontextmanager
-async def pushing(reached, credentials):
-    """The service sends alerts by Web Push as the app whose key browsers subscribed with."""
-    vault = Vault([KEY])
-    database = reached.service.database
-    async with database.begin() as connection:
-        granted = Granted(reached.app_id, Channel.WEBPUSH, "production", credentials)
-        await put_credentials(connection, vault, granted, {})
-    key = TokenKey(reached.signing_key_id, reached.app_id, reached.signing_secret)
-
-    async def ring_token(call, leg, ring):
-        now, deadline = reached.service.clock(), leg.ring_deadline.timestamp()
-        return mint_ring(
-            key, RingClaims(ring.id, call.id, leg.user_id, ring.device_id), now=now, ring_deadline=deadline
-        )
-
-    sender = AlertSender(
-        database,
-        {Channel.WEBPUSH: WebPushChannel(SystemResolver(), reached.service.settings.webpush())},
-        CredentialBook(database, vault, monotonic),
-        Letters(ring_token, lambda: reached.base_url),
-        lambda: datetime.now(UTC),
-    )
-    task = asyncio.create_task(sender.run(reached.service.switchboard))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+async def may_push(reached, credentials):
+    """The app whose key browsers subscribed with may send by Web Push."""
+    granted = Granted(reached.app_id, Channel.WEBPUSH, "production", credentials)
+    async with reached.service.database.begin() as connection:
+        await put_credentials(connection, reached.service.vault, granted, {})
 
 
 async def called(reached, push):
@@ -87,8 +54,8 @@ async def test_b_22_a_page_that_nobody_looks_at_shows_the_call_and_the_caller_he
             push_service() as service,
             service_in_loop(db_url, cors_origins=(site,), secret_keys=(KEY,)) as reached,
             woken(browser, site) as page,
-            pushing(reached, service.credentials),
         ):
+            await may_push(reached, service.credentials)
             call_id = await called(reached, service.push)
             ring = await pushed(service)
             await page.deliver(ring)
@@ -110,8 +77,8 @@ async def test_b_22_firefox_subscribes_reads_what_is_pushed_and_lets_the_caller_
             autopush() as service,
             firefox(program("firefox-esr"), tmp_path, service.socket_url) as browser,
             service_in_loop(db_url, cors_origins=(site,), secret_keys=(KEY,)) as reached,
-            pushing(reached, app),
         ):
+            await may_push(reached, app)
             await browser.goto(f"{site}/woken.html")
             await asyncio.wait_for(service.greeted.wait(), 20)
             subscription = await browser.evaluate("subscribed", vapid_public_key(app))
