@@ -34,7 +34,7 @@ from pydantic_settings import (
 from service.api.limits import LimitsConfig
 from service.dispatch.push.apns import ApnsConfig
 from service.dispatch.push.fcm import GOOGLE, FcmConfig
-from service.dispatch.push.http2 import LinesConfig
+from service.dispatch.push.lines import LinesConfig
 from service.dispatch.push.webpush import WebPushConfig
 from service.media.config import MediaConfig
 from service.store.database import DatabaseConfig, sqlalchemy_url

@@ -9,7 +9,7 @@ import pytest
 
 from service.dispatch.push.apns import ApnsConfig
 from service.dispatch.push.channel import Outcome
-from service.dispatch.push.http2 import LinesConfig
+from service.dispatch.push.lines import LinesConfig
 from tests.dispatch.phones import Phones, phones_of, ring
 from tests.fakes.apple import apns_credentials
 from tests.fixtures.forwarder import forwarding
@@ -69,7 +69,7 @@ async def test_a_connection_that_breaks_costs_no_push_and_the_second_has_the_sam
 async def test_a_connection_that_breaks_twice_is_for_later(opened):
     async with opened() as phones:
         receipt = await phones.send(ring("torn"))
-        assert (receipt.outcome, receipt.status, receipt.reason) == (Outcome.LATER, None, "no_connection")
+        assert (receipt.outcome, receipt.status, receipt.reason) == (Outcome.LATER, None, "no_answer")
         assert len(await phones.server.got(2)) == 2
 
 
@@ -114,6 +114,18 @@ async def test_a_connection_that_a_router_has_forgotten_costs_no_push(opened, da
         await phones.channel.close()
 
 
+async def test_a_server_that_may_be_asked_either_way_is_asked_over_http2_on_one_connection(
+    opened, database, credentials
+):
+    async with opened() as direct:
+        lines = LinesConfig(ca=direct.server.ca, only_http2=False)
+        phones = Phones(database, credentials, ApnsConfig(url=direct.server.url, lines=lines))
+        assert (await phones.send(ring())).taken
+        assert all(receipt.taken for receipt in await asyncio.gather(*(phones.send(ring()) for _ in range(20))))
+        assert len({request["session"] for request in await direct.server.got(21)}) == 1
+        await phones.channel.close()
+
+
 async def test_without_tls_and_with_a_certificate_that_nobody_vouches_for(opened, database, credentials):
     async with opened(tls=False) as plain:
         assert (await plain.send(ring())).taken
@@ -133,7 +145,7 @@ async def test_closing_twice_ends_what_is_under_way_and_a_later_push_connects_an
         await phones.channel.close()
         await phones.channel.close()
         receipt = await silent
-        assert (receipt.outcome, receipt.reason) == (Outcome.LATER, "no_connection")
+        assert (receipt.outcome, receipt.reason) == (Outcome.LATER, "no_answer")
         assert (await phones.send(ring())).taken
 
 

@@ -173,10 +173,25 @@ async def test_silence_is_over_within_the_limit(fcm):
     await channel.close()
 
 
-async def test_a_connection_that_breaks_is_tried_again_later(fcm):
+async def test_a_connection_that_breaks_costs_no_push(fcm):
     fcm.google.answers.append(vanish)
+    assert (await fcm.send()).taken
+    assert len(fcm.google.sent) == 2
+
+
+async def test_one_that_breaks_twice_is_tried_again_later_and_may_have_been_taken(fcm):
+    fcm.google.answers += [vanish, vanish]
     receipt = await fcm.send()
     assert (receipt.outcome, receipt.reason) == (Outcome.LATER, "no_answer")
+
+
+async def test_where_nobody_is_nothing_was_sent(fcm):
+    await fcm.send()
+    channel = channel_to(fcm.google, url="http://127.0.0.1:1")
+    receipt = await channel.send(ring(PUSH), granted(fcm.google.credentials()), NOW)
+    await channel.close()
+    assert (receipt.outcome, receipt.reason) == (Outcome.LATER, "no_connection")
+    assert "127.0.0.1" not in receipt.detail
 
 
 async def test_connections_are_used_again(fcm):

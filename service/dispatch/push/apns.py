@@ -14,7 +14,7 @@ from types import MappingProxyType
 from service.dispatch.push.apns_answers import is_expired, receipt_of
 from service.dispatch.push.apns_form import ApnsPush, push_of, to_nobody
 from service.dispatch.push.channel import Notice, Outcome, Receipt
-from service.dispatch.push.http2 import Answered, BrokenError, Lines, LinesConfig
+from service.dispatch.push.lines import Answered, BrokenError, Lines, LinesConfig
 from service.store.checkup import Finding
 from service.store.database import StoreUnavailableError
 from service.store.provider_tokens import ProviderTokens
@@ -86,7 +86,7 @@ class ApnsChannel:
             if is_expired(answered) and (other := await self._tokens.instead_of(token, credentials, now)):
                 answered = await self._posted(push, granted, other.text)
         except BrokenError as error:
-            return _later("no_connection", str(error))
+            return _later("no_answer" if error.reached else "no_connection", str(error))
         except StoreUnavailableError:
             return _later("no_database", "the database, which keeps the provider token, is away")
         except ValueError as error:

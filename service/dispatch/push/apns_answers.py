@@ -8,7 +8,7 @@ from typing import Any
 from service.dispatch.push.answers import json_object, provider_id, reason_word
 from service.dispatch.push.apns_form import ApnsPush
 from service.dispatch.push.channel import Outcome, Receipt
-from service.dispatch.push.http2 import Answered
+from service.dispatch.push.lines import Answered
 
 EXPIRED = "ExpiredProviderToken"
 LATEST_MS = 253_402_300_800_000

@@ -13,22 +13,25 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
-import httpcore2
 import orjson
 
 from service.dispatch.guard import Guard, Resolver
-from service.dispatch.post import Answer, PostConfig, Poster
+from service.dispatch.post import FIXED, PostConfig, Poster
 from service.dispatch.push.access_tokens import AccessToken, AccessTokens
-from service.dispatch.push.answers import json_object, provider_id, reason_word, told, unreached
+from service.dispatch.push.answers import json_object, provider_id, reason_word, told
 from service.dispatch.push.channel import Notice, Outcome, Receipt
 from service.dispatch.push.fcm_message import fcm_message
+from service.dispatch.push.lines import Answered, BrokenError, Lines, LinesConfig
 from service.store.checkup import Finding
 from service.wire.credentials import FcmCredentials, Granted
+from service.wire.retry_after import retry_after_s
 
 GOOGLE = "https://fcm.googleapis.com"
 FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 NOBODY = "hookswitch-doctor-asks-whether-this-account-may-send"
 """No device has this token."""
+EVERYBODY = b""
+"""The key of the connections that all apps share."""
 MEANINGS: Mapping[str, Outcome] = MappingProxyType(
     {
         "UNREGISTERED": Outcome.GONE,
@@ -64,7 +67,7 @@ class FcmConfig:
     url: str = GOOGLE
     timeout_s: float = 2.5
     keep_s: float = 60.0
-    most_kept: int = 256
+    most_kept: int = 64
     answer_bytes: int = 16_384
     allow_private: bool = False
 
@@ -73,22 +76,18 @@ class FcmChannel:
     """Keeps connections to FCM, and the access tokens of the accounts that it sends for."""
 
     def __init__(self, resolve: Resolver, config: FcmConfig | None = None, tls: ssl.SSLContext | None = None) -> None:
-        self._config = config or FcmConfig()
-        tls = tls or httpcore2.default_ssl_context()
+        self._config = config = config or FcmConfig()
         # The operator chose where FCM is; where tokens come from, an app's backend did.
-        self._poster = self._posting(resolve, tls, allow_private=True)
-        self._tokens_poster = self._posting(resolve, tls, allow_private=self._config.allow_private)
-        self._tokens = AccessTokens(self._tokens_poster, https_only=not self._config.allow_private)
-
-    def _posting(self, resolve: Resolver, tls: ssl.SSLContext, *, allow_private: bool) -> Poster:
+        self._lines = Lines(LinesConfig(keep_s=config.keep_s, longest_answer=config.answer_bytes, only_http2=False))
         posting = PostConfig(
-            timeout_s=self._config.timeout_s,
-            answer_bytes=self._config.answer_bytes,
-            keep_s=self._config.keep_s,
-            most_kept=self._config.most_kept,
-            allow_private=allow_private,
+            timeout_s=config.timeout_s,
+            answer_bytes=config.answer_bytes,
+            keep_s=config.keep_s,
+            most_kept=config.most_kept,
+            allow_private=config.allow_private,
         )
-        return Poster(Guard(resolve, allow_private=allow_private), posting, tls)
+        self._poster = Poster(Guard(resolve, allow_private=config.allow_private), posting, tls)
+        self._tokens = AccessTokens(self._poster, https_only=not config.allow_private)
 
     async def send(self, notice: Notice, granted: Granted, now: datetime) -> Receipt:
         """Try once. Raises nothing: every fault is a receipt."""
@@ -108,8 +107,8 @@ class FcmChannel:
     async def close(self) -> None:
         """Let connections go."""
         await self._tokens.close()
-        await self._tokens_poster.close()
         await self._poster.close()
+        await self._lines.close()
 
     async def _tried(
         self, credentials: FcmCredentials, body: Mapping[str, Any], now: datetime, secrets: list[str]
@@ -122,6 +121,9 @@ class FcmChannel:
         except TimeoutError:
             detail = f"no complete answer within {self._config.timeout_s:g} s"
             receipt = Receipt(Outcome.LATER, reason="no_answer", detail=detail)
+        except BrokenError as error:
+            reason = "no_answer" if error.reached else "no_connection"
+            receipt = Receipt(Outcome.LATER, reason=reason, detail=told(str(error), secrets))
         return replace(receipt, latency_ms=round((loop.time() - began) * 1000))
 
     async def _sent(self, credentials: FcmCredentials, body: bytes, now: datetime, secrets: list[str]) -> Receipt:
@@ -131,26 +133,24 @@ class FcmChannel:
         token = await self._tokens.of(account, now)
         if not isinstance(token, AccessToken):
             return token
-        answer = await self._poster.post(url, _signed(token), body)
+        answer = await self._posted(url, token, body)
         if answer.status == 401 and self._tokens.forget(account, token, now):
             token = await self._tokens.of(account, now)
             if not isinstance(token, AccessToken):
                 return token
-            answer = await self._poster.post(url, _signed(token), body)
-        await self._poster.sweep_now_and_then()
+            answer = await self._posted(url, token, body)
         return _receipt(answer, [*secrets, token.text])
 
+    async def _posted(self, url: str, token: AccessToken, body: bytes) -> Answered:
+        """Apps share connections: Google goes by the token of each request."""
+        headers = {**FIXED, "authorization": f"Bearer {token.text}"}
+        return await self._lines.post(EVERYBODY, url, headers, body)
 
-def _signed(token: AccessToken) -> dict[str, str]:
-    return {"authorization": f"Bearer {token.text}"}
 
-
-def _receipt(answer: Answer, secrets: list[str]) -> Receipt:
+def _receipt(answer: Answered, secrets: list[str]) -> Receipt:
     """What FCM's answer means."""
-    if answer.status is None:
-        return unreached(answer, secrets)
     said = json_object(answer.body)
-    if answer.ok:
+    if 200 <= answer.status < 300:
         return Receipt(Outcome.TAKEN, answer.status, provider_id(said.get("name")))
     error = said["error"] if isinstance(said.get("error"), dict) else {}
     code = _code(error)
@@ -158,13 +158,13 @@ def _receipt(answer: Answer, secrets: list[str]) -> Receipt:
     if outcome is None:
         outcome = Outcome.LATER if answer.status >= 500 else BY_STATUS.get(answer.status, Outcome.REFUSED)
     message = error.get("message")
-    detail = f"FCM {answer.error}" + (f": {message}" if isinstance(message, str) else "")
+    detail = f"FCM answered {answer.status}" + (f": {message}" if isinstance(message, str) else "")
     return Receipt(
         outcome,
         answer.status,
         reason=code or reason_word(error.get("status")) or f"http_{answer.status}",
         detail=told(detail, secrets),
-        retry_after_s=answer.retry_after_s,
+        retry_after_s=retry_after_s(answer.headers, None),
     )
 
 
