@@ -53,7 +53,7 @@ from service.core.rights import (
 from service.core.robots import script
 from service.core.vocabulary import Topology
 from service.store import calls as store
-from service.store.calls import Idempotency
+from service.store.turns import Idempotency
 from service.switchboard.board import Outcome
 from service.switchboard.people import DialRequest, Wanted
 from service.switchboard.waiting import make_room, take_back

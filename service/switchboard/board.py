@@ -16,9 +16,10 @@ from service.core.settings import AppSettings
 from service.core.turn import Decision
 from service.core.vocabulary import EndReason, EventType, Topology
 from service.store import calls as store
-from service.store.calls import Change, Claimed, Idempotency, Stored, Written
+from service.store.calls import Claimed, Stored, Written
 from service.store.database import ConflictError, Database, Driver
 from service.store.directory import Directory, ensure_users, look_up
+from service.store.turns import Change, Idempotency
 from service.switchboard.people import (
     DialRequest,
     concerns,

@@ -10,8 +10,8 @@ from service.core.robots import script
 from service.core.routing import MESH, topology_for
 from service.core.settings import AppSettings, policy_of
 from service.core.vocabulary import CallType, Role, Topology
-from service.store.calls import Idempotency
 from service.store.directory import Directory
+from service.store.turns import Idempotency
 
 
 @dataclass(slots=True, frozen=True)

@@ -13,11 +13,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from service.store.calls import decode, encode
+from service.store.calls import decode
 from service.store.database import driver_dsn, sqlalchemy_url
 from service.store.migrating import MIGRATIONS, migrate, newest
 from service.store.starting import UnusableDatabaseError, migrate_in_words
 from service.store.tables import METADATA
+from service.store.turns import encode
 from tests.core.story import Story
 from tests.fixtures.postgres import execute, fresh_database, value
 

@@ -28,6 +28,7 @@ from service.store import (
     rooms,
     ruled,
     trace,
+    turns,
 )
 from service.store.database import driver_dsn
 from tests.fixtures.postgres import execute, fresh_database, value
@@ -47,35 +48,17 @@ NOW, NULL = "now()", "NULL"
 
 WISHED = """'[{"id": "7f6f0d1c-3a52-5d0e-9a55-5f4a0f6c2b10", "app_id": "app", "user_id": "u1"}]'"""
 
+EVERYTHING = frozenset(turns.PARTS)
+
 HOT = {
     "load a call": (calls.LOAD, "$call"),
     "load many calls": (calls.LOAD_MANY, "$calls"),
     "claim what is due": (calls.CLAIM_DUE, "50"),
     "the next deadlines": (calls.UPCOMING, "1", "2000"),
     "postpone": (calls.POSTPONE, "$call", "30"),
-    "save a turn": (calls.UPDATE, "$columns", "'key'", "'k1'", "''", "'{here}'", "'{false}'"),
-    "save a new call": (calls.INSERT, "$columns", "'key'", "'k1'", "''", "'{NULL}'", "'{false}'", APP),
-    "save a turn with alerts": (
-        calls.UPDATE_WITH_ALERTS,
-        "$columns",
-        "'key'",
-        "'k1'",
-        "''",
-        "'{here}'",
-        "'{false}'",
-        NULL,
-    ),
-    "save a new call with alerts": (
-        calls.INSERT_WITH_ALERTS,
-        "$columns",
-        "'key'",
-        "'k1'",
-        "''",
-        "'{NULL}'",
-        "'{false}'",
-        APP,
-        NULL,
-    ),
+    "save a turn": (turns.statement(EVERYTHING, new=False), "$guard", "$parts"),
+    "save a new call": (turns.statement(EVERYTHING, new=True), "$guard", "'{app}'", "$parts"),
+    "save a turn that moves nobody": (turns.statement(frozenset({"told"}), new=False), "$guard", "$told"),
     "look people up": (directory.LOOK_UP, APP, USERS, USER, "'key'", "'k1'", NULL, "true"),
     "who is engaged": (directory.ENGAGED, APP, USER),
     "make newcomers": (directory.ENSURE, APP, USERS),
@@ -233,11 +216,9 @@ class Archive:
         webhook = await value(self.url, "SELECT webhook_id FROM deliveries LIMIT 1")
         replica = await value(self.url, "SELECT id FROM replicas LIMIT 1")
         array = "'{" + ",".join(map(str, many[:1])) + "}'"
-        columns = [
-            array, "'{2}'", "'{ringing}'", "'{now}'", "'{NULL}'", "'{x}'",
-            array, "'{4}'", array, "'{call.ringing}'", "'{NULL}'", "'{x}'",
-            array, "'{u1}'", array, "'{u2}'", "'{0}'", array, "'{u2}'",
-        ]  # fmt: skip
+        guard = [array, "'{2}'", "'{ringing}'", "'{now}'", "'{NULL}'", "'{x}'", "'{here}'"]
+        key, told = ["'key'", "'k1'", "''"], [array, "'{4}'", array, "'{call.ringing}'", "'{NULL}'", "'{x}'"]
+        moved = [array, "'{u1}'", array, "'{u2}'", "'{0}'", array, "'{u2}'", "'{false}'"]
         self.values = {
             "$call": f"'{call}'",
             "$calls": "'{" + ",".join(map(str, many)) + "}'",
@@ -246,7 +227,9 @@ class Archive:
             "$webhook": f"'{webhook}'",
             "$replica": f"'{replica}'",
             "$host": f"'{replica}'",
-            "$columns": ", ".join(columns),
+            "$guard": ", ".join(guard),
+            "$told": ", ".join(told),
+            "$parts": ", ".join([*key, *told, *moved, NULL]),
             "$one": array,
             "$wished": WISHED,
         }

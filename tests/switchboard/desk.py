@@ -9,8 +9,8 @@ from service.core.calls import Actor
 from service.core.commands import Ack, Answer, Cancel, Command, Decline, HangUp, Join
 from service.core.settings import AppSettings
 from service.core.vocabulary import ActorType, CallType
-from service.store.calls import Idempotency
 from service.store.database import Database
+from service.store.turns import Idempotency
 from service.switchboard.board import Outcome, Switchboard
 from service.switchboard.people import DialRequest, Wanted
 from service.wire.feed import Told
