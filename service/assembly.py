@@ -343,7 +343,7 @@ class Service:
             switchboard=self.switchboard,
             book=self.book,
             gate=self.gate,
-            limits=Limits(self.settings.limits()),
+            limits=Limits(self.settings.limits(), self.clocks.steady),
             clock=self.clock,
             config=ApiConfig(
                 self.settings.public_url,

@@ -1,15 +1,13 @@
-"""Rate limits: so many requests a second per API key and per user, counted in each process.
+"""Rate limits: so many requests a second per API key and per user, counted in each process by whole seconds.
 
 The same count is for REST requests and socket commands, so that nobody doubles the limit by using both. What makes
 media workers compute is counted per device besides, because all calls of a worker share its one thread.
 """
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-
-from limits import RateLimitItemPerSecond
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
 
 from service.api.errors import rate_limited
 from service.core.rights import Principal
@@ -38,30 +36,37 @@ class MediaAct(Enum):
 
 
 class Limits:
-    """Counts and refuses."""
+    """Counts and refuses. What was counted in a second is forgotten with it, so nothing has to be cleared away.
 
-    def __init__(self, config: LimitsConfig) -> None:
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
-        self._key = RateLimitItemPerSecond(config.per_key) if config.per_key else None
-        self._user = RateLimitItemPerSecond(config.per_user) if config.per_user else None
-        most = {
+    `clock` gives seconds.
+    """
+
+    def __init__(self, config: LimitsConfig, clock: Callable[[], float]) -> None:
+        self._config = config
+        self._clock = clock
+        self._second = 0
+        self._counted: Counter[tuple[str, ...]] = Counter()
+        self._media = {
             MediaAct.OFFER: config.offers_per_device,
             MediaAct.CANDIDATES: config.candidates_per_device,
             MediaAct.WISH: config.wishes_per_device,
         }
-        self._media = {act: RateLimitItemPerSecond(rate, namespace=act.value) for act, rate in most.items() if rate}
 
     def count(self, principal: Principal) -> None:
         """Count one request of this principal. Raises `RefusedError` (`rate_limited`, with Retry-After)."""
-        limit = self._key if principal.is_backend else self._user
-        if limit is None:
-            return
-        name = principal.id if principal.is_backend else principal.user_id or principal.id
-        if not self._limiter.hit(limit, principal.app_id, name):
-            raise rate_limited(RETRY_AFTER_S)
+        if principal.is_backend:
+            self._count(self._config.per_key, "key", principal.app_id, principal.id)
+        else:
+            self._count(self._config.per_user, "user", principal.app_id, principal.user_id or principal.id)
 
     def count_media(self, app_id: str, user_id: str, device_id: str | None, act: MediaAct) -> None:
         """Count what a device asks of a media worker. Raises as :meth:`count`."""
-        limit = self._media.get(act)
-        if limit is not None and not self._limiter.hit(limit, app_id, user_id, device_id or ""):
+        self._count(self._media[act], act.value, app_id, user_id, device_id or "")
+
+    def _count(self, most: int, *what: str) -> None:
+        if (second := int(self._clock())) != self._second:
+            self._second = second
+            self._counted.clear()
+        if most and self._counted[what] >= most:
             raise rate_limited(RETRY_AFTER_S)
+        self._counted[what] += 1

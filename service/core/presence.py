@@ -1,9 +1,10 @@
 """Who is online, offline or busy, with whom and on which device: computed from facts, never stored."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 
 from service.core.calls import Call, Leg
 from service.core.vocabulary import TAKEN_RING, Platform
@@ -49,6 +50,8 @@ class DeviceState(StrEnum):
 SERVICE = "service"
 STATES = (State.BUSY, State.ONLINE, State.OFFLINE)
 ACTIVITIES = tuple(Activity)
+TIMES = frozenset({"since", "last_seen_at", "expires_at", "stale_at"})
+"""What alone is not worth telling."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -178,7 +181,8 @@ def presence(facts: Facts, now: datetime, *, ringing_is_busy: bool = False) -> P
     busy, then the service's own facts, then what outside sources say besides. A user whose device rings is
     not yet busy to the outside, unless `ringing_is_busy` (a setting of the app).
     """
-    facts = replace(facts, devices=tuple(_without_the_gone(facts.devices, now)))
+    if any(device.held_until for device in facts.devices):
+        facts = replace(facts, devices=tuple(_without_the_gone(facts.devices, now)))
     outside = [e for e in facts.externals if e.expires_at is None or e.expires_at > now]
     engagements = list(_engagements(facts))
     own = _own_claim(facts, engagements, ringing_is_busy=ringing_is_busy)
@@ -206,14 +210,15 @@ def presence(facts: Facts, now: datetime, *, ringing_is_busy: bool = False) -> P
     )
 
 
+_said = attrgetter(*(each.name for each in fields(Presence) if each.name not in {*TIMES, "seq", "devices"}))
+_said_of_device = attrgetter(*(each.name for each in fields(DevicePresence) if each.name not in TIMES))
+
+
 def differs(before: Presence, after: Presence) -> bool:
     """Whether there is something to tell (`presence.changed`): times and numbers alone are not."""
-    return _without_times(before) != _without_times(after)
-
-
-def _without_times(told: Presence) -> Presence:
-    devices = tuple(replace(device, last_seen_at=None) for device in told.devices)
-    return replace(told, since=None, last_seen_at=None, expires_at=None, stale_at=None, seq=0, devices=devices)
+    return _said(before) != _said(after) or [*map(_said_of_device, before.devices)] != [
+        *map(_said_of_device, after.devices)
+    ]
 
 
 def _without_the_gone(devices: Iterable[KnownDevice], now: datetime) -> Iterator[KnownDevice]:

@@ -239,10 +239,10 @@ class PresenceTeller:
 
 def _news(app_id: str, user_id: str, standing: Standing, found: Presence | None) -> News | None:
     """What there is to tell of a user, if anything. Deleted users are offline, and so is whoever was never told of."""
-    nobody = presence(Facts(user_id), standing.chain.now)
-    now = replace(found or nobody, seq=standing.chain.seq + 1)
-    if not differs(standing.presence or nobody, now):
+    now = found or presence(Facts(user_id), standing.chain.now)
+    if not differs(standing.presence or presence(Facts(user_id), standing.chain.now), now):
         return None
+    now = replace(now, seq=standing.chain.seq + 1)
     facts = {"presence": presence_view(now).model_dump(mode="json")}
     envelope, after = user_envelope(app_id, user_id, standing.chain, PRESENCE_CHANGED, facts, cause="presence")
     return News(user_id, standing.chain, after, now, envelope)

@@ -212,10 +212,10 @@ def statement(parts: frozenset[str], *, new: bool) -> str:
         text += ("," if text else "") + part.sql.format(*(f"${place + number}" for number in range(part.count)))
         place += part.count
     webhooks = WEBHOOKS if "told" in parts else "NULL::uuid[]"
-    lanes = " UNION ".join(sql for name, sql in LANES.items() if name in parts)
-    lanes = f"(SELECT array_agg(lane) FROM ({lanes}) AS due)" if lanes else "NULL::text[]"  # noqa: S608 - as below
-    # Only constants of the store.
-    return f"{text} SELECT id, ({FEED_PLACE})::text AS tx, {webhooks} AS webhooks, {lanes} AS lanes FROM saved"  # noqa: S608
+    found = " UNION ".join(sql for name, sql in LANES.items() if name in parts)
+    lanes = f"(SELECT array_agg(lane) FROM ({found}) AS due)" if found else "NULL::text[]"  # noqa: S608 - only constants of the store
+    columns = f"id, ({FEED_PLACE})::text AS tx, {webhooks} AS webhooks, {lanes} AS lanes"
+    return f"{text} SELECT {columns} FROM saved"  # noqa: S608 - only constants of the store
 
 
 def written(

@@ -129,7 +129,7 @@ async def front_door(database, *, limits=NO_LIMITS, config=None, vault=VAULT, **
         switchboard=Switchboard(database, [told.extend, bell.ring]),
         book=book,
         gate=Gate(book, RevocationBook(database, clock), clock),
-        limits=Limits(limits),
+        limits=Limits(limits, lambda: clock.ahead),
         clock=clock,
         config=config or ApiConfig(),
         bell=bell,

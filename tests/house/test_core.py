@@ -4,7 +4,7 @@ import ast
 
 from tests.house.source import SERVICE, here, python_files, tree
 
-PURE = frozenset({"collections.abc", "dataclasses", "datetime", "enum", "re", "types", "typing", "uuid"})
+PURE = frozenset({"collections.abc", "dataclasses", "datetime", "enum", "operator", "re", "types", "typing", "uuid"})
 
 
 def imported(node):
