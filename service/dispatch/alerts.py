@@ -27,6 +27,7 @@ from service.dispatch.receipts import AWAY, evidence, perhaps, result_of, unsent
 from service.dispatch.space import Space, SpaceConfig
 from service.store import alerts as store
 from service.store.alerts import Claim, Registration, Result
+from service.store.calls import Loaded
 from service.store.credentials import CredentialBook
 from service.store.database import ConflictError, Database, Driver, StoreUnavailableError, faults
 from service.store.lanes import channel_of
@@ -232,7 +233,8 @@ class AlertSender:
         # From here on nothing raises: what a provider took is written down as taken, and not sent again.
         self._counted(Channel(channel_of(claim.lane)), claim.alert.kind, receipt)
         result = result_of(claim, receipt, self._clock())
-        await self._tell_all(switchboard, claim, evidence(claim, receipt, result))
+        at = claim.read_at + timedelta(seconds=self._seconds() - began)
+        await self._tell_all(switchboard, claim, evidence(claim, receipt, result), at)
         return result
 
     async def _dropped(self, switchboard: Switchboard, claim: Claim, result: Result) -> Result:
@@ -291,17 +293,24 @@ class AlertSender:
         detail = "its registration was deleted" if gone else "it has registered again since, and stays"
         return replace(receipt, detail=detail)
 
-    async def _tell_all(self, switchboard: Switchboard, claim: Claim, commands: Sequence[Command]) -> None:
+    async def _tell_all(
+        self, switchboard: Switchboard, claim: Claim, commands: Sequence[Command], at: datetime | None = None
+    ) -> None:
         for command in commands:
-            await self._tell(switchboard, Untold(claim, command))
+            await self._tell(switchboard, Untold(claim, command), at)
+            at = None  # the claim's call is of before that
 
-    async def _tell(self, switchboard: Switchboard, untold: Untold) -> None:
-        """Evidence into the call; what cannot be told now is kept and told later, whatever becomes of the alert."""
+    async def _tell(self, switchboard: Switchboard, untold: Untold, at: datetime | None = None) -> None:
+        """Evidence into the call; what cannot be told now is kept and told later, whatever becomes of the alert.
+
+        `at` is the time by the database's clock, where the call was read a moment ago and probably is as it was.
+        """
         claim = untold.claim
         if claim.call is None:
             return
+        known = Loaded(claim.call, at, claim.ruled) if at else None
         try:
-            await switchboard.do(claim.app_id, UUID(claim.call.id), untold.command)
+            await switchboard.do(claim.app_id, UUID(claim.call.id), untold.command, known=known)
         except (StoreUnavailableError, ConflictError):
             self._keep(untold)
         except Exception:  # noqa: BLE001 - the provider's word stands, whatever happens to the call

@@ -50,7 +50,8 @@ class Registration:
 class Claim:
     """An alert that is ours until `until`. `call` must not be changed; no `registration`: the device is not known.
 
-    `held`: somebody had claimed it before and left no result, so it may have been sent. `suspended` is the app.
+    `held`: somebody had claimed it before and left no result, so it may have been sent. `suspended` is the app, which
+    has rules if `ruled`. `read_at` is when all this was read, by the database's clock.
     """
 
     alert: Alert
@@ -62,12 +63,14 @@ class Claim:
     call: Call | None
     person: Person | None
     registration: Registration | None
+    read_at: datetime
     rule_id: UUID | None = None
     stream: UUID | None = None
     seq: int | None = None
     facts: dict[str, Any] | None = None
     held: bool = False
     suspended: bool = False
+    ruled: bool = True
 
 
 @dataclass(slots=True, frozen=True)
@@ -123,8 +126,9 @@ WITH due AS MATERIALIZED (
   WHERE id = ANY (ARRAY(SELECT id FROM due))
   RETURNING *
 )
-SELECT {NOW} AS now, c.*, c.facts::text AS told, k.body, k.version,
+SELECT {NOW} AS now, clock_timestamp() AS read_at, c.*, c.facts::text AS told, k.body, k.version,
   w.held_until IS NOT NULL AS held, p.suspended_at IS NOT NULL AS suspended,
+  EXISTS (SELECT FROM rules r WHERE r.app_id = c.app_id AND r.enabled) AS ruled,
   CASE WHEN d.push->>'provider' = c.channel THEN d.push ELSE nullif(c.address->'push', 'null') END::text AS push,
   coalesce(d.platform, c.address->>'platform') AS platform, coalesce(d.updated_at, c.created_at) AS registered_at,
   u.id IS NOT NULL AS known, u.name, u.email, u.phone, u.locale
@@ -228,12 +232,14 @@ def _claim(row: asyncpg.Record, calls: dict[tuple[UUID, int], Call]) -> Claim:
         call=_call(row, calls),
         person=Person(row["name"], row["email"], row["phone"], row["locale"]) if row["known"] else None,
         registration=Registration(push, row["platform"], row["registered_at"]) if push else None,
+        read_at=row["read_at"],
         rule_id=row["rule_id"],
         stream=row["stream"],
         seq=row["seq"],
         facts=orjson.loads(row["told"]) if row["told"] else None,
         held=row["held"],
         suspended=row["suspended"],
+        ruled=row["ruled"],
     )
 
 

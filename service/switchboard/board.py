@@ -16,7 +16,7 @@ from service.core.settings import AppSettings
 from service.core.turn import Decision
 from service.core.vocabulary import EndReason, EventType, Topology
 from service.store import calls as store
-from service.store.calls import Claimed, Stored, Written
+from service.store.calls import Claimed, Loaded, Stored, Written
 from service.store.database import ConflictError, Database, Driver
 from service.store.directory import Directory, ensure_users, look_up
 from service.store.turns import Change, Idempotency
@@ -99,50 +99,76 @@ class Switchboard:
         call_id: UUID,
         command: Command,
         settings: AppSettings | None = None,
+        known: Loaded | None = None,
     ) -> Outcome:
         """Apply a command to a call of that app.
 
         One read and one guarded write; whoever loses a race reads again and decides again. `settings` matter only to
-        commands that bring new people in. Raises `StoreUnavailableError` when PostgreSQL is away, `ConflictError`
-        when the call is fought over beyond reason.
+        commands that bring new people in. Whoever has just read the call says so (`known`, not changed by this) and
+        saves the read. Raises `StoreUnavailableError` when PostgreSQL is away, `ConflictError` when the call is fought
+        over beyond reason.
         """
-        return await self._do(app_id, call_id, command, settings or AppSettings())
+        return await self._do(app_id, call_id, command, settings or AppSettings(), known=known)
 
     async def _do(
-        self, app_id: str, call_id: UUID, command: Command, settings: AppSettings, key: Idempotency | None = None
+        self,
+        app_id: str,
+        call_id: UUID,
+        command: Command,
+        settings: AppSettings,
+        key: Idempotency | None = None,
+        known: Loaded | None = None,
     ) -> Outcome:
-        outcome = await self._carried_out(app_id, call_id, command, settings, key)
+        outcome = await self._carried_out(app_id, call_id, command, settings, key, known)
         self._counted(NAMES[type(command)], outcome.code)
         return outcome
 
     async def _carried_out(
-        self, app_id: str, call_id: UUID, command: Command, settings: AppSettings, key: Idempotency | None
+        self,
+        app_id: str,
+        call_id: UUID,
+        command: Command,
+        settings: AppSettings,
+        key: Idempotency | None,
+        known: Loaded | None,
     ) -> Outcome:
         for _ in range(RETRIES):
             async with self._database.hot() as driver:
-                loaded = await store.load(driver, call_id)
+                loaded = known or await store.load(driver, call_id)
                 if loaded is None or loaded.call.app_id != app_id:
                     return Outcome(None, Refusal(Code.NOT_FOUND, "there is no such call"))
-                directory = None
-                if needed := concerns(loaded.call, command):
-                    directory = await look_up(
-                        driver,
-                        app_id,
-                        needed,
-                        caller=loaded.call.initiator,
-                        call_id=call_id,
-                        elsewhere=settings.external_busy,
-                    )
-                if not (directory and await self._settle_overdue(driver, directory)):
-                    now_command = enriched(loaded.call, command, directory, settings)
-                    decision = decide(loaded.call, now_command, elsewhere(directory, call_id), loaded.now)
-                    if not decision.changed:
-                        return Outcome(decision.call, decision.refusal)
-                    if directory and (new := newcomers(directory, settings)):
-                        await ensure_users(driver, app_id, new)
-                    if await self._save(driver, [(loaded.call, decision)], key, ruled=loaded.ruled):
-                        return Outcome(decision.call, decision.refusal, changed=True)
+                outcome = await self._decided(driver, loaded, command, settings, key)
+            if outcome and (outcome.changed or not known):
+                return outcome
+            known = None  # what was decided on old knowledge counts only if it could be written
         raise ConflictError(f"call {call_id} is fought over")
+
+    async def _decided(
+        self, driver: Driver, loaded: Loaded, command: Command, settings: AppSettings, key: Idempotency | None
+    ) -> Outcome | None:
+        """One try; `None` when a race was lost or an overdue call was in the way: everything must be read again."""
+        call, call_id = loaded.call, UUID(loaded.call.id)
+        directory = None
+        if needed := concerns(call, command):
+            directory = await look_up(
+                driver,
+                call.app_id,
+                needed,
+                caller=call.initiator,
+                call_id=call_id,
+                elsewhere=settings.external_busy,
+            )
+        if directory and await self._settle_overdue(driver, directory):
+            return None
+        now_command = enriched(call, command, directory, settings)
+        decision = decide(call, now_command, elsewhere(directory, call_id), loaded.now)
+        if not decision.changed:
+            return Outcome(decision.call, decision.refusal)
+        if directory and (new := newcomers(directory, settings)):
+            await ensure_users(driver, call.app_id, new)
+        if await self._save(driver, [(call, decision)], key, ruled=loaded.ruled):
+            return Outcome(decision.call, decision.refusal, changed=True)
+        return None
 
     async def dial(self, request: DialRequest) -> Outcome:
         """Create a call and ring everybody in it, or say why not (scenarios 1 to 3, 20 to 27, 42, 53)."""

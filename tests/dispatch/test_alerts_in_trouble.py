@@ -32,10 +32,10 @@ class Board:
     def __init__(self, board, *errors):
         self.board, self.errors = board, list(errors)
 
-    async def do(self, *command):
+    async def do(self, *command, **how):
         if self.errors:
             raise self.errors.pop(0)
-        return await self.board.do(*command)
+        return await self.board.do(*command, **how)
 
 
 async def test_what_a_provider_says_can_be_written_down_whatever_it_is(office, phone):

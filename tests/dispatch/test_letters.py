@@ -25,7 +25,7 @@ def asleep(*names):
 
 def claim(call, alert):
     known = Registration({"provider": "fcm", "token": "t"}, "android", at(0))
-    return Claim(alert, "app", "fcm/app", at(8), 0, 0, call, None, known)
+    return Claim(alert, "app", "fcm/app", at(8), 0, 0, call, None, known, at(0))
 
 
 async def test_35_a_stop_of_an_earlier_invitation_says_nothing_of_the_later_one():

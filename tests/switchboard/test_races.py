@@ -1,12 +1,15 @@
 """Who commits first wins; the loser gets the current snapshot and a stable code."""
 
 import asyncio
+from uuid import UUID
 
 import pytest
 
+from service.core.commands import Answer, HangUp
 from service.core.refusals import Code
 from service.core.vocabulary import CallState, CallType, EndReason
-from tests.switchboard.desk import AUDIO
+from service.store.calls import load
+from tests.switchboard.desk import APP, AUDIO, user
 
 
 async def test_01_glare_merges_into_the_call_that_rings(desk):
@@ -151,3 +154,32 @@ async def test_a_pick_up_finds_a_callee_whose_call_is_overdue(desk):
     await desk.make_overdue(other.id, 61)
     assert (await desk.answer(call.id, "a")).call.leg("b").state == "invited"
     assert await desk.engaged() == dict.fromkeys("ab", call.id)
+
+
+async def read(desk, call):
+    async with desk.database.hot() as driver:
+        return await load(driver, UUID(call.id))
+
+
+async def test_what_has_just_been_read_is_not_read_again(desk):
+    call = (await desk.dial("a", "b")).call
+    known = await read(desk, call)
+    before = known.call.copy()
+    outcome = await desk.board.do(APP, UUID(call.id), HangUp(user("a"), "a", "a-1"), known=known)
+    assert outcome.changed
+    assert known.call == before
+    assert (await read(desk, call)).call.state == outcome.call.state
+
+
+async def test_old_knowledge_decides_nothing(desk):
+    """Neither a turn on what somebody else has changed since, nor a "no" that is not true any more."""
+    call = (await desk.dial("a", "b")).call
+    ringing = await read(desk, call)
+    await desk.answer(call.id, "b")
+    told = await desk.board.do(APP, UUID(call.id), Answer(user("b"), "b", "b-2"), known=ringing)
+    assert told.refusal.code is Code.ALREADY_ANSWERED
+    talking = await read(desk, call)
+    await desk.hang_up(call.id, "a")
+    told = await desk.board.do(APP, UUID(call.id), Answer(user("b"), "b", "b-2"), known=talking)
+    assert told.refusal.code is Code.CALL_ENDED
+    assert told.call.ended

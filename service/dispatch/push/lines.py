@@ -132,7 +132,7 @@ class Lines:
     def _made(self) -> Client:
         config = self._config
         builder = ClientBuilder().no_proxy().follow_redirects(enable=False)
-        builder = builder.http2_prior_knowledge() if config.only_http2 else builder
+        builder = builder.http2_prior_knowledge() if config.only_http2 else builder.http2(enable=True)
         builder = (
             builder.http2_keep_alive_interval(timedelta(seconds=config.ping_after_s))
             .http2_keep_alive_timeout(timedelta(seconds=config.ping_s))
