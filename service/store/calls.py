@@ -103,7 +103,7 @@ async def save(driver: Driver, changes: list[Change], idempotency: Idempotency |
     Raises :class:`ConflictError` when a slot or the key was taken meanwhile: then nothing of the batch is written.
     """
     with faults():
-        statement, arguments = turns.written(changes, idempotency)
+        statement, arguments = turns.changed(changes, idempotency)
         rows = await driver.fetch(statement, *arguments)
     return [_written(row) for row in rows]
 
@@ -111,7 +111,7 @@ async def save(driver: Driver, changes: list[Change], idempotency: Idempotency |
 async def insert(driver: Driver, change: Change, idempotency: Idempotency | None) -> Written:
     """Write a new call. Raises :class:`ConflictError` when a slot or the idempotency key was taken meanwhile."""
     with faults():
-        statement, arguments = turns.written([change], idempotency, new=True)
+        statement, arguments = turns.made(change, idempotency)
         rows = await driver.fetch(statement, *arguments)
     if not rows:
         message = "the call was not written"

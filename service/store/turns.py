@@ -59,7 +59,28 @@ class Part:
     sql: str
 
 
+MADE = Part(
+    8,
+    """
+WITH saved AS (
+  INSERT INTO calls (id, version, state, deadline_at, ended_at, body, media_host, app_id)
+  VALUES ({0}::uuid, {1}::int + 1, {2}::text, {3}::timestamptz, {4}::timestamptz, {5}::text, {6}::text, {7}::text)
+  RETURNING id, app_id
+)""",
+)
+
 CHANGED = Part(
+    7,
+    """
+WITH saved AS (
+  UPDATE calls SET version = version + 1, state = {2}::text, deadline_at = {3}::timestamptz,
+                   ended_at = {4}::timestamptz, body = {5}::text, media_host = {6}::text
+  WHERE id = {0}::uuid AND version = {1}::int
+  RETURNING id, app_id
+)""",
+)
+
+ALL_CHANGED = Part(
     7,
     """
 WITH saved AS (
@@ -69,19 +90,6 @@ WITH saved AS (
     AS c(id, version, state, deadline_at, ended_at, body, media_host)
   WHERE calls.id = c.id AND calls.version = c.version
   RETURNING calls.id, calls.app_id
-)""",
-)
-
-MADE = Part(
-    8,
-    """
-WITH saved AS (
-  INSERT INTO calls (id, app_id, version, state, deadline_at, ended_at, body, media_host)
-  SELECT c.id, c.app_id, c.version + 1, c.state, c.deadline_at, c.ended_at, c.body, c.media_host
-  FROM unnest({0}::uuid[], {1}::int[], {2}::text[], {3}::timestamptz[], {4}::timestamptz[], {5}::text[], {6}::text[],
-              {7}::text[])
-    AS c(id, version, state, deadline_at, ended_at, body, media_host, app_id)
-  RETURNING id, app_id
 )""",
 )
 
@@ -201,14 +209,14 @@ LANES: Mapping[str, str] = MappingProxyType(
 
 
 @cache
-def statement(parts: frozenset[str], *, new: bool) -> str:
-    """The statement for turns that bring these parts, of calls that are `new` or known.
+def statement(guard: Part, parts: frozenset[str]) -> str:
+    """The statement for turns that bring these parts.
 
     Its parameters are those of the guard and then of the parts, in their order. Gives `(id, tx, webhooks, lanes)` of
     each call that was written.
     """
     text, place = "", 1
-    for part in (MADE if new else CHANGED, *(PARTS[name] for name in PARTS if name in parts)):
+    for part in (guard, *(PARTS[name] for name in PARTS if name in parts)):
         text += ("," if text else "") + part.sql.format(*(f"${place + number}" for number in range(part.count)))
         place += part.count
     webhooks = WEBHOOKS if "told" in parts else "NULL::uuid[]"
@@ -218,16 +226,24 @@ def statement(parts: frozenset[str], *, new: bool) -> str:
     return f"{text} SELECT {columns} FROM saved"  # noqa: S608 - only constants of the store
 
 
-def written(
-    changes: Sequence[Change], idempotency: Idempotency | None = None, *, new: bool = False
+def made(change: Change, idempotency: Idempotency | None) -> tuple[str, list[object]]:
+    """The statement that writes a new call, and its arguments."""
+    return _written(MADE, [*_guard(change), change.call.app_id], [change], idempotency)
+
+
+def changed(changes: Sequence[Change], idempotency: Idempotency | None) -> tuple[str, list[object]]:
+    """The statement that writes turns of known calls, and its arguments."""
+    if len(changes) == 1:
+        return _written(CHANGED, _guard(changes[0]), changes, idempotency)
+    return _written(ALL_CHANGED, _columns(map(_guard, changes)), changes, idempotency)
+
+
+def _written(
+    guard: Part, arguments: Sequence[object], changes: Sequence[Change], idempotency: Idempotency | None
 ) -> tuple[str, list[object]]:
-    """The statement that writes these turns, and its arguments."""
-    guard = _guard(changes)
-    if new:
-        guard.append([change.call.app_id for change in changes])
     brought = _brought(changes, idempotency)
-    arguments = [argument for name in PARTS if name in brought for argument in brought[name]]
-    return statement(frozenset(brought), new=new), [*guard, *arguments]
+    others = (argument for name in PARTS if name in brought for argument in brought[name])
+    return statement(guard, frozenset(brought)), [*arguments, *others]
 
 
 def encode(call: Call) -> str:
@@ -235,19 +251,9 @@ def encode(call: Call) -> str:
     return _encoder.encode(call).decode()
 
 
-def _guard(changes: Sequence[Change]) -> list[list[object]]:
-    return _columns(
-        (
-            UUID(call.id),
-            call.version,
-            call.state.value,
-            deadline(call),
-            call.ended_at,
-            encode(call),
-            _host(call),
-        )
-        for call in (change.call for change in changes)
-    )
+def _guard(change: Change) -> tuple[object, ...]:
+    call = change.call
+    return UUID(call.id), call.version, call.state.value, deadline(call), call.ended_at, encode(call), _host(call)
 
 
 def _host(call: Call) -> str | None:

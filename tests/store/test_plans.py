@@ -56,9 +56,10 @@ HOT = {
     "claim what is due": (calls.CLAIM_DUE, "50"),
     "the next deadlines": (calls.UPCOMING, "1", "2000"),
     "postpone": (calls.POSTPONE, "$call", "30"),
-    "save a turn": (turns.statement(EVERYTHING, new=False), "$guard", "$parts"),
-    "save a new call": (turns.statement(EVERYTHING, new=True), "$guard", "'{app}'", "$parts"),
-    "save a turn that moves nobody": (turns.statement(frozenset({"told"}), new=False), "$guard", "$told"),
+    "save a new call": (turns.statement(turns.MADE, EVERYTHING), "$guard", APP, "$parts"),
+    "save a turn": (turns.statement(turns.CHANGED, EVERYTHING), "$guard", "$parts"),
+    "save a turn that moves nobody": (turns.statement(turns.CHANGED, frozenset({"told"})), "$guard", "$told"),
+    "save turns": (turns.statement(turns.ALL_CHANGED, EVERYTHING), "$guards", "$parts"),
     "look people up": (directory.LOOK_UP, APP, USERS, USER, "'key'", "'k1'", NULL, "true"),
     "who is engaged": (directory.ENGAGED, APP, USER),
     "make newcomers": (directory.ENSURE, APP, USERS),
@@ -216,7 +217,8 @@ class Archive:
         webhook = await value(self.url, "SELECT webhook_id FROM deliveries LIMIT 1")
         replica = await value(self.url, "SELECT id FROM replicas LIMIT 1")
         array = "'{" + ",".join(map(str, many[:1])) + "}'"
-        guard = [array, "'{2}'", "'{ringing}'", "'{now}'", "'{NULL}'", "'{x}'", "'{here}'"]
+        guard = [f"'{call}'", "2", "'ringing'", "now()", NULL, "'x'", "'here'"]
+        guards = [array, "'{2}'", "'{ringing}'", "'{now}'", "'{NULL}'", "'{x}'", "'{here}'"]
         key, told = ["'key'", "'k1'", "''"], [array, "'{4}'", array, "'{call.ringing}'", "'{NULL}'", "'{x}'"]
         moved = [array, "'{u1}'", array, "'{u2}'", "'{0}'", array, "'{u2}'", "'{false}'"]
         self.values = {
@@ -228,6 +230,7 @@ class Archive:
             "$replica": f"'{replica}'",
             "$host": f"'{replica}'",
             "$guard": ", ".join(guard),
+            "$guards": ", ".join(guards),
             "$told": ", ".join(told),
             "$parts": ", ".join([*key, *told, *moved, NULL]),
             "$one": array,
