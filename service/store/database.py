@@ -36,6 +36,7 @@ class ConflictError(Exception):
     """Somebody else changed the same rows first; read again and decide again."""
 
 
+Pooled = asyncpg.pool.PoolConnectionProxy
 Driver = asyncpg.Connection
 """The driver's own connection: hot statements are prepared once on it and run in autocommit."""
 Connection = AsyncConnection
@@ -118,18 +119,44 @@ class Database:
             server_settings=settings | HOT_SETTINGS,
         )
         self._opened = False
+        self._kept: list[Pooled] = []
+        self._waiting = 0
 
     @asynccontextmanager
     async def hot(self) -> AsyncIterator[Driver]:
-        """A driver's connection outside any transaction: each statement commits by itself."""
+        """A driver's connection outside any transaction: each statement commits by itself.
+
+        Where nobody waits for one it is kept at hand and not given back: the driver's pool makes a task for each.
+        """
         with faults():
-            if not self._opened:
-                self._opened = bool(await self._pool)
-            driver = await self._pool.acquire(timeout=self.config.pool_timeout_s)
+            driver = await self._at_hand() or await self._acquired()
             try:
                 yield cast("Driver", driver)
-            finally:
+            except BaseException:
+                await self._pool.release(driver)  # which sees to a statement that was given up
+                raise
+            if self._waiting or not _lives(driver):
                 await self._pool.release(driver)
+            else:
+                self._kept.append(driver)
+
+    async def _at_hand(self) -> Pooled | None:
+        """One that lives, of those that nobody uses."""
+        while self._kept:
+            driver = self._kept.pop()
+            if _lives(driver):
+                return driver
+            await self._pool.release(driver)
+        return None
+
+    async def _acquired(self) -> Pooled:
+        if not self._opened:
+            self._opened = bool(await self._pool)
+        self._waiting += 1
+        try:
+            return await self._pool.acquire(timeout=self.config.pool_timeout_s)
+        finally:
+            self._waiting -= 1
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
@@ -161,7 +188,7 @@ class Database:
         """How many connections for hot statements are in use, and how many wait to be used."""
         if not self._opened:
             return 0, 0
-        idle = self._pool.get_idle_size()
+        idle = self._pool.get_idle_size() + len(self._kept)
         return self._pool.get_size() - idle, idle
 
     async def close(self) -> None:
@@ -169,6 +196,13 @@ class Database:
         await self._engine.dispose()
         if self._opened:
             self._pool.terminate()
+
+
+def _lives(driver: Pooled) -> bool:
+    try:
+        return not driver.is_closed()
+    except asyncpg.InterfaceError:  # it ended while nobody used it
+        return False
 
 
 async def _leave_as_it_is(_driver: Driver) -> None:

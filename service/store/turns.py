@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
 from types import MappingProxyType
-from uuid import UUID
 
 import msgspec
 import orjson
@@ -253,7 +252,7 @@ def encode(call: Call) -> str:
 
 def _guard(change: Change) -> tuple[object, ...]:
     call = change.call
-    return UUID(call.id), call.version, call.state.value, deadline(call), call.ended_at, encode(call), _host(call)
+    return call.id, call.version, call.state.value, deadline(call), call.ended_at, encode(call), _host(call)
 
 
 def _host(call: Call) -> str | None:
@@ -270,7 +269,7 @@ def _brought(changes: Sequence[Change], idempotency: Idempotency | None) -> dict
             for e in change.envelopes
         ),
         "joined": _columns(
-            (UUID(change.call.id), user, user in change.missed) for change in changes for user in _noted(change)
+            (change.call.id, user, user in change.missed) for change in changes for user in _noted(change)
         ),
     }
     found["freed"], found["taken"] = _moved(changes)
@@ -288,7 +287,7 @@ def _moved(changes: Sequence[Change]) -> tuple[Sequence[object], Sequence[object
     """Who is engaged no longer, and who is now and with which slot."""
     freed, taken = list[tuple[object, ...]](), list[tuple[object, ...]]()
     for change in changes:
-        call_id = UUID(change.call.id)
+        call_id = change.call.id
         before = engaged_slots(change.before) if change.before else {}
         after = engaged_slots(change.call)
         freed += [(call_id, user) for user in before if user not in after]
