@@ -1,6 +1,7 @@
 """The integrity check: the seven invariants over the database of one app, part by part, and who breaks them.
 
-It reads only, a few rows at a time, and stops where its time is up: whoever goes on from `place` misses nothing.
+It reads only, a few rows at a time, and stops where its time is up: whoever goes on from `place` misses nothing. No
+connection is held but while something is read, so that calls never wait for it.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,7 +18,7 @@ from service.core.deadlines import deadline
 from service.core.integrity import Surroundings, broken
 from service.core.replay import Breach
 from service.store.calls import decode
-from service.store.database import Driver
+from service.store.database import Database
 from service.store.events import call_events
 from service.store.integrity import Engagement, Kept, engagements, kept_calls, newest, streams
 from service.switchboard.retelling import Retelling, user_stream
@@ -100,12 +101,22 @@ class Memory:
 
 
 class Audit:
-    """The check of one app. `sandbox`: it has test users. `clock` counts seconds; at `until` it stops for now."""
+    """The check of one app. `sandbox`: it has test users. `clock` counts seconds; at `until` it stops for now.
+
+    A call whose events cannot all be heard until then is left to the next part, unless it is the first of this one.
+    """
 
     def __init__(
-        self, driver: Driver, app_id: str, memory: Memory, clock: Callable[[], float], *, until: float, sandbox: bool
+        self,
+        database: Database,
+        app_id: str,
+        memory: Memory,
+        clock: Callable[[], float],
+        *,
+        until: float,
+        sandbox: bool,
     ) -> None:
-        self._driver = driver
+        self._database = database
         self._app_id = app_id
         self._memory = memory
         self._clock = clock
@@ -125,14 +136,15 @@ class Audit:
 
     async def one(self, call_id: UUID) -> Report | None:
         """One call; `None` when the app has none with this id."""
-        for kept in await kept_calls(self._driver, self._app_id, UUID(int=min(call_id.int + 1, LAST_CALL.int)), 1):
+        for kept in await self._kept(UUID(int=min(call_id.int + 1, LAST_CALL.int)), 1):
             if kept.id == call_id:
                 await self._call(kept)
                 return self.report
         return None
 
     async def _engagements(self, place: Place, limit: int) -> Place:
-        found = await engagements(self._driver, self._app_id, _slot_of(place.key), limit)
+        async with self._database.hot() as driver:
+            found = await engagements(driver, self._app_id, _slot_of(place.key), limit)
         self.report.engagements += len(found)
         for engagement in found:
             if text := _stale(engagement):
@@ -144,9 +156,10 @@ class Audit:
     async def _calls(self, last: UUID, limit: int) -> Place:
         while True:
             asked = min(AT_ONCE, limit - self.report.calls)
-            found = await kept_calls(self._driver, self._app_id, last, asked)
+            found = await self._kept(last, asked)
             for kept in found:
-                await self._call(kept)
+                if not await self._call(kept):
+                    return Place(Part.CALLS, str(last))
                 last = kept.id
                 if self._clock() >= self._until:
                     return Place(Part.CALLS, str(last))
@@ -155,8 +168,13 @@ class Audit:
             if self.report.calls >= limit:
                 return Place(Part.CALLS, str(last))
 
+    async def _kept(self, before: UUID, limit: int) -> list[Kept]:
+        async with self._database.hot() as driver:
+            return await kept_calls(driver, self._app_id, before, limit)
+
     async def _users(self, place: Place, limit: int) -> Place | None:
-        found = await streams(self._driver, self._app_id, place.key, limit)
+        async with self._database.hot() as driver:
+            found = await streams(driver, self._app_id, place.key, limit)
         for stream in found:
             self.report.users += 1
             presence, devices = (name(self._app_id, stream.user_id) for name in (stream_of, devices_stream_of))
@@ -168,37 +186,46 @@ class Audit:
 
     async def _user(self, user_id: str, stream: UUID, head: Head) -> None:
         if head.seq:
-            texts = await newest(self._driver, stream, head.seq, NEWEST_EVENTS)
+            async with self._database.hot() as driver:
+                texts = await newest(driver, stream, head.seq, NEWEST_EVENTS)
             self.report.events += len(texts)
             self._note(user_stream(texts, head), user_id=user_id)
 
-    async def _call(self, kept: Kept) -> None:
-        self.report.calls += 1
+    async def _call(self, kept: Kept) -> bool:
+        """False when there was no time left to hear what was told of it: then nothing is noted."""
         try:
             call = decode(kept.body, kept.version)
         except msgspec.DecodeError as error:
+            self.report.calls += 1
             self._note([Breach(7, f"what is kept of the call cannot be read: {error}")], kept.id)
-            return
+            return True
+        retold = await self._retold(kept, call)
+        if retold is None:
+            return False
+        self.report.calls += 1
         stops = None if call.created_at < kept.now - self._memory.alerts else kept.stops
         around = Surroundings(kept.now, kept.slots, kept.held, stops, sandbox=self._sandbox)
-        breaches = [*_row(kept, call), *broken(call, around), *await self._retold(kept, call)]
-        self._note(islice(breaches, MOST_BREACHES), kept.id)
+        self._note(islice([*_row(kept, call), *broken(call, around), *retold], MOST_BREACHES), kept.id)
+        return True
 
-    async def _retold(self, kept: Kept, call: Call) -> list[Breach]:
+    async def _retold(self, kept: Kept, call: Call) -> list[Breach] | None:
         forgotten = call.ended_at is not None and call.ended_at < kept.now - self._memory.events
         retelling = Retelling(call, begins_late=forgotten)
         breaches: list[Breach] = []
-        last = 0
+        last = count = 0
         while last < min(call.seq, MOST_EVENTS):
-            page = await call_events(self._driver, kept.id, last + 1, min(EVENTS_AT_ONCE, call.seq - last))
+            if last and self.report.calls and self._clock() >= self._until:
+                return None
+            async with self._database.hot() as driver:
+                page = await call_events(driver, kept.id, last + 1, min(EVENTS_AT_ONCE, call.seq - last))
             # What was told since the call was read is not its past.
             heard = [event for event in page if event.seq <= call.seq]
             for event in heard:
                 breaches += retelling.hear(event.text)
-            self.report.events += len(heard)
             if not heard:
                 break
-            last = heard[-1].seq
+            count, last = count + len(heard), heard[-1].seq
+        self.report.events += count
         if call.seq > MOST_EVENTS:
             self.report.cut.append(kept.id)
         else:

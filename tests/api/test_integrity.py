@@ -1,12 +1,16 @@
 """`GET /v1/integrity`: nothing is wrong after calls of all kinds, and each kind of damage is named."""
 
+import asyncio
 from datetime import timedelta
+from itertools import count
 from uuid import UUID, uuid4
 
 import pytest
 
 from service.api.deps import ApiConfig
-from service.switchboard.auditing import Memory
+from service.store.database import Database, DatabaseConfig
+from service.store.turns import encode
+from service.switchboard.auditing import Audit, Memory, Part, Place
 from tests.api.front import front_door, problem
 
 BODY = "UPDATE calls SET body = replace(body, $2, $3) WHERE id = $1"
@@ -156,6 +160,74 @@ async def test_a_ring_that_never_stopped_is_named(front):
     breach = await only(front, call)
     assert (breach["invariant"], breach["user_id"], breach["device_id"]) == (5, "ben", "ben-1")
     assert breach["detail"] == "still rings, though ben is answered"
+
+
+async def rewritten(front, call, edit):
+    """What is wrong with a call after what is kept of it was changed."""
+    aggregate = await front.aggregate(call["id"])
+    edit(aggregate)
+    await damage(front, "UPDATE calls SET body = $2 WHERE id = $1", UUID(call["id"]), encode(aggregate))
+    breaches, _parts = await checked(front, call_id=call["id"])
+    return {(found["invariant"], found["user_id"], found["detail"]) for found in breaches}
+
+
+async def test_an_end_that_did_not_come_once_is_named(front):
+    call = await front.talking()
+    await front.post(f"/calls/{call['id']}/hangup", {"user_id": "ana"})
+
+    def forget_the_reason(aggregate):
+        aggregate.leg("ben").end_reason = None
+        aggregate.ended_by = None
+
+    found = await rewritten(front, call, forget_the_reason)
+    assert (3, "ben", "is left, without an end and a reason") in found
+    assert (3, None, "the call is ended, without an end, a reason and who ended it") in found
+
+
+async def test_a_call_that_goes_on_with_too_few_is_named(front):
+    call = await front.talking()
+
+    def forget_ben(aggregate):
+        aggregate.legs.remove(aggregate.leg("ben"))
+
+    assert (6, None, "a call of two goes on with 1") in await rewritten(front, call, forget_ben)
+
+
+async def test_somebody_busy_with_it_as_another_call_is_named(front):
+    call = await front.talking()
+    await damage(front, "UPDATE engagements SET slot = 1 WHERE user_id = 'ben'")
+    breach = await only(front, call)
+    assert (breach["invariant"], breach["user_id"]) == (2, "ben")
+    assert breach["detail"] == "counts as busy with it as call 2, but it is call 1"
+
+
+async def test_where_time_is_up_within_a_call_the_next_part_begins_with_it(front):
+    long = await front.talking("ana", "ben")
+    for number in range(250):
+        signal = {"user_id": "ana", "type": "note", "data": {"n": number}}
+        assert (await front.post(f"/calls/{long['id']}/signal", signal)).is_success
+    await front.talking("cleo", "dora")
+    seconds = count()
+    memory, app_id = Memory(), front.credentials.app_id
+    parts, place = [], Place(Part.CALLS)
+    while place and place.part is Part.CALLS:
+        audit = Audit(front.database, app_id, memory, lambda: next(seconds), until=next(seconds) + 2, sandbox=False)
+        parts.append(await audit.part(place, 50))
+        place = parts[-1].place
+    assert [part.calls for part in parts] == [1, 1]
+    assert parts[1].events > 250
+    assert [part.found for part in parts] == [[], []]
+
+
+async def test_nobody_waits_for_a_connection_meanwhile(db_url):
+    """One connection is enough for the check and for calls."""
+    database = Database(DatabaseConfig(db_url, pool_size=1, pool_timeout_s=2))
+    async with front_door(database) as front:
+        await front.talking("ana", "ben")
+        checks = [asyncio.create_task(checked(front)) for _ in range(10)]
+        assert (await front.talking("cleo", "dora"))["state"] == "connecting"
+        assert [breaches for breaches, _parts in await asyncio.gather(*checks)] == [[]] * 10
+    await database.close()
 
 
 async def test_a_users_own_events_are_checked_too(front):

@@ -43,10 +43,9 @@ async def check_integrity(ask: KeyAsk, query: Annotated[CheckQuery, Query()]) ->
     clock, sandbox = ask.deps.clock, ask.settings.sandbox
     place = _place_of(query.cursor)
     began = clock()
-    async with ask.deps.database.hot() as driver:
-        memory, until = ask.deps.config.memory, began + LONGEST_S
-        audit = Audit(driver, ask.app_id, memory, clock, until=until, sandbox=sandbox)
-        report = await (audit.part(place, query.limit) if query.call_id is None else audit.one(query.call_id))
+    memory, until = ask.deps.config.memory, began + LONGEST_S
+    audit = Audit(ask.deps.database, ask.app_id, memory, clock, until=until, sandbox=sandbox)
+    report = await (audit.part(place, query.limit) if query.call_id is None else audit.one(query.call_id))
     if report is None:
         raise RefusedError(Code.NOT_FOUND, "there is no such call")
     return one(_view(report, datetime.fromtimestamp(began, UTC)))
