@@ -3,7 +3,7 @@
 A lane is a run of one stream's events on its way to one webhook. Two pools, counted apart: `most_at_once` for webhooks
 that take what they get, and half as many for those that fail or keep somebody waiting for `slow_s`. A pool can be empty
 because of others; therefore the first `FIRST_AT_ONCE` of a webhook that is not failing come out of no pool. Only
-`most_in_all` bounds everything, as open files do.
+`most_in_all` bounds everything, as open files do; when that is used up, whoever has been slow the longest makes room.
 """
 
 from collections import Counter
@@ -77,9 +77,18 @@ class Lanes:
         self._failing &= frozenset(newer)
         self._failing.update(failing)
 
+    def is_slow(self, began: float, now: float) -> bool:
+        """Whether a request that is under way since then takes too long."""
+        return now - began > self._config.slow_s
+
     def know_slow(self, since: Iterable[tuple[UUID, float]], now: float) -> None:
         """Webhooks with the moment their requests under way began: whoever has one for too long is slow."""
-        self._slow = {webhook for webhook, began in since if now - began > self._config.slow_s}
+        self._slow = {webhook for webhook, began in since if self.is_slow(began, now)}
+
+    def lacking(self) -> int:
+        """How many requests must end so that others come by: a quarter of all places, when all are taken."""
+        most = self._config.most_in_all
+        return (most + 3) // 4 if self._flying.total() >= most else 0
 
     def room(self, webhooks: Iterable[UUID]) -> dict[UUID, int]:
         """How many deliveries more may be under way, for those of these webhooks for whom there is any."""

@@ -9,8 +9,8 @@ No connection is held while a request is under way: claim, give the connection b
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -151,8 +151,15 @@ class WebhookSender:
         self._due.update(dict.fromkeys(found))
         failing = [webhook for webhook, fails in found.items() if fails]
         self._room.know_failing(failing, {*self._room.flying, *(result.claim.webhook_id for result in self._done)})
-        since = [(lane.webhook_id, lane.since) for lane in self._lanes.values()]
-        self._room.know_slow(since, asyncio.get_running_loop().time())
+        at = asyncio.get_running_loop().time()
+        self._room.know_slow([(lane.webhook_id, lane.since) for lane in self._lanes.values()], at)
+        self._make_room(at)
+
+    def _make_room(self, now: float) -> None:
+        """When no place is left for anybody, those who have waited longest for their receivers wait no longer."""
+        slow = [lane for lane in self._lanes.values() if lane.patience and self._room.is_slow(lane.since, now)]
+        for lane in sorted(slow, key=lambda lane: lane.since)[: self._room.lacking()]:
+            lane.give_up(now)
 
     async def _turn(self, now: datetime | None = None) -> int:
         """Write down what is done, claim what there is room for and start sending it."""
@@ -210,14 +217,14 @@ class WebhookSender:
         for sent, claim in enumerate(lane.run, start=1):
             lane.since = loop.time()
             at = now + timedelta(seconds=lane.since - began)
-            result = await self._send(claim, at)
+            result = await self._send(claim, at, lane)
             self._done.append(result)
             self._bell.set()
             if result.state != DELIVERED or loop.time() - began > self._config.run_s:
                 self._done.extend(Result(rest, PENDING) for rest in lane.run[sent:])
                 return
 
-    async def _send(self, claim: Claim, at: datetime) -> Result:
+    async def _send(self, claim: Claim, at: datetime, lane: "Lane") -> Result:
         """One attempt, and what it means."""
         if claim.text is None or claim.event_id is None:
             return self._judge(claim, at, Answer(None, "the event has been pruned", 0), None)
@@ -227,7 +234,12 @@ class WebhookSender:
         except ValueError as error:
             return self._judge(claim, at, Answer(None, str(error), 0), None)
         try:
-            answer = await self._poster.post(claim.url, {**claim.headers, **signed}, body)
+            async with lane.waiting():
+                answer = await self._poster.post(claim.url, {**claim.headers, **signed}, body)
+        except TimeoutError:
+            waited_s = asyncio.get_running_loop().time() - lane.since
+            told = f"no answer within {waited_s:.1f} s, and others needed the connection"
+            answer = Answer(None, told, round(waited_s * 1000))
         except Exception:  # noqa: BLE001 - a bug met by one delivery must not be met by it for ever
             self._log.exception("delivery broke", webhook_id=str(claim.webhook_id), delivery_id=claim.id)
             answer = Answer(None, "internal fault", 0)
@@ -296,14 +308,30 @@ class WebhookSender:
 
 @dataclass(slots=True)
 class Lane:
-    """A run of one stream's events for one webhook; `since` its present request is under way."""
+    """A run of one stream's events for one webhook; `since` its present request is under way, and has our patience."""
 
     run: list[Claim]
     since: float
+    patience: asyncio.Timeout | None = None
 
     @property
     def webhook_id(self) -> UUID:
         return self.run[0].webhook_id
+
+    @asynccontextmanager
+    async def waiting(self) -> AsyncIterator[None]:
+        """For an answer, as long as nobody gives it up. Raises `TimeoutError` then."""
+        async with asyncio.timeout(None) as patience:
+            self.patience = patience
+            try:
+                yield
+            finally:
+                self.patience = None
+
+    def give_up(self, now: float) -> None:
+        """Wait no longer."""
+        if self.patience:
+            self.patience.reschedule(now)
 
 
 def _runs(claims: Claims) -> Iterator[list[Claim]]:

@@ -61,6 +61,37 @@ async def test_endpoints_that_did_well_and_all_begin_to_hang_leave_the_others_th
         await office.stop(task)
 
 
+async def test_when_all_places_are_taken_by_endpoints_that_hang_the_slowest_make_room(office, make_poster):
+    """More endpoints begin to hang than there are places, and nobody waits until their time is up."""
+    async with listening(otherwise=hang) as bad, listening() as good:
+        hooks = await many(office, bad, 8)
+        await office.queue(*hooks)
+        sender = office.sender(make_poster(timeout_s=3_600), most_in_all=8, poll_s=0.02, slow_s=0.2)
+        office.start(sender)
+        await bad.take(8, within=30)
+        hook, _ = await office.hook(good)
+        for n in range(1, 4):
+            await office.queue(hook)
+            assert seqs(await good.take(within=10)) == [1], n
+        (told,) = await office.rows("SELECT DISTINCT regexp_replace(error, '[0-9.]+', 'n') AS error FROM deliveries "
+                                    "WHERE error IS NOT NULL")  # fmt: skip
+        assert told["error"] == "no answer within n s, and others needed the connection"
+
+
+async def test_while_there_are_places_nobody_is_hurried(office, make_poster):
+    async with listening(otherwise=hang) as bad:
+        hooks = await many(office, bad, 3)
+        await office.queue(*hooks)
+        sender = office.sender(make_poster(timeout_s=3_600), most_in_all=4, poll_s=0.02, slow_s=0.01)
+        task = office.start(sender)
+        await bad.take(3, within=30)
+        for _ in range(3):
+            await sender.renew()
+            await sender._look()  # noqa: SLF001 - as its loop does
+        assert bad.ended.empty()
+        await office.stop(task)
+
+
 class Counted:
     """A poster, and how many of its requests were under way whenever one began."""
 
