@@ -14,6 +14,7 @@ from service.client.problems import Overrun, Refused, Unreachable
 from service.client.proof import FeedError, verify_feed
 from service.client.sdk import Client
 from service.client.shapes import (
+    Breach,
     Call,
     Connection,
     Device,
@@ -36,6 +37,7 @@ from service.wire.signatures import SignatureError
 
 __all__ = [
     "SFU",
+    "Breach",
     "Call",
     "Client",
     "Connection",

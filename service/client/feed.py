@@ -134,8 +134,10 @@ class Feed:
     async def caught_up(self, after: str | None = None, *, types: Iterable[str] = ()) -> list[Event]:
         """Everything behind the cursor, up to now."""
         found: list[Event] = []
+        wanted = tuple(types)
         while True:
-            events, after = await self.read(after, types=types)
-            if not events:
+            # Where only some types are wanted, a page may be empty and there is more behind it.
+            events, place = await self.read(after, types=wanted)
+            if not events and place == after:
                 return found
-            found += events
+            found, after = found + events, place

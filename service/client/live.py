@@ -10,9 +10,9 @@ twice. What needs sequence goes by `seq`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from itertools import count
+from itertools import count, islice
 from random import uniform
 from types import MappingProxyType
 from typing import Any, Self
@@ -40,6 +40,10 @@ LATER = frozenset({429, 500, 503})
 """Statuses of a refused hello that are worth another try."""
 AT_ONCE = 200
 """Users whose presence one frame asks for."""
+AGAIN = "again"
+"""The id of frames that a new connection begins with, and nobody waits for."""
+MOST_STREAMS = 10_000
+"""So many calls and users are known by the number of their last event; of older ones nothing comes any more."""
 BACKOFF_S = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0)
 ALERTS: Mapping[str, type[RingStop | Replaced]] = MappingProxyType(
     {"ring.stop": RingStop, "call.replaced": Replaced},
@@ -144,12 +148,15 @@ class LiveSocket(Verbs):
     async def watch(self, *user_ids: str) -> list[Presence]:
         """Hear of these users' presence, too: how they are now; what becomes of them comes with `presences`.
 
-        A connection that is taken up again asks anew, and `presences` has how they are by then. Raises as
-        :meth:`command`.
+        A connection that is taken up again asks anew, and `presences` has how they are by then; where it is refused
+        then, `presences` ends with that. Raises as :meth:`command`.
         """
-        answer = await self.ask({"type": "presence.subscribe", "user_ids": user_ids})
-        self._watched.update(dict.fromkeys(user_ids))
-        return [shaped(seen, Presence) for seen in answer["presences"]]
+        found: list[Presence] = []
+        for some in _chunks(user_ids):
+            answer = await self.ask({"type": "presence.subscribe", "user_ids": some})
+            self._watched.update(dict.fromkeys(some))
+            found += [shaped(seen, Presence) for seen in answer["presences"]]
+        return found
 
     async def unwatch(self, *user_ids: str) -> None:
         """Hear no more of these users, or of all but one's own. Raises as :meth:`command`."""
@@ -218,9 +225,8 @@ class LiveSocket(Verbs):
         self._socket = socket
         self.connections += 1
         self._greeted(shaped(first, Welcome))
-        watched = list(self._watched)
-        for start in range(0, len(watched), AT_ONCE):
-            await self.send({"type": "presence.subscribe", "user_ids": watched[start : start + AT_ONCE]})
+        for some in _chunks(self._watched):
+            await self.send({"type": "presence.subscribe", "id": AGAIN, "user_ids": some})
 
     def _greeted(self, welcome: Welcome) -> None:
         self._welcome = welcome
@@ -287,6 +293,8 @@ class LiveSocket(Verbs):
             self.media.put(shaped(frame, MEDIA[kind]))
         elif (answer := self._waiting.get(str(frame.get("id")))) and not answer.done():
             self._settle(answer, frame)
+        elif kind == "error" and frame.get("id") == AGAIN:
+            self.presences.close(Refused(frame["problem"], frame["problem"].get("retry_after_s")))
         else:
             for seen in frame.get("presences") or ():
                 self.presences.put(shaped(seen, Presence))
@@ -306,7 +314,10 @@ class LiveSocket(Verbs):
         if event.seq:
             if event.seq <= self._told_seq.get(event.stream, 0):
                 return
+            self._told_seq.pop(event.stream, None)
             self._told_seq[event.stream] = event.seq
+            if len(self._told_seq) > MOST_STREAMS:
+                del self._told_seq[next(iter(self._told_seq))]
         self.cursor = event.cursor or self.cursor
         if event.type == "presence.changed":
             self.presences.put(shaped(event.data["presence"], Presence))
@@ -317,3 +328,10 @@ class LiveSocket(Verbs):
         if ring.ring_id not in self._told_rings:
             self._told_rings[ring.ring_id] = ring.call_id
             self.rings.put(ring)
+
+
+def _chunks(user_ids: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """As many as one frame may have, each."""
+    left = iter(user_ids)
+    while some := tuple(islice(left, AT_ONCE)):
+        yield some

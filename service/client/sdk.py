@@ -1,5 +1,6 @@
 """The client: one service, one credential, everything by noun; the four verbs of a telephone on top."""
 
+from collections.abc import AsyncIterator
 from typing import Any, Self
 
 import httpx2
@@ -9,7 +10,7 @@ from service.client.directory import Users, Whereabouts
 from service.client.feed import Feed
 from service.client.http import Door
 from service.client.push import Push
-from service.client.shapes import Placed
+from service.client.shapes import Breach, Placed, shaped
 from service.client.webhooks import Webhooks
 
 
@@ -67,6 +68,19 @@ class Client:
         """Change settings: `ring_timeout_s`, `sandbox`, `call_waiting`, …."""
         answer: dict[str, Any] = await self.door.ask("PATCH", "/app", settings)
         return answer
+
+    async def integrity(self, call_id: str | None = None) -> AsyncIterator[Breach]:
+        """What is wrong with what is kept of the app, or of one call: nothing, unless it was damaged.
+
+        The service checks a part at a time, for two seconds at most, and calls go on meanwhile.
+        """
+        cursor: str | None = None
+        while True:
+            part = await self.door.ask("GET", "/integrity", params={"call_id": call_id, "cursor": cursor})
+            for found in part["breaches"]:
+                yield shaped(found, Breach)
+            if (cursor := part["next_cursor"]) is None:
+                return
 
     async def ice_servers(self) -> list[dict[str, Any]]:
         """STUN and TURN for the media, with credentials where needed."""

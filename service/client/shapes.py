@@ -289,6 +289,18 @@ class Delivery(Shape, frozen=True):
     response: dict[str, Any] | None = None
 
 
+class Breach(Shape, frozen=True):
+    """One thing that is wrong with what is kept: which of the seven invariants, with whom, and how."""
+
+    invariant: int
+    name: str
+    detail: str
+    call_id: str | None = None
+    user_id: str | None = None
+    device_id: str | None = None
+    seq: int | None = None
+
+
 class Caller(Shape, frozen=True):
     """Who is calling, as a ring says it."""
 

@@ -42,10 +42,12 @@ class Webhooks:
         *,
         description: str | None = None,
         headers: Mapping[str, str] | None = None,
+        format: str | None = None,  # noqa: A002 - the field of that name
     ) -> Webhook:
         """Send events to `url`: all, or those whose type matches (`call.*`). The `secret` is told this once.
 
-        `headers` are sent along with each; their values are never told again.
+        `headers` are sent along with each; their values are never told again. `format` (`csta`, `tapi`, `asterisk`,
+        `graph`) tells presence in those words, too.
         """
         body: dict[str, Any] = {"url": url}
         if types:
@@ -54,6 +56,8 @@ class Webhooks:
             body["description"] = description
         if headers:
             body["headers"] = dict(headers)
+        if format:
+            body["format"] = format
         return shaped(await self._door.ask("POST", "/webhooks", body), Webhook)
 
     async def get(self, webhook_id: str) -> Webhook:
@@ -66,7 +70,7 @@ class Webhooks:
             yield shaped(item, Webhook)
 
     async def change(self, webhook_id: str, fields: Mapping[str, Any]) -> Webhook:
-        """Change `url`, `types`, `description`, `headers`, `enabled` or `paused`."""
+        """Change `url`, `types`, `description`, `headers`, `format`, `enabled` or `paused`."""
         return shaped(await self._door.ask("PATCH", f"/webhooks/{segment(webhook_id)}", fields), Webhook)
 
     async def pause(self, webhook_id: str) -> Webhook:
@@ -86,9 +90,9 @@ class Webhooks:
         """Send nothing there any more."""
         await self._door.ask("DELETE", f"/webhooks/{segment(webhook_id)}")
 
-    async def deliveries(self, webhook_id: str) -> AsyncIterator[Delivery]:
-        """What was sent there and how it went, newest first."""
-        async for item in self._door.pages(f"/webhooks/{segment(webhook_id)}/deliveries"):
+    async def deliveries(self, webhook_id: str, *, state: str | None = None) -> AsyncIterator[Delivery]:
+        """What was sent there and how it went, newest first; `state`: those `pending`, `delivered` or `failed`."""
+        async for item in self._door.pages(f"/webhooks/{segment(webhook_id)}/deliveries", {"state": state}):
             yield shaped(item, Delivery)
 
     async def delivery(self, webhook_id: str, delivery_id: str) -> Delivery:

@@ -8,6 +8,7 @@ from websockets.asyncio.server import serve
 from service.client import LiveSocket, Overrun, Refused, Replaced, Ring, RingStop, Unreachable
 from service.client.feed import unbroken
 from service.client.inbox import Inbox
+from service.client.live import AGAIN
 
 
 async def until(inbox, wanted):
@@ -208,6 +209,26 @@ async def test_presence_is_an_iterator_of_its_own_and_outlives_a_lost_connection
         await until(ben.presences, lambda told: told.do_not_disturb)
         await backend.users.put("ana", do_not_disturb=True)
         assert (await until(ana.presences, lambda told: told.do_not_disturb)).user_id == "ana"
+
+
+async def test_more_users_are_watched_than_one_frame_may_ask_for(device, backend):
+    names = [f"user{number}" for number in range(401)]
+    for name in (names[0], names[-1]):
+        await backend.users.put(name)
+    async with device("ana") as ana:
+        assert [seen.user_id for seen in await ana.watch(*names)] == [names[0], names[-1]]
+        await ana.drop()
+        await until(ana.presences, lambda told: told.user_id == names[-1])
+        await backend.users.put(names[-1], do_not_disturb=True)
+        await until(ana.presences, lambda told: told.user_id == names[-1] and told.do_not_disturb)
+
+
+async def test_whoever_is_refused_what_they_watched_is_told(device):
+    async with device("ana") as ana:
+        await ana.watch("ben")
+        await ana.send({"type": "presence.subscribe", "id": AGAIN, "user_ids": []})
+        with pytest.raises(Refused):
+            await until(ana.presences, lambda _told: False)
 
 
 async def test_events_are_those_of_calls(device):

@@ -6,6 +6,7 @@ import pytest
 
 from service.client import Client, Refused
 from service.client.feed import unbroken
+from tests.fixtures.postgres import execute
 
 ODD = "a/b?c=d#e%2F é 🙂"
 
@@ -124,6 +125,7 @@ async def test_settings_webhooks_and_ice_servers(backend):
     assert [(h.id, h.secret) async for h in backend.webhooks.all()] == [(hook.id, None)]
     assert (await backend.webhooks.get(hook.id)).url == "http://127.0.0.1:9999/hook"
     tested = await backend.webhooks.test(hook.id)
+    assert [sent.state async for sent in backend.webhooks.deliveries(hook.id, state="delivered")] == []
     again = await backend.webhooks.redeliver(hook.id, tested.id)
     assert (tested.type, again.event_id) == ("webhook.test", tested.event_id)
     assert tested.id in {delivery.id async for delivery in backend.webhooks.deliveries(hook.id)}
@@ -155,3 +157,36 @@ async def test_a_wrong_key_is_refused(running_service):
         with pytest.raises(Refused) as told:
             await stranger.call("ana", ["ben"])
     assert (told.value.code, told.value.status) == ("not_authenticated", 401)
+
+
+async def test_an_endpoint_that_is_told_in_a_ctis_words(backend):
+    hook = await backend.webhooks.create("http://127.0.0.1:9999/hook", ["presence.changed"], format="csta")
+    assert hook.format == "csta"
+    assert (await backend.webhooks.change(hook.id, {"format": "tapi"})).format == "tapi"
+
+
+async def test_what_was_damaged_is_named(backend, db_url):
+    call = (await backend.call("ana", ["test:silent"])).call
+    assert [found async for found in backend.integrity()] == []
+    await execute(db_url, "DELETE FROM engagements WHERE user_id = 'ana'")
+    (found,) = [found async for found in backend.integrity(call.id)]
+    assert (found.invariant, found.call_id, found.user_id) == (2, call.id, "ana")
+
+
+MANY = """
+INSERT INTO events (stream, seq, event_id, app_id, type, text)
+SELECT '01980000-0000-7000-8000-000000000000', n, gen_random_uuid(), app_id, 'call.updated', '{}'
+FROM (SELECT app_id FROM events LIMIT 1) e, generate_series(1, 5000) n
+"""
+
+
+async def test_who_wants_few_of_many_events_gets_them_all(backend, db_url):
+    """Pages on the way may be empty: there is more behind them."""
+    first = (await backend.call("ana", ["test:silent"])).call
+    await execute(db_url, MANY)
+    second = (await backend.call("ben", ["test:silent"])).call
+    async for event in backend.feed.follow(types=["call.created"]):
+        if event.call_id == second.id:
+            break
+    found = await backend.feed.caught_up(types=["call.created"])
+    assert [event.call_id for event in found] == [first.id, second.id]
