@@ -6,7 +6,7 @@ from typing import Any
 
 from service.client.http import Door
 from service.client.shapes import Call, shaped
-from service.wire.chain import Head, head_of, misplaced
+from service.wire.chain import Head, head_of, misplaced, unsealed
 from service.wire.feed import hash_of
 
 LONG_POLL_S = 30
@@ -85,6 +85,11 @@ class Event:
     def intact(self) -> bool:
         """Whether its own hash closes; it cannot where something was left out (`partial`)."""
         return self.data.get("hash") == hash_of(dict(self.envelope))
+
+    @property
+    def unsealed(self) -> bool:
+        """Whether it is from before the chain: what an older version told of webhooks has no hash."""
+        return unsealed(self.envelope)
 
     @property
     def partial(self) -> bool:

@@ -34,6 +34,10 @@ def verify_feed(
     begin with any event: the oldest events of an app are forgotten some day. Of an event with `partial` the place
     in the chain is proven, and not what it says: ask for the whole one.
 
+    Of an older version's feed `webhook.test` and `webhook.disabled` are passed over, for they have no hash
+    (`Event.unsealed`: from before the chain), and a user's devices and presence share one chain up to a point: it is
+    the presence's, and whole with the events of both.
+
     Raises :class:`FeedError`, which names the first broken place.
     """
     told = [_event(event) for event in events]
@@ -42,8 +46,10 @@ def verify_feed(
     for place, event in enumerate(told):
         if call_id is not None and event.call_id != call_id:
             raise FeedError(event, f"foreign: {event.type} of {_name(event)} is not of the call {call_id}")
-        if not event.data.get("seq"):
+        if not event.data.get("seq") or event.unsealed:
             continue  # what nobody keeps (`speaker.changed`) has no number and is in no chain
+        if _shared(event, heads):
+            continue
         before = Head(head_of(event.envelope).seq - 1, str(event.data.get("prev")))
         head = heads.get(event.stream) or (Head() if from_the_start else before)
         later = last.get((event.stream, head.seq + 1), -1) > place
@@ -51,6 +57,23 @@ def verify_feed(
             raise FeedError(event, fault)
         heads[event.stream] = head_of(event.envelope)
     return heads
+
+
+def _shared(event: Event, heads: dict[str, Head]) -> bool:
+    """Whether it follows the last event of the user's other chain, when both were one; moves that on.
+
+    The hash in `prev` says so, and could say nothing else.
+    """
+    presence, devices = f"user {event.user_id}", f"devices of user {event.user_id}"
+    if event.stream not in {presence, devices}:
+        return False
+    other = heads.get(devices if event.stream == presence else presence)
+    if other is None or misplaced(other, event.envelope):
+        return False
+    if event.stream == presence:
+        del heads[devices]
+    heads[presence] = head_of(event.envelope)
+    return True
 
 
 def _event(event: Event | Mapping[str, Any]) -> Event:

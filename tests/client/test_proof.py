@@ -10,7 +10,7 @@ from service.client import Event, FeedError, verify_feed
 from service.client.feed import unbroken
 from service.wire.feed import hash_of
 from service.wire.redaction import without_company
-from service.wire.user_feed import PRESENCE_CHANGED, Chain, user_envelope
+from service.wire.user_feed import DEVICE_REGISTERED, PRESENCE_CHANGED, Chain, user_envelope
 from service.wire.webhook_events import DISABLED, TEST, webhook_event
 
 
@@ -149,3 +149,47 @@ def test_presence_without_company_is_no_break_but_nothing_else_can_hide_as_such(
     assert "changed: what event 2 (presence.changed)" in fault(feed)
     feed[1]["data"]["presence"].update(busy_with=[], devices=[])
     assert "changed: what event 2 (presence.changed)" in fault(feed)
+
+
+def older(*kinds):
+    """A user's devices and presence in one chain, as they were told once; then the devices' own begins."""
+    chain, told = Chain(0, "", datetime(2026, 1, 2, tzinfo=UTC)), []
+    for kind in kinds:
+        envelope, chain = user_envelope("app", "ann", chain, kind, {}, cause="then")
+        told.append(orjson.loads(envelope.text))
+    own, _ = user_envelope("app", "ann", Chain(0, "", chain.now), DEVICE_REGISTERED, {}, cause="now")
+    last, _ = user_envelope("app", "ann", chain, PRESENCE_CHANGED, {}, cause="now")
+    return [*told, orjson.loads(own.text), orjson.loads(last.text)]
+
+
+ORDERS = [(DEVICE_REGISTERED, PRESENCE_CHANGED), (PRESENCE_CHANGED, DEVICE_REGISTERED)]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_users_chain_from_when_it_was_one_is_proven_and_goes_on_as_two(order):
+    feed = older(*order, *order, order[1], order[0], PRESENCE_CHANGED)
+    whole = {"user ann": 8, "devices of user ann": 1}
+    for start in range(len(feed)):
+        heads = verify_feed(feed[:start])
+        assert {name: head.seq for name, head in verify_feed(feed[start:], heads).items()} == whole
+    assert {name: head.seq for name, head in verify_feed(feed[2:], from_the_start=False).items()} == whole
+    for place in range(len(feed) - 2):
+        assert fault(feed[:place] + feed[place + 1 :])
+        assert fault([*feed[: place + 1], *feed[place:]])
+        changed = orjson.loads(orjson.dumps(feed))
+        changed[place]["data"]["cause"]["name"] = "eve"
+        assert "changed: what event" in fault(changed)
+
+
+def test_what_was_told_of_webhooks_before_it_was_sealed_says_so_and_nothing_else_passes_as_such():
+    event = orjson.loads(webhook_event(TEST, uuid4(), datetime(2026, 1, 2, tzinfo=UTC)).text)
+    assert not Event(event).unsealed
+    del event["data"]["hash"]
+    assert "changed: what event" in fault([event])
+    del event["data"]["prev"]
+    assert Event(event).unsealed
+    assert verify_feed([event]) == {}
+    for envelope in [chained(1)[0], *older(*ORDERS[0])[:2]]:
+        del envelope["data"]["hash"], envelope["data"]["prev"]
+        assert not Event(envelope).unsealed
+        assert "changed: what event" in fault([envelope])

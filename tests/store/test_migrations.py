@@ -14,12 +14,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from service.store.calls import decode
-from service.store.database import driver_dsn, sqlalchemy_url
+from service.store.database import driver_dsn
 from service.store.migrating import MIGRATIONS, migrate, newest
 from service.store.starting import UnusableDatabaseError, migrate_in_words
 from service.store.tables import METADATA
 from service.store.turns import encode
 from tests.core.story import Story
+from tests.fixtures.older import migrated_to
 from tests.fixtures.postgres import execute, fresh_database, value
 
 # Everything that makes a schema, as PostgreSQL itself tells it.
@@ -124,16 +125,7 @@ def as_it_was(call):
 @pytest.fixture
 async def old_url(empty_url):
     """A database of the first version that has been in use."""
-
-    def first(sync):
-        config = Config(attributes={"connection": sync})
-        config.set_main_option("script_location", str(MIGRATIONS))
-        command.upgrade(config, "0001")
-
-    engine = create_async_engine(sqlalchemy_url(empty_url))
-    async with engine.begin() as connection:
-        await connection.run_sync(first)
-    await engine.dispose()
+    await migrated_to("0001", empty_url)
     await execute(empty_url, OLD_ROWS.replace("BODY", as_it_was(Story("ben").call)))
     return empty_url
 
