@@ -271,7 +271,12 @@ class Service:
         patience = PresenceConfig(patience_s=settings.lease_s)
         self.presence = PresenceTeller(self.database, self.book, patience, heard=self._presence_told)
         self.attendance = Attendance(
-            self.database, self.switchboard, self.replica_id, settings.lease_s, self.presence.mark
+            self.database,
+            self.switchboard,
+            self.replica_id,
+            settings.lease_s,
+            self.presence.mark,
+            self.presence.replica_died,
         )
         self.deadlines = Deadlines(self.database, self.switchboard, self.metrics.timer_lateness.observe)
         self.supervisor = Supervisor(

@@ -114,6 +114,10 @@ class PresenceTeller:
         elif (app_id, user_id) not in self._marked:
             self._sweep.look_at_all()
 
+    def replica_died(self) -> None:
+        """It may have had something to tell."""
+        self._sweep.hurry()
+
     async def run(self, switchboard: Switchboard) -> None:
         """Tell until cancelled. Raises `StoreUnavailableError`; marks are kept for the next run."""
         loop = asyncio.get_running_loop()

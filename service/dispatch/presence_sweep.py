@@ -17,7 +17,11 @@ class Care(IntEnum):
 
 
 class Sweep:
-    """One process's way through the users. The first time whoever was told to be anything but offline is looked at."""
+    """One process's way through the users. In a hurry whoever was told to be anything but offline is looked at, too.
+
+    That is so at the start and when another process died: a second for 20,000 users. Otherwise it is for what neither
+    explains, a thousand users every five seconds.
+    """
 
     def __init__(self, database: Database, at_once: int) -> None:
         self._database = database
@@ -30,6 +34,11 @@ class Sweep:
     def hurried(self) -> bool:
         """Whether somebody waits for it."""
         return self._care is not Care.DOUBTFUL
+
+    def hurry(self) -> None:
+        """A process has died, and nobody knows what it had yet to tell: come by everybody soon."""
+        if self._care is Care.DOUBTFUL:
+            self._place, self._care = START, Care.ASTIR
 
     def look_at_all(self) -> None:
         """Somebody has been forgotten, and nobody knows who: look at everybody once."""

@@ -181,6 +181,7 @@ WHERE c.replica_id = $1 AND (u.tokens_valid_from >= c.created_at OR a.suspended_
 BURY = """
 DELETE FROM replicas r WHERE r.lease_until <= clock_timestamp() - make_interval(secs => $1)
 AND NOT EXISTS (SELECT FROM connections c WHERE c.replica_id = r.id)
+RETURNING r.id
 """
 
 
@@ -202,13 +203,14 @@ async def unregister_replica(driver: Driver, replica_id: UUID, grace_s: float) -
     await driver.execute(UNREGISTER, replica_id, grace_s)
 
 
-async def bury_replicas(driver: Driver, grace_s: float) -> None:
-    """Forget replicas whose lease has been over for `grace_s` seconds and that have no connections left.
+async def bury_replicas(driver: Driver, grace_s: float) -> int:
+    """Forget replicas whose lease has been over for `grace_s` seconds and that have no connections left; how many.
 
     And devices that have not come back for as long.
     """
-    await driver.execute(BURY, grace_s)
+    buried = await driver.fetch(BURY, grace_s)
     await driver.execute(FORGET_ABSENCES, grace_s)
+    return len(buried)
 
 
 async def other_replicas(driver: Driver, replica_id: UUID) -> int:

@@ -46,7 +46,7 @@ class Attendance:
 
     `lease_s`: a replica silent for so long is dead, and a device whose socket closed is waited for as long before it is
     gone in presence; one whose replica died has been waited for already. `moved` (app, user) is called when a device
-    came or went.
+    came or went, `died` when a replica is gone for good: nobody knows what it had yet to tell.
     """
 
     def __init__(
@@ -56,8 +56,10 @@ class Attendance:
         replica_id: UUID,
         lease_s: float,
         moved: Callable[[str, str], None] = lambda _app_id, _user_id: None,
+        died: Callable[[], None] = lambda: None,
     ) -> None:
         self._moved = moved
+        self._died = died
         self._database = database
         self._switchboard = switchboard
         self._replica_id = replica_id
@@ -184,8 +186,10 @@ class Attendance:
             for each in lost:
                 await self._here(each.connection)
         async with self._database.hot() as driver:
-            await bury_replicas(driver, BURY_AFTER_S)
+            buried = await bury_replicas(driver, BURY_AFTER_S)
             await relays.forget(driver, BURY_AFTER_S)
+        if buried:
+            self._died()
 
     async def _dead(self) -> list[Engaged]:
         async with self._database.hot() as driver:

@@ -359,3 +359,17 @@ async def test_more_users_than_fit_are_looked_at_nevertheless(town):
         teller.mark(APP, name)  # most of them have been come by already
     await swept(town, teller, 4)
     assert [len(await town.told(name)) for name in names] == [2, 2, 2, 2, 2, 2, 1]
+
+
+async def test_when_a_process_died_all_who_are_known_to_be_there_are_looked_at(town):
+    """What it had to tell of a flag shows in no table but the user's: only looking finds it."""
+    teller = town.another(swept=1)
+    await town.online("ann")
+    await town.online("ben")
+    await swept(town, teller, 3)
+    await town.rows("UPDATE users SET do_not_disturb = true WHERE id = 'ben'")
+    await swept(town, teller, 3)
+    assert len(await town.told("ben")) == 1
+    teller.replica_died()
+    await swept(town, teller, 3)
+    assert len(await town.told("ben")) == 2

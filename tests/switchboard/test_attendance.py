@@ -21,8 +21,8 @@ async def here(desk):
     return await replica(desk)
 
 
-async def replica(desk):
-    attendance = Attendance(desk.database, desk.board, uuid4(), LEASE_S)
+async def replica(desk, **how):
+    attendance = Attendance(desk.database, desk.board, uuid4(), LEASE_S, **how)
     await attendance.open()
     return attendance
 
@@ -55,12 +55,13 @@ async def rows(desk):
         return await driver.fetchval("SELECT count(*) FROM connections")
 
 
-async def die(desk, attendance):
+async def die(desk, attendance, ago="1 second"):
     """The replica is silent and its lease is over."""
     async with desk.database.hot() as driver:
         await driver.execute(
-            "UPDATE replicas SET lease_until = clock_timestamp() - interval '1 second' WHERE id = $1",
+            "UPDATE replicas SET lease_until = clock_timestamp() - $2::text::interval WHERE id = $1",
             attendance._replica_id,  # noqa: SLF001 - to make its lease run out
+            ago,
         )
 
 
@@ -157,6 +158,20 @@ async def test_40_a_dead_replica_s_users_leave_a_grace_behind(desk, here):
     events = await desk.events(call_id)
     await here.run_once()
     assert await desk.events(call_id) == events
+
+
+async def test_that_a_replica_has_died_is_told_once(desk, here):
+    deaths = []
+    other = await replica(desk, died=lambda: deaths.append("told"))
+    await other.run_once()
+    assert deaths == []
+    await die(desk, here)
+    await other.run_once()
+    assert deaths == []  # it may have stumbled
+    await die(desk, here, "1 hour")
+    for _ in range(2):
+        await other.run_once()
+        assert deaths == ["told"]
 
 
 async def test_a_device_that_is_connected_elsewhere_by_then_is_not_gone(desk, here):
