@@ -55,6 +55,10 @@ async def test_she_picks_up_at_her_desk_and_they_talk(running_service, ann):
             ["ring", "answered_here"],
             ["ring", "answered_here"],
         )
+        trace = (await running_service.http.get(f"/v1/calls/{call}/trace")).json()
+        said = [(step["label"], step["note"]) for step in trace["timeline"] if step["kind"] == "command"]
+        assert said[0] == ("dial bob", "the caller's own devices ring first")
+        assert ("answer", "now dials bob") in said
 
 
 async def test_nothing_of_it_reaches_the_other_when_she_does_not_want_to(running_service, ann):
