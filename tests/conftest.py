@@ -8,6 +8,8 @@ from hypothesis import HealthCheck, settings
 pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.serving"]
 
 BROWSER = "tests/media/browser/"
+# What takes longest comes first, so that no process waits at the end for another one: the browsers play in real time.
+LONG = (BROWSER, "tests/outside/", "tests/stories/", "tests/media/", "tests/bench/", "tests/contracts/", "tests/house/")
 NO_SKIPS = os.environ.get("HOOKSWITCH_NO_SKIPS", "") not in {"", "0"}
 
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -26,6 +28,13 @@ def refuse_skip(report):
         report.outcome = "failed"
         report.longrepr = f"skipped, which this run refuses: {getattr(report, 'wasxfail', '') or reason}"
         vars(report).pop("wasxfail", None)
+
+
+def pytest_collection_modifyitems(items):
+    def place(item):
+        return next((at for at, start in enumerate(LONG) if item.nodeid.startswith(start)), len(LONG))
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -52,4 +61,7 @@ def pytest_xdist_make_scheduler(config, log):
             scope = super()._split_scope(nodeid)
             return BROWSER if scope.startswith(BROWSER) else scope
 
-    return Scheduling(config, log) if config.getvalue("dist") == "loadscope" else None
+    if config.getvalue("dist") != "loadscope":
+        return None
+    config.option.loadscopereorder = False  # by length and not by the number of tests
+    return Scheduling(config, log)
