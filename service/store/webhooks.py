@@ -63,10 +63,14 @@ async def create_webhook(connection: AsyncConnection, app_id: str, body: Webhook
     return NewWebhookView(**_told(row), secret=row.secret)
 
 
-async def get_webhook(connection: AsyncConnection, app_id: str, webhook_id: UUID) -> WebhookView | None:
-    """The app's endpoint of that id, which stays until the transaction ends; `None` when there is none."""
+async def get_webhook(
+    connection: AsyncConnection, app_id: str, webhook_id: UUID, *, stays: bool = False
+) -> WebhookView | None:
+    """The app's endpoint of that id; `None` when there is none. `stays`: it does until the transaction ends."""
     query = select(webhooks, NOW.label("now")).where(_of(app_id, webhook_id))
-    row = (await connection.execute(query.with_for_update(read=True, key_share=True))).one_or_none()
+    if stays:
+        query = query.with_for_update(read=True, key_share=True)
+    row = (await connection.execute(query)).one_or_none()
     return None if row is None else WebhookView(**_told(row))
 
 

@@ -1,12 +1,15 @@
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from orjson import loads
 
 from service.api.application import build_api
 from service.api.deps import ApiConfig
+from service.store.database import driver_dsn
 from service.store.webhooks import MOST_FORMER, MOST_WEBHOOKS
 from service.wire.signatures import key_of
 from tests.api.front import problem
@@ -286,6 +289,19 @@ async def test_the_log_says_what_is_on_its_way_and_what_came_of_it(front, db_url
     for query in ("cursor=x", "cursor=YQ", "cursor=LTE", "state=lost", "limit=0"):
         answer = await front.http.get(f"/v1/webhooks/{hook['id']}/deliveries?{query}")
         problem(answer, 422, "invalid_request")
+
+
+async def test_who_reads_the_log_waits_for_nobody(front, db_url):
+    """Neither for whoever changes the webhook or deletes it."""
+    hook = await made(front)
+    changing = await asyncpg.connect(driver_dsn(db_url))
+    try:
+        async with changing.transaction():
+            await changing.execute("SELECT FROM webhooks FOR UPDATE")
+            async with asyncio.timeout(10):
+                assert (await log(front, hook))["items"] == []
+    finally:
+        await changing.close()
 
 
 async def test_an_event_is_sent_again(front, db_url):

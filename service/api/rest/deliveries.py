@@ -66,7 +66,7 @@ async def redeliver(ask: KeyAsk, webhook_id: UUID, delivery_id: DeliveryId) -> R
     refused.
     """
     async with ask.deps.database.begin() as connection:
-        _awake(await webhook_of(connection, ask, webhook_id))
+        _awake(await webhook_of(connection, ask, webhook_id, stays=True))
         delivery = await store.redeliver(connection, webhook_id, delivery_id, base_url=_base_url(ask))
     if delivery is None:
         raise RefusedError(Code.NOT_FOUND, "there is no such delivery, or its event is gone")
@@ -110,7 +110,7 @@ async def recover_webhook(ask: KeyAsk, webhook_id: UUID, body: Recover) -> Respo
 async def test_webhook(ask: KeyAsk, webhook_id: UUID) -> Response:
     """A `webhook.test` event goes to this webhook alone, whatever its types; its log says what became of it."""
     async with ask.deps.database.begin() as connection:
-        _awake(await webhook_of(connection, ask, webhook_id))
+        _awake(await webhook_of(connection, ask, webhook_id, stays=True))
         delivery = await store.send_test(connection, ask.app_id, webhook_id)
     ask.deps.owed()
     return one(delivery, 202)

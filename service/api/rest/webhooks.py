@@ -33,9 +33,9 @@ def no_such_webhook() -> RefusedError:
     return RefusedError(Code.NOT_FOUND, "there is no such webhook")
 
 
-async def webhook_of(connection: Connection, ask: KeyAsk, webhook_id: UUID) -> WebhookView:
-    """The app's webhook of that id. Raises `RefusedError`."""
-    webhook = await store.get_webhook(connection, ask.app_id, webhook_id)
+async def webhook_of(connection: Connection, ask: KeyAsk, webhook_id: UUID, *, stays: bool = False) -> WebhookView:
+    """The app's webhook of that id; `stays`: nobody deletes it meanwhile. Raises `RefusedError`."""
+    webhook = await store.get_webhook(connection, ask.app_id, webhook_id, stays=stays)
     if webhook is None:
         raise no_such_webhook()
     return webhook
