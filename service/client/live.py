@@ -148,14 +148,14 @@ class LiveSocket(Verbs):
     async def watch(self, *user_ids: str) -> list[Presence]:
         """Hear of these users' presence, too: how they are now; what becomes of them comes with `presences`.
 
-        A connection that is taken up again asks anew, and `presences` has how they are by then; where it is refused
-        then, `presences` ends with that. Raises as :meth:`command`.
+        A connection that is taken up again asks anew, for oneself, too, and `presences` has how all are by then; where
+        it is refused then, `presences` ends with that. Raises as :meth:`command`.
         """
         found: list[Presence] = []
         for some in _chunks(user_ids):
             answer = await self.ask({"type": "presence.subscribe", "user_ids": some})
             self._watched.update(dict.fromkeys(some))
-            found += [shaped(seen, Presence) for seen in answer["presences"]]
+            found += self._seen(answer)
         return found
 
     async def unwatch(self, *user_ids: str) -> None:
@@ -225,6 +225,9 @@ class LiveSocket(Verbs):
         self._socket = socket
         self.connections += 1
         self._greeted(shaped(first, Welcome))
+        if self.connections > 1:
+            # What was told of oneself meanwhile is not told again.
+            await self.send({"type": "presence.subscribe", "user_ids": [self.welcome.user_id]})
         for some in _chunks(self._watched):
             await self.send({"type": "presence.subscribe", "id": AGAIN, "user_ids": some})
 
@@ -296,8 +299,9 @@ class LiveSocket(Verbs):
         elif kind == "error" and frame.get("id") == AGAIN:
             self.presences.close(Refused(frame["problem"], frame["problem"].get("retry_after_s")))
         else:
-            for seen in frame.get("presences") or ():
-                self.presences.put(shaped(seen, Presence))
+            for seen in self._seen(frame):
+                if seen.seq == self._told_seq[_stream_of(seen)]:  # else something newer has come before it
+                    self.presences.put(seen)
 
     @staticmethod
     def _settle(answer: asyncio.Future[dict[str, Any]], frame: dict[str, Any]) -> None:
@@ -314,20 +318,36 @@ class LiveSocket(Verbs):
         if event.seq:
             if event.seq <= self._told_seq.get(event.stream, 0):
                 return
-            self._told_seq.pop(event.stream, None)
-            self._told_seq[event.stream] = event.seq
-            if len(self._told_seq) > MOST_STREAMS:
-                del self._told_seq[next(iter(self._told_seq))]
+            self._know(event.stream, event.seq)
         self.cursor = event.cursor or self.cursor
         if event.type == "presence.changed":
             self.presences.put(shaped(event.data["presence"], Presence))
         else:
             self.events.put(event)
 
+    def _seen(self, answer: Mapping[str, Any]) -> list[Presence]:
+        """How users are at this moment: at least as new as the event whose number it has, so that one is no news."""
+        found = [shaped(seen, Presence) for seen in answer.get("presences") or ()]
+        for seen in found:
+            stream = _stream_of(seen)
+            self._know(stream, max(seen.seq, self._told_seq.get(stream, 0)))
+        return found
+
+    def _know(self, stream: str, seq: int) -> None:
+        self._told_seq.pop(stream, None)
+        self._told_seq[stream] = seq
+        if len(self._told_seq) > MOST_STREAMS:
+            del self._told_seq[next(iter(self._told_seq))]
+
     def _ring(self, ring: Ring) -> None:
         if ring.ring_id not in self._told_rings:
             self._told_rings[ring.ring_id] = ring.call_id
             self.rings.put(ring)
+
+
+def _stream_of(seen: Presence) -> str:
+    """As :attr:`Event.stream` has it."""
+    return f"user {seen.user_id}"
 
 
 def _chunks(user_ids: Iterable[str]) -> Iterator[tuple[str, ...]]:

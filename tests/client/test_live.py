@@ -211,6 +211,37 @@ async def test_presence_is_an_iterator_of_its_own_and_outlives_a_lost_connection
         assert (await until(ana.presences, lambda told: told.do_not_disturb)).user_id == "ana"
 
 
+async def test_a_connection_that_is_taken_up_again_asks_how_oneself_is(device, backend):
+    async with device("ana") as ana:
+        await backend.users.put("ana", do_not_disturb=True)
+        await until(ana.presences, lambda told: told.do_not_disturb)
+        await ana.drop()
+        assert (await until(ana.presences, lambda told: True)).user_id == "ana"
+        assert ana.connections == 2
+
+
+def presence_frames(seq, state):
+    seen = {"user_id": "ben", "state": state, "activity": "idle", "reachable": "connected", "seq": seq}
+    data = {"user_id": "ben", "seq": seq, "presence": seen}
+    event = {"type": "presence.changed", "timestamp": "2026-01-01T00:00:00.000Z", "data": data}
+    return {"type": "event", "event": event}, {"type": "result", "id": AGAIN, "presences": [seen]}
+
+
+def test_an_event_is_no_news_to_whoever_has_looked_since_and_a_look_is_none_after_a_newer_event():
+    ana = LiveSocket("http://127.0.0.1:1", "token", device_id="phone")
+    told = [frame for seq, state in ((3, "online"), (4, "busy")) for frame in presence_frames(seq, state)]
+    event_3, look_3, event_4, look_4 = told
+    for frame in (look_3, event_3, event_4, look_3, look_4, event_4):
+        ana._receive(frame)  # noqa: SLF001 - in an order in which no service would send them for sure
+    ana.presences.close(None)
+    heard = asyncio.run(all_of(ana.presences))
+    assert [(seen.seq, seen.state) for seen in heard] == [(3, "online"), (4, "busy"), (4, "busy")]
+
+
+async def all_of(inbox):
+    return [item async for item in inbox]
+
+
 async def test_more_users_are_watched_than_one_frame_may_ask_for(device, backend):
     names = [f"user{number}" for number in range(401)]
     for name in (names[0], names[-1]):
