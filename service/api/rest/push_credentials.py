@@ -1,9 +1,11 @@
 """Credentials of the app's channels: uploaded, listed without their secrets, removed."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Literal
 
 from fastapi import APIRouter
+from fastapi.types import DecoratedCallable
 from starlette.responses import Response
 
 from service.api.declared import refusals
@@ -32,37 +34,28 @@ routes = APIRouter(route_class=Door, tags=["push"])
 
 Only = Literal["production"]
 PATH = "/v1/push-credentials"
-NEW = refusals(Code.NOT_FOUND, also=(201, UploadedView, "There were none before."))
 
 
-@routes.put(
-    f"{PATH}/apns/{{environment}}",
-    summary="Upload the app's key for Apple's push service",
-    response_model=UploadedView,
-    responses=NEW,
-)
+def _uploaded(channel: str, summary: str) -> Callable[[DecoratedCallable], DecoratedCallable]:
+    """An upload: one for each channel, since each takes a body of its own."""
+    new = refusals(Code.NOT_FOUND, also=(201, UploadedView, "There were none before."))
+    path = f"{PATH}/{channel}/{{environment}}"
+    return routes.put(path, summary=summary, response_model=UploadedView, responses=new)
+
+
+@_uploaded("apns", "Upload the app's key for Apple's push service")
 async def put_apns_credentials(ask: KeyAsk, environment: Environment, body: ApnsCredentials) -> Response:
     """For `production` or `sandbox`, as devices say at their registration. The key is never told again."""
     return await _taken(ask, environment, body)
 
 
-@routes.put(
-    f"{PATH}/fcm/{{environment}}",
-    summary="Upload the app's service account for Firebase Cloud Messaging",
-    response_model=UploadedView,
-    responses=NEW,
-)
+@_uploaded("fcm", "Upload the app's service account for Firebase Cloud Messaging")
 async def put_fcm_credentials(ask: KeyAsk, environment: Only, body: FcmCredentials) -> Response:
     """`service_account` is the JSON file as Google's console gives it. It is never told again."""
     return await _taken(ask, environment, body)
 
 
-@routes.put(
-    f"{PATH}/webpush/{{environment}}",
-    summary="Say who the app is to the push services of browsers",
-    response_model=UploadedView,
-    responses=NEW,
-)
+@_uploaded("webpush", "Say who the app is to the push services of browsers")
 async def put_webpush_credentials(ask: KeyAsk, environment: Only, body: WebPushCredentials) -> Response:
     """Without a `private_key` the one there is stays, and the first time one is made.
 
@@ -71,23 +64,13 @@ async def put_webpush_credentials(ask: KeyAsk, environment: Only, body: WebPushC
     return await _taken(ask, environment, body)
 
 
-@routes.put(
-    f"{PATH}/email/{{environment}}",
-    summary="Name the app's mail server",
-    response_model=UploadedView,
-    responses=NEW,
-)
+@_uploaded("email", "Name the app's mail server")
 async def put_email_credentials(ask: KeyAsk, environment: Only, body: EmailCredentials) -> Response:
     """It must have a public address, and a certificate that is good where `security` is not `none`."""
     return await _taken(ask, environment, body)
 
 
-@routes.put(
-    f"{PATH}/message/{{environment}}",
-    summary="Name the app's message gateway",
-    response_model=UploadedView,
-    responses=NEW,
-)
+@_uploaded("message", "Name the app's message gateway")
 async def put_message_credentials(ask: KeyAsk, environment: Only, body: MessageCredentials) -> Response:
     """Without a `secret` the one there is stays; the first time one is made, and told in this answer alone."""
     return await _taken(ask, environment, body)
