@@ -8,30 +8,17 @@ from service.api.application import build_api
 from service.api.errors import rate_limited
 from service.api.limits import Limits, LimitsConfig
 from service.store.apps import AppBook
-from tests.api.encoders import (
+from tests.api.front import NO_LIMITS, problem
+from tests.api.whip.encoders import (
     FRAGMENT,
     OFFER,
     TRICKLED,
-    Worker,
-    door_with,
     leg_of,
     now,
     opened,
     post,
     url_of,
 )
-from tests.api.front import NO_LIMITS, problem
-
-
-@pytest.fixture
-def worker():
-    return Worker()
-
-
-@pytest.fixture
-async def front(database, worker):
-    async with door_with(worker, database) as front:
-        yield front
 
 
 @pytest.mark.parametrize("way", ["whip", "whep"])

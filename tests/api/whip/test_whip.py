@@ -16,33 +16,20 @@ from service.core.vocabulary import Role
 from service.media.backend import Candidates, Close, Description, Restart
 from service.wire.ice import IceConfig, IceServer
 from service.wire.turn import TurnConfig
-from tests.api.encoders import (
+from tests.api.front import front_door, problem
+from tests.api.whip.encoders import (
     ANSWER,
     FRAGMENT,
     OFFER,
     PWD,
     SDP,
     TRICKLED,
-    Worker,
-    door_with,
     leg_of,
     now,
     opened,
     post,
     url_of,
 )
-from tests.api.front import front_door, problem
-
-
-@pytest.fixture
-def worker():
-    return Worker()
-
-
-@pytest.fixture
-async def front(database, worker):
-    async with door_with(worker, database) as front:
-        yield front
 
 
 @pytest.fixture
