@@ -265,19 +265,12 @@ class Service:
         self.relay = Relay(self.database, self.hub, self.wakes, self.media.desk)
         self.watchers = Watchers()
         self.sightings = Sightings(self.database, self.book, self.watchers)
-        due = self._lanes_due if Role.DISPATCH in settings.roles else None
-        look = self.media.errands.look
+        due, look = self._lanes_due if Role.DISPATCH in settings.roles else None, self.media.errands.look
         self.bus = Bus(self.database, self.hub, self.relay, self.wakes, BusConfig(), self.sightings, look, due)
         patience = PresenceConfig(patience_s=settings.lease_s)
         self.presence = PresenceTeller(self.database, self.book, patience, heard=self._presence_told)
-        self.attendance = Attendance(
-            self.database,
-            self.switchboard,
-            self.replica_id,
-            settings.lease_s,
-            self.presence.mark,
-            self.presence.replica_died,
-        )
+        lease_s, moved, died = settings.lease_s, self.presence.mark, self.presence.replica_died
+        self.attendance = Attendance(self.database, self.switchboard, self.replica_id, lease_s, moved, died)
         self.deadlines = Deadlines(self.database, self.switchboard, self.metrics.timer_lateness.observe)
         self.supervisor = Supervisor(
             (StoreUnavailableError,), lambda name: self.metrics.task_restarts.labels(name).inc()
