@@ -40,7 +40,7 @@ class Endpoint:
     def __init__(self, answer: Answer) -> None:
         self._answered = answer
         self._server = _Quiet(
-            uvicorn.Config(self._serve, interface="asgi3", port=0, log_level="critical", lifespan="off")
+            uvicorn.Config(self._serve, interface="asgi3", port=0, log_config=None, access_log=False, lifespan="off")
         )
         self._task: asyncio.Task[None] | None = None
         self.url = ""

@@ -23,7 +23,8 @@ class Pruned:
 EVENTS = """
 WITH oldest AS (
   SELECT stream, seq, tx, created_at < statement_timestamp() - $2::interval AS old
-  FROM events WHERE tx >= $1::text::xid8 ORDER BY tx LIMIT $3
+  FROM events WHERE tx >= $1::text::xid8 AND tx <= coalesce($4::text, '18446744073709551615')::xid8
+  ORDER BY tx LIMIT $3
 ), gone AS (
   DELETE FROM events e USING oldest o
   WHERE o.old AND e.stream = o.stream AND e.seq = o.seq
@@ -72,11 +73,14 @@ SOURCES = "DELETE FROM presence_sources WHERE expires_at < statement_timestamp()
 
 async def prune_events(driver: Driver, mark: int, older_than: timedelta, batch: int) -> Pruned:
     """Events of calls that ended longer ago than that; `mark` is 0 at first."""
-    row = await driver.fetchrow(EVENTS, str(mark), older_than, batch)
-    if row is None or row["seen"] < batch or not row["all_old"]:
-        return Pruned(row["rows"] if row else 0, None)
-    # One transaction may have more events than a batch: never stand still.
-    return Pruned(row["rows"], row["last"] if row["last"] > row["first"] else row["last"] + 1)
+    (row,) = await driver.fetch(EVENTS, str(mark), older_than, batch, None)
+    if row["seen"] < batch or not row["all_old"]:
+        return Pruned(row["rows"], None)
+    if row["last"] > row["first"]:
+        return Pruned(row["rows"], row["last"])
+    # One transaction has more events than a batch: they go together, because a mark cannot stand between them.
+    (whole,) = await driver.fetch(EVENTS, str(row["last"]), older_than, None, str(row["last"]))
+    return Pruned(row["rows"] + whole["rows"], row["last"] + 1)
 
 
 async def prune_deliveries(driver: Driver, mark: int, older_than: timedelta, batch: int) -> Pruned:

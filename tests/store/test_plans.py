@@ -134,7 +134,7 @@ HOT = {
         "true",
         "'webhook.test'",
     ),
-    "prune events": (retention.EVENTS, "'0'", "'7 days'", "1000"),
+    "prune events": (retention.EVENTS, "'0'", "'7 days'", "1000", NULL),
     "prune deliveries": (retention.DELIVERIES, "0", "'7 days'", "1000"),
     "calls without a worker": (rooms.UNHOSTED, "200"),
     "calls with a worker here": (rooms.HOSTED, "$host"),
