@@ -9,7 +9,7 @@ pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.serving"]
 
 BROWSER = "tests/media/browser/"
 # What takes longest comes first, so that no process waits at the end for another one: the browsers play in real time.
-LONG = (BROWSER, "tests/outside/", "tests/stories/", "tests/media/", "tests/bench/", "tests/contracts/", "tests/house/")
+LONG = (BROWSER, "tests/stories/", "tests/outside/", "tests/media/", "tests/bench/", "tests/contracts/", "tests/house/")
 NO_SKIPS = os.environ.get("HOOKSWITCH_NO_SKIPS", "") not in {"", "0"}
 
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
