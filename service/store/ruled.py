@@ -15,7 +15,7 @@ import orjson
 
 from service.store.alerts import Person
 from service.store.database import Driver
-from service.store.lanes import PROVIDER, RULE_LANE, lane_of
+from service.store.lanes import PROVIDER, REACHED, RULE_LANE, lane_of
 
 User = tuple[str, str]
 """App and user."""
@@ -88,13 +88,6 @@ SELECT u.app_id, u.id, u.name, u.email, u.phone, u.locale
 FROM unnest($1::text[], $2::text[]) AS q(app_id, id) JOIN users u ON u.app_id = q.app_id AND u.id = q.id
 WHERE u.deleted_at IS NULL
 """
-
-REACHED = """
-  SELECT DISTINCT ON (coalesce(x.hardware_id, x.id)) x.id, x.push FROM devices x
-  WHERE x.app_id = w.app_id AND x.user_id = w.user_id AND x.push IS NOT NULL
-  ORDER BY coalesce(x.hardware_id, x.id), x.updated_at DESC
-"""
-"""The devices that a user is reached at: one for each thing in somebody's hand."""
 
 SPREAD = f"""
 WITH gone AS (

@@ -18,7 +18,7 @@ import orjson
 from service.core.calls import Call, engaged_slots
 from service.core.deadlines import deadline
 from service.core.ringing import Alert
-from service.store.lanes import PROVIDER, RULE_FOR, RULE_LANE, lane_of
+from service.store.lanes import PROVIDER, REACHED, RULE_FOR, RULE_LANE, lane_of
 from service.store.tables import FEED_PLACE
 from service.wire.feed import Envelope
 
@@ -111,11 +111,7 @@ wished AS (
   SELECT md5(w.id::text || d.id)::uuid, w.app_id, w.call_id, w.kind, w.user_id, w.attempt, w.ring_id, d.id,
          d.push->>'provider', {lane_of(PROVIDER, "w.app_id", "d.push")}, w.due_at, w.until,
          NULL
-  FROM wished w CROSS JOIN LATERAL (
-    SELECT DISTINCT ON (coalesce(x.hardware_id, x.id)) x.id, x.push FROM devices x
-    WHERE x.app_id = w.app_id AND x.user_id = w.user_id AND x.push IS NOT NULL
-    ORDER BY coalesce(x.hardware_id, x.id), x.updated_at DESC
-  ) d WHERE w.channel IS NULL
+  FROM wished w CROSS JOIN LATERAL ({REACHED}) d WHERE w.channel IS NULL
   ON CONFLICT (id) DO UPDATE SET next_attempt_at = least(alerts.next_attempt_at, excluded.next_attempt_at)
   WHERE alerts.state = 'pending' AND alerts.claimed_until IS NULL
   RETURNING lane, next_attempt_at

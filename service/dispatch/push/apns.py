@@ -86,7 +86,7 @@ class ApnsChannel:
             if is_expired(answered) and (other := await self._tokens.instead_of(token, credentials, now)):
                 answered = await self._posted(push, granted, other.text)
         except BrokenError as error:
-            return _later("no_answer" if error.reached else "no_connection", str(error))
+            return _later(error.reason, str(error))
         except StoreUnavailableError:
             return _later("no_database", "the database, which keeps the provider token, is away")
         except ValueError as error:

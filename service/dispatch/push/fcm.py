@@ -122,8 +122,7 @@ class FcmChannel:
             detail = f"no complete answer within {self._config.timeout_s:g} s"
             receipt = Receipt(Outcome.LATER, reason="no_answer", detail=detail)
         except BrokenError as error:
-            reason = "no_answer" if error.reached else "no_connection"
-            receipt = Receipt(Outcome.LATER, reason=reason, detail=told(str(error), secrets))
+            receipt = Receipt(Outcome.LATER, reason=error.reason, detail=told(str(error), secrets))
         return replace(receipt, latency_ms=round((loop.time() - began) * 1000))
 
     async def _sent(self, credentials: FcmCredentials, body: bytes, now: datetime, secrets: list[str]) -> Receipt:

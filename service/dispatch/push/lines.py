@@ -67,6 +67,11 @@ class BrokenError(Exception):
         super().__init__(why)
         self.reached = reached
 
+    @property
+    def reason(self) -> str:
+        """As a receipt says it: silence is no refusal, and nothing was sent where there was nobody."""
+        return "no_answer" if self.reached else "no_connection"
+
 
 class Lines:
     """The connections of one process."""
