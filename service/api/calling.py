@@ -209,10 +209,10 @@ def _who(asker: Asker, body: Act, otherwise: str | None = None) -> tuple[str, st
     return user_id, allowed(acting_device(asker.principal, body.device_id))
 
 
-async def answer(asker: Asker, call_id: UUID, body: AnswerCall) -> Answered:
-    """Take the call (scenarios 4 to 6, 12, 21)."""
+async def answer(asker: Asker, call_id: UUID, body: AnswerCall, ring_id: str | None = None) -> Answered:
+    """Take the call (scenarios 4 to 6, 12, 21). `ring_id`: by that ring alone, as in all that is done about rings."""
     user_id, device_id = _who(asker, body)
-    outcome = await _done(asker, call_id, Answer(asker.principal.actor, user_id, device_id))
+    outcome = await _done(asker, call_id, Answer(asker.principal.actor, user_id, device_id, ring_id))
     call = _call_of(outcome)
     if outcome.changed and not call.ended:
         await _make_room(asker, call, user_id, body)
@@ -251,25 +251,26 @@ async def _in(asker: Asker, call: Call, user_id: str, device_id: str | None) -> 
     return {"call": call_snapshot(call), "connection": await connection_of(asker, call, user_id, device_id)}
 
 
-async def decline(asker: Asker, call_id: UUID, body: DeclineCall) -> Answered:
+async def decline(asker: Asker, call_id: UUID, body: DeclineCall, ring_id: str | None = None) -> Answered:
     """Refuse the ring (scenarios 6, 7, 11, 52)."""
     user_id, device_id = _who(asker, body)
-    command = Decline(asker.principal.actor, user_id, device_id, reason=body.reason, message=body.message)
+    command = Decline(asker.principal.actor, user_id, device_id, ring_id, reason=body.reason, message=body.message)
     return {"call": call_snapshot(await do(asker, call_id, command))}
 
 
-async def ack(asker: Asker, call_id: UUID, body: AckCall) -> Answered:
+async def ack(asker: Asker, call_id: UUID, body: AckCall, ring_id: str | None = None) -> Answered:
     """The device shows the call to its user, or is about to."""
     allowed(may_alert(asker.principal))
     user_id, device_id = _who(asker, body)
-    command = Ack(asker.principal.actor, user_id, device_id, alerting=body.alerting)
+    command = Ack(asker.principal.actor, user_id, device_id, ring_id, alerting=body.alerting)
     return {"call": call_snapshot(await do(asker, call_id, command))}
 
 
-async def silence(asker: Asker, call_id: UUID, body: Act) -> Answered:
+async def silence(asker: Asker, call_id: UUID, body: Act, ring_id: str | None = None) -> Answered:
     """Stop the noise (scenario 8)."""
     user_id, device_id = _who(asker, body)
-    return {"call": call_snapshot(await do(asker, call_id, Silence(asker.principal.actor, user_id, device_id)))}
+    command = Silence(asker.principal.actor, user_id, device_id, ring_id)
+    return {"call": call_snapshot(await do(asker, call_id, command))}
 
 
 async def cancel(asker: Asker, call_id: UUID, body: Act) -> Answered:

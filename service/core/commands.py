@@ -92,19 +92,26 @@ class UserCommand(Command):
 
 
 @dataclass(slots=True, frozen=True)
-class Ack(UserCommand):
+class RingCommand(UserCommand):
+    """Something that is done about a ring. With `ring_id` about that one alone, and not about a later invitation's."""
+
+    ring_id: str | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Ack(RingCommand):
     """The device alerts its user (SIP 180); or, not `alerting` yet, it has heard of the ring."""
 
     alerting: bool = True
 
 
 @dataclass(slots=True, frozen=True)
-class Silence(UserCommand):
+class Silence(RingCommand):
     """Stop the noise on every device of the user; the caller still hears ringing (scenario 8)."""
 
 
 @dataclass(slots=True, frozen=True)
-class Answer(UserCommand):
+class Answer(RingCommand):
     """Take the call. `common_type` is the other dial's type when a glare is merged (scenario 1).
 
     `people` is what is known of those who are dialled now, when it is the initiator who picks up.
@@ -126,7 +133,7 @@ class Join(UserCommand):
 
 
 @dataclass(slots=True, frozen=True)
-class Decline(UserCommand):
+class Decline(RingCommand):
     """Refuse the ring."""
 
     reason: DeclineReason = DeclineReason.NONE

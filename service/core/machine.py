@@ -39,6 +39,7 @@ from service.core.commands import (
     OpenRoom,
     Pushed,
     Remove,
+    RingCommand,
     Route,
     Settle,
     Signal,
@@ -241,6 +242,8 @@ def _apply(turn: Turn, command: Command, engaged: Engaged) -> Refusal | None:
         leg = turn.call.leg(command.user_id)
         other = engaged.get(command.user_id, ())
         if leg is not None:
+            if isinstance(command, RingCommand) and _is_of_an_earlier_ring(command, leg):
+                return refuse(Code.RING_EXPIRED, "the user was invited again since that ring", command.user_id)
             return TABLE[type(command)][leg.state](turn, command, leg, other)
         if isinstance(command, Join):
             return join_new(turn, command, other)
@@ -249,6 +252,12 @@ def _apply(turn: Turn, command: Command, engaged: Engaged) -> Refusal | None:
         return invite(turn, command, engaged)
     rule = OF_THE_CALL.get(type(command))
     return rule(turn, command) if rule else None
+
+
+def _is_of_an_earlier_ring(command: RingCommand, leg: Leg) -> bool:
+    """Whoever acts by a ring acts in the invitation that the ring was of."""
+    ring = leg.ring_of(command.device_id)
+    return command.ring_id is not None and (ring is None or ring.id != command.ring_id)
 
 
 def _snake(name: str) -> str:

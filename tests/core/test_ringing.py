@@ -428,3 +428,24 @@ def test_every_event_says_what_made_it():
     story.do(HangUp, "ben", 9)
     assert {e.cause.name for e in story.news} == {"hang_up"}
     assert {e.cause.name for e in Story("ben").news} == {"dial"}
+
+
+def test_who_acts_by_an_earlier_ring_does_nothing_to_the_next_invitation():
+    story = talking(person("cy"), two_devices("ben"))
+    ring = story.leg("ben").rings[0]
+    story.do(HangUp, "ben", 4)
+    story.invite(5, two_devices("ben"))
+    for kind in (Ack, Silence, Decline, Answer):
+        assert story.do(kind, "ben", 6, ring.device_id, ring_id=ring.id) == "ring_expired"
+        assert not story.changed
+    later = story.leg("ben").rings[-1]
+    assert story.do(Answer, "ben", 7, later.device_id, ring_id=later.id) is None
+
+
+def test_who_answered_by_a_ring_and_came_back_without_one_cannot_answer_by_it_again():
+    story = talking(person("cy"), two_devices("ben"))
+    ring = story.leg("ben").rings[0]
+    assert story.do(Answer, "ben", 4, ring.device_id, ring_id=ring.id) is None
+    story.do(HangUp, "ben", 5)
+    story.do(Join, "ben", 6, ring.device_id)
+    assert story.do(Answer, "ben", 7, ring.device_id, ring_id=ring.id) == "ring_expired"

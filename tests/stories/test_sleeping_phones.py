@@ -94,6 +94,26 @@ async def test_c_09_a_woken_phone_declines_without_a_login_and_the_other_one_is_
         assert stop["stop_reason"] == "declined_elsewhere"
 
 
+async def test_c_09_the_token_of_an_earlier_ring_does_nothing_to_the_next_invitation(pushing):
+    reached, fcm = pushing
+    await registers(reached, "bob", "pixel")
+    async with phones(reached, "ann", "cy") as (ann, cy):
+        call = await ann.dial("bob", "cy")
+        first = await woken(fcm, "pixel")
+        await cy.gets("ring")
+        await cy.do("call.answer", call)
+        async with client("", first["action_token"]) as late:
+            assert (await late.post(first["links"]["decline"])).status_code == 200
+            await ann.do("call.invite", call, participants=["bob"])
+            second = await woken(fcm, "pixel", count=2)
+            for act in ("ack", "silence", "decline", "answer"):
+                refused = await late.post(f"{first['links']['state']}/{act}")
+                assert (refused.status_code, refused.json()["code"]) == (410, "ring_expired"), act
+        async with client("", second["action_token"]) as phone:
+            assert (await phone.get(second["links"]["state"])).status_code == 200
+            assert (await phone.post(second["links"]["answer"])).status_code == 200
+
+
 async def test_10_whoever_is_called_and_given_up_on_has_a_missed_call(pushing):
     reached, fcm = pushing
     await registers(reached, "bob", "pixel")

@@ -125,7 +125,7 @@ async def ack_ring(ask: RingAsk, ring_id: UUID, query: Annotated[RingOf, Query()
     """
     found = await find(ask, ring_id, query)
     act = AckCall(user_id=found.leg.user_id, device_id=found.ring.device_id, alerting=body.alerting)
-    return Reply(await calling.ack(ask.asker, UUID(found.call.id), act))
+    return Reply(await calling.ack(ask.asker, UUID(found.call.id), act, found.ring.id))
 
 
 @routes.post(
@@ -142,7 +142,7 @@ async def silence_ring(ask: RingAsk, ring_id: UUID, query: Annotated[RingOf, Que
     del body
     found = await find(ask, ring_id, query)
     act = Act(user_id=found.leg.user_id, device_id=found.ring.device_id)
-    return Reply(await calling.silence(ask.asker, UUID(found.call.id), act))
+    return Reply(await calling.silence(ask.asker, UUID(found.call.id), act, found.ring.id))
 
 
 @routes.post(
@@ -157,7 +157,7 @@ async def decline_ring(ask: RingAsk, ring_id: UUID, query: Annotated[RingOf, Que
     decline = DeclineCall(
         user_id=found.leg.user_id, device_id=found.ring.device_id, reason=body.reason, message=body.message
     )
-    return Reply(await calling.decline(ask.asker, UUID(found.call.id), decline))
+    return Reply(await calling.decline(ask.asker, UUID(found.call.id), decline, found.ring.id))
 
 
 @routes.post(
@@ -170,4 +170,4 @@ async def answer_ring(ask: RingAsk, ring_id: UUID, query: Annotated[RingOf, Quer
     """On the ring's device. With an API key or a user token, `call_id` is required."""
     found = await find(ask, ring_id, query)
     answer = AnswerCall(user_id=found.leg.user_id, device_id=found.ring.device_id, call_waiting=body.call_waiting)
-    return Reply(await calling.answer(ask.asker, UUID(found.call.id), answer))
+    return Reply(await calling.answer(ask.asker, UUID(found.call.id), answer, found.ring.id))
