@@ -49,7 +49,7 @@ class Letters:
             title=title,
             body=body,
             expires_at=alert.until,
-            collapse=UUID(call.id).hex if call else alert.id.hex,
+            collapse=UUID(call.id).hex if call and alert.kind is not AlertKind.RULE else alert.id.hex,
         )
 
     async def _doors(self, call: Call, leg: Leg, ring: Ring | None) -> Doors | None:

@@ -1,6 +1,8 @@
 """What a notice says of its ring: that of the invitation it was made for."""
 
+from dataclasses import replace
 from datetime import timedelta
+from uuid import uuid4
 
 from service.core.calls import SERVER
 from service.core.commands import Decline, Device, Invite, Pushed
@@ -50,3 +52,13 @@ async def test_a_ring_says_its_own_deadline_and_opens_the_doors():
     told = (await LETTERS.notice(claim(story.call, ring), at(1))).payload
     assert (told["attempt"], told["action_token"]) == (1, "token-of-phone")
     assert told["expires_at"] == rfc3339(at(60))
+
+
+async def test_b_18_what_rules_say_of_a_call_takes_the_place_of_nothing_else():
+    story = Story(asleep("phone"))
+    (ring,) = [alert for alert in alerts_of(None, story.call, story.told) if alert.kind is AlertKind.RING]
+    facts = {"title": "Missed", "body": "", "payload": {}}
+    told = [replace(ring, id=uuid4(), kind=AlertKind.RULE) for _ in range(2)]
+    notices = [await LETTERS.notice(replace(claim(story.call, each), facts=facts), at(1)) for each in told]
+    notices.append(await LETTERS.notice(claim(story.call, ring), at(1)))
+    assert len({notice.collapse for notice in notices}) == 3

@@ -101,6 +101,16 @@ async def test_a_topic_is_what_the_standard_allows_and_the_same_for_the_same_cal
     assert all(0 < len(topic) <= 32 and topic.replace("-", "").replace("_", "").isalnum() for topic in topics)
 
 
+@pytest.mark.parametrize("last", [AlertKind.STOP, AlertKind.MISSED])
+async def test_t_07_a_browser_that_comes_online_later_finds_the_missed_call_and_no_ring(line, last):
+    """A message takes the place of one with its topic that still waits (RFC 8030, 5.4), in whatever order they come."""
+    for kind in (AlertKind.RING, AlertKind.STOP, AlertKind.MISSED, last):
+        await line.send(ring(line.service.push, kind=kind, payload={"type": f"call.{kind}"}, title=""))
+    waiting = dict(zip([headers["topic"] for headers in line.headers], line.service.heard, strict=True))
+    found = [json.loads(text)["type"] for text in waiting.values()]
+    assert sorted(found) == ["call.missed", "call.stop"]
+
+
 async def test_who_sends_is_signed_once_in_four_hours_for_each_push_service(line):
     async with push_service(credentials=line.service.credentials, browser=line.service.browser) as other:
         for seconds in (0, 4 * HOUR - 1, 4 * HOUR, 4 * HOUR + 1):

@@ -48,8 +48,8 @@ class Notice:
 
     `id` is the same on every retry of the same try, so that providers can tell (`apns-id`). `payload` is the push
     payload of the vocabulary, plain JSON of at most 3 KB; `title` and `body` are what a person reads where a device
-    shows a notice by itself. Nothing is delivered after `expires_at`; `collapse` is the same for notices that replace
-    each other (a ring and its stop).
+    shows a notice by itself. Nothing is delivered after `expires_at`; `collapse` is the same for notices that may take
+    each other's place (those of one call, but for what rules say).
     """
 
     id: UUID

@@ -4,7 +4,8 @@ That service is somebody else's: its name is resolved and its addresses are chec
 who sends (VAPID, RFC 8292), how urgent it is and for how long, but not what is said (RFC 8291).
 
 The browser gets the payload of the vocabulary as JSON, with `title` and `body` beside it: what a service worker may
-show as it is, in the person's language. A newer message of the same call replaces one that still waits (`Topic`).
+show as it is, in the person's language. A newer message of the same call replaces one that still waits (`Topic`); a
+missed call replaces no stop and is replaced by none, because they come in any order and only one of them is kept long.
 """
 
 import re
@@ -138,12 +139,13 @@ def _headers(notice: Notice, now: datetime) -> dict[str, str]:
         "content-encoding": "aes128gcm",
         "ttl": str(left_s(notice, now)),
         "urgency": "normal" if notice.kind in CALM else "high",
-        "topic": _topic(notice.collapse),
+        "topic": _topic(notice),
     }
 
 
-def _topic(collapse: str) -> str:
+def _topic(notice: Notice) -> str:
     """At most 32 letters of base64url (RFC 8030, 5.4)."""
+    collapse = f"{notice.collapse} missed" if notice.kind is AlertKind.MISSED else notice.collapse
     return collapse if TOPIC.fullmatch(collapse) else base64url(sha256(collapse.encode()).digest())[:LONGEST_TOPIC]
 
 
