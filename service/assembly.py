@@ -49,7 +49,7 @@ from service.dispatch.rules import RuleExpander
 from service.dispatch.webhooks import WebhooksConfig, WebhookSender
 from service.live.answers import Answers
 from service.live.audience import Audience
-from service.live.bus import Bus, BusConfig
+from service.live.bus import Bus, BusConfig, Calling
 from service.live.catchup import CatchUp
 from service.live.desk import Desk
 from service.live.errands import Errands
@@ -265,8 +265,7 @@ class Service:
         self.relay = Relay(self.database, self.hub, self.wakes, self.media.desk)
         self.watchers = Watchers()
         self.sightings = Sightings(self.database, self.book, self.watchers)
-        due, look = self._lanes_due if Role.DISPATCH in settings.roles else None, self.media.errands.look
-        self.bus = Bus(self.database, self.hub, self.relay, self.wakes, BusConfig(), self.sightings, look, due)
+        self.bus = Bus(self.database, self.hub, self.relay, self.wakes, BusConfig(), self.sightings, self._calling())
         patience = PresenceConfig(patience_s=settings.lease_s)
         self.presence = PresenceTeller(self.database, self.book, patience, heard=self._presence_told)
         lease_s, moved, died = settings.lease_s, self.presence.mark, self.presence.replica_died
@@ -305,6 +304,10 @@ class Service:
                 listener(batch)
             except Exception:
                 self.log.exception("a listener failed")
+
+    def _calling(self) -> Calling:
+        due = self._lanes_due if Role.DISPATCH in self.settings.roles else None
+        return Calling(self.media.errands.look, due, self.switchboard.recent.heard_of)
 
     def _lanes_due(self, lanes: Sequence[str]) -> None:
         self.alerts.sender.look_after(lanes)

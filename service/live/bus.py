@@ -41,12 +41,21 @@ class BusConfig:
     still_here_s: float = 15.0
 
 
-class Bus:
-    """One replica's ear and mouth. `told` is a listener of the switchboard; run `listen` and `poll` as tasks.
+@dataclass(slots=True, frozen=True)
+class Calling:
+    """What is called when another replica speaks.
 
-    `look` is called when another replica has a call that wants a media worker, `due` with the lanes of alerts for which
-    others have put something on the way. Without it there is nobody here who sends alerts, and others are told.
+    `look`: it has a call that wants a media worker. `due`: it has put something into these lanes of alerts; without it
+    there is nobody here who sends alerts, and others are told. `newer`: it has made this version of a call.
     """
+
+    look: Callable[[], None] = lambda: None
+    due: Callable[[Sequence[str]], None] | None = None
+    newer: Callable[[UUID, int], None] = lambda _call_id, _version: None
+
+
+class Bus:
+    """One replica's ear and mouth. `told` is a listener of the switchboard; run `listen` and `poll` as tasks."""
 
     def __init__(
         self,
@@ -56,11 +65,9 @@ class Bus:
         wakes: Wakes,
         config: BusConfig,
         sightings: Sightings,
-        look: Callable[[], None] = lambda: None,
-        due: Callable[[Sequence[str]], None] | None = None,
+        calling: Calling,
     ) -> None:
-        self._due = due
-        self._look = look
+        self._calling = calling
         self._database = database
         self._hub = hub
         self._relay = relay
@@ -81,7 +88,7 @@ class Bus:
                 self._recent[told.envelopes[-1].stream] = told.envelopes[-1].seq
             if not self._alone:
                 self._wakes.call(told)
-                if self._due is None:
+                if self._calling.due is None:
                     self._wakes.due(told.lanes)
 
     def presence_told(self, envelopes: Iterable[Envelope]) -> None:
@@ -160,6 +167,7 @@ class Bus:
         for call_hex, version, seq, hashes in said["calls"]:
             call_id = UUID(call_hex)
             self._recent[call_id] = max(seq, self._recent.get(call_id, 0))
+            self._calling.newer(call_id, version)
             if self._hub.concerned(hashes):
                 self._hub.wanted.add(call_id, version, seq)
         for stream_hex, seq in said.get("people", ()):
@@ -168,7 +176,7 @@ class Bus:
             self._sightings.heard_of(stream, seq)
         if self._wakes.replica_id.hex in said["mail"]:
             self._relay.arrived.set()
-        if self._due and (lanes := said.get("lanes")):
-            self._due(lanes)
+        if self._calling.due and (lanes := said.get("lanes")):
+            self._calling.due(lanes)
         if said.get("rooms"):
-            self._look()
+            self._calling.look()

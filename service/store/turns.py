@@ -52,7 +52,10 @@ class Idempotency:
 
 @dataclass(slots=True, frozen=True)
 class Part:
-    """A piece of the statement; its own parameters, `count` of them, are {0}, {1} and so on in it."""
+    """A piece of the statement; its own parameters, `count` of them, are {0}, {1} and so on in it.
+
+    In a guard {unruled} is where a turn is stopped whose app has got rules since its call was read.
+    """
 
     count: int
     sql: str
@@ -74,7 +77,7 @@ CHANGED = Part(
 WITH saved AS (
   UPDATE calls SET version = version + 1, state = {2}::text, deadline_at = {3}::timestamptz,
                    ended_at = {4}::timestamptz, body = {5}::text, media_host = {6}::text
-  WHERE id = {0}::uuid AND version = {1}::int
+  WHERE id = {0}::uuid AND version = {1}::int{unruled}
   RETURNING id, app_id
 )""",
 )
@@ -87,7 +90,7 @@ WITH saved AS (
                    ended_at = c.ended_at, body = c.body, media_host = c.media_host
   FROM unnest({0}::uuid[], {1}::int[], {2}::text[], {3}::timestamptz[], {4}::timestamptz[], {5}::text[], {6}::text[])
     AS c(id, version, state, deadline_at, ended_at, body, media_host)
-  WHERE calls.id = c.id AND calls.version = c.version
+  WHERE calls.id = c.id AND calls.version = c.version{unruled}
   RETURNING calls.id, calls.app_id
 )""",
 )
@@ -193,6 +196,7 @@ ruled AS (
 )
 """What turns may bring, in the order in which it is in the statement. `ruled` needs `told`."""
 
+UNRULED = " AND NOT EXISTS (SELECT FROM rules r WHERE r.app_id = calls.app_id AND r.enabled)"
 WEBHOOKS = "(SELECT array_agg(DISTINCT webhook_id) FROM queued)"
 LANES: Mapping[str, str] = MappingProxyType(
     {
@@ -211,8 +215,10 @@ def statement(guard: Part, parts: frozenset[str]) -> str:
     each call that was written.
     """
     text, place = "", 1
+    unruled = UNRULED if "told" in parts and "ruled" not in parts else ""
     for part in (guard, *(PARTS[name] for name in PARTS if name in parts)):
-        text += ("," if text else "") + part.sql.format(*(f"${place + number}" for number in range(part.count)))
+        places = (f"${place + number}" for number in range(part.count))
+        text += ("," if text else "") + part.sql.format(*places, unruled=unruled)
         place += part.count
     webhooks = WEBHOOKS if "told" in parts else "NULL::uuid[]"
     found = " UNION ".join(sql for name, sql in LANES.items() if name in parts)

@@ -1,5 +1,6 @@
 """`Switchboard.do`: the one way in for REST, sockets, timers and media reports."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -28,6 +29,7 @@ from service.switchboard.people import (
     enriched,
     newcomers,
 )
+from service.switchboard.recent import Recent
 from service.wire.feed import Told, envelopes, new_id
 
 RETRIES = 32
@@ -75,7 +77,7 @@ Counted = Callable[[str, str], None]
 
 
 class Switchboard:
-    """Load, decide, save, tell. Remembers nothing of any call between two commands.
+    """Load, decide, save, tell. What it remembers of calls (`recent`) saves reads, and decides nothing.
 
     `workers`: there are media workers, so that calls can be routed.
     """
@@ -92,6 +94,7 @@ class Switchboard:
         self._listeners = tuple(listeners)
         self._counted = counted
         self._workers = workers
+        self.recent = Recent(asyncio.get_running_loop().time)
 
     async def do(
         self,
@@ -105,8 +108,8 @@ class Switchboard:
 
         One read and one guarded write; whoever loses a race reads again and decides again. `settings` matter only to
         commands that bring new people in. Whoever has just read the call says so (`known`, not changed by this) and
-        saves the read. Raises `StoreUnavailableError` when PostgreSQL is away, `ConflictError` when the call is fought
-        over beyond reason.
+        saves the read, as does this process's own last turn of it. Raises `StoreUnavailableError` when PostgreSQL is
+        away, `ConflictError` when the call is fought over beyond reason.
         """
         return await self._do(app_id, call_id, command, settings or AppSettings(), known=known)
 
@@ -132,9 +135,10 @@ class Switchboard:
         key: Idempotency | None,
         known: Loaded | None,
     ) -> Outcome:
+        known = _newer(known, self.recent.find(call_id))
         for _ in range(RETRIES):
             async with self._database.hot() as driver:
-                loaded = known or await store.load(driver, call_id)
+                loaded = known or await self._load(driver, call_id)
                 if loaded is None or loaded.call.app_id != app_id:
                     return Outcome(None, Refusal(Code.NOT_FOUND, "there is no such call"))
                 outcome = await self._decided(driver, loaded, command, settings, key)
@@ -142,6 +146,12 @@ class Switchboard:
                 return outcome
             known = None  # what was decided on old knowledge counts only if it could be written
         raise ConflictError(f"call {call_id} is fought over")
+
+    async def _load(self, driver: Driver, call_id: UUID) -> Loaded | None:
+        loaded = await store.load(driver, call_id)
+        if loaded:
+            self.recent.clock_was(loaded.now)
+        return loaded
 
     async def _decided(
         self, driver: Driver, loaded: Loaded, command: Command, settings: AppSettings, key: Idempotency | None
@@ -192,6 +202,7 @@ class Switchboard:
                     key=key.key if key else None,
                     elsewhere=request.settings.external_busy,
                 )
+                self.recent.clock_was(directory.now)
                 if directory.before:
                     return await self._same_again(driver, request, directory.before)
                 if await self._settle_overdue(driver, directory):
@@ -223,6 +234,7 @@ class Switchboard:
             written = await store.insert(driver, change, request.idempotency)
         except ConflictError:
             return None
+        self.recent.keep(change.call, ruled=change.ruled)
         self._tell([_told(change, written)])
         return Outcome(decision.call, created=True, changed=True)
 
@@ -359,7 +371,12 @@ class Switchboard:
         if not changes:
             return []
         written = {row.call_id: row for row in await store.save(driver, changes, key)}
-        return [_told(change, row) for change in changes if (row := written.get(UUID(change.call.id)))]
+        told = list[Told]()
+        for change in changes:
+            if row := written.get(UUID(change.call.id)):
+                self.recent.keep(change.call, ruled=change.ruled)
+                told.append(_told(change, row))
+        return told
 
     def _tell(self, told: list[Told]) -> None:
         if told:
@@ -373,6 +390,12 @@ def _change(before: Call | None, decision: Decision, *, ruled: bool) -> Change:
     missed = frozenset(event.user_id or "" for event in decision.events if event.type is EventType.CALL_MISSED)
     alerts = alerts_of(before, decision.call, decision.events)
     return Change(decision.call, before, sealed, alerts, missed, ruled)
+
+
+def _newer(known: Loaded | None, kept: Loaded | None) -> Loaded | None:
+    if known and kept:
+        return max(known, kept, key=lambda loaded: loaded.call.version)
+    return known or kept
 
 
 def _told(change: Change, written: Written) -> Told:

@@ -11,7 +11,7 @@ from service.dispatch.media_notices import Notices
 from service.dispatch.media_reports import Reports
 from service.live.answers import Answers
 from service.live.audience import Audience
-from service.live.bus import Bus, BusConfig
+from service.live.bus import Bus, BusConfig, Calling
 from service.live.catchup import CatchUp
 from service.live.desk import Desk as MediaDesk
 from service.live.desk import DeskConfig
@@ -61,13 +61,17 @@ class Replica(House):
         self.watchers = Watchers()
         self.sightings = Sightings(database, AppBook(database, lambda: 0.0, fresh_s=0.0), self.watchers)
         config = BusConfig(**bus)
-        look = self.errands.look
-        self.bus = Bus(database, self.hub, self.relay, self.wakes, config, self.sightings, look, due)
-        self.catch_up = CatchUp(database, self.hub)
-        listeners = (self.hub.told, self.bus.told, self.control.hear, self.media_desk.noticed)
+        listeners = (self.hub.told, self._told, self.control.hear, self.media_desk.noticed)
         self.desk.board = Switchboard(database, listeners, workers=True)
+        calling = Calling(self.errands.look, due, self.desk.board.recent.heard_of)
+        self.bus = Bus(database, self.hub, self.relay, self.wakes, config, self.sightings, calling)
+        self.catch_up = CatchUp(database, self.hub)
         self.attendance = Attendance(database, self.desk.board, self.id, 60)
         self.database = database
+
+    def _told(self, batch):
+        """The bus is one of the switchboard's listeners, and tells it what others wrote."""
+        self.bus.told(batch)
 
     async def open(self):
         await self.desk.open()

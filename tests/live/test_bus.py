@@ -1,6 +1,7 @@
 """Wake-ups between replicas: said once, heard by whom they concern, found without them."""
 
 import asyncio
+from uuid import UUID
 
 import orjson
 import pytest
@@ -34,8 +35,10 @@ async def test_a_wake_up_is_enough(two):
         call = (await one.desk.dial("a", "b")).call
         await until(bob, lambda: bob.seqs == [1, 2])
         assert bob.alerts == ["ring b-phone"]
+        assert one.desk.board.recent.find(UUID(call.id))
         await other.desk.answer(call.id, "b", "b-phone")
         await until(ann, lambda: len(ann.seqs) == 4)
+        assert one.desk.board.recent.find(UUID(call.id)) is None, "the next command here reads the call at once"
         ended = (await one.desk.hang_up(call.id, "a")).call
         await until(bob, lambda: len(bob.seqs) == ended.seq)
         assert ann.heard == bob.heard

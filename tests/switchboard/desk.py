@@ -109,7 +109,8 @@ SELECT gen_random_uuid(), $1, $2, $3, 'web', id, $4, $5 FROM replica
 """
 
 AGE = """
-UPDATE calls SET body = $2, deadline_at = deadline_at - make_interval(secs => $3::float8) WHERE id = $1
+UPDATE calls SET version = version + 1, body = $2, deadline_at = deadline_at - make_interval(secs => $3::float8)
+WHERE id = $1
 """
 
 

@@ -59,7 +59,7 @@ def ear():
 
 
 @pytest.fixture
-def replica(database, ear):
+async def replica(database, ear):
     return Replica(database, ear)
 
 
