@@ -254,14 +254,17 @@ def _no_longer_asked(call: Call, leg: Leg) -> str | None:
     return None if leg.pending else f"the user has reacted: {leg.state}"
 
 
-def next_push(call: Call, alert: Alert, taken: int) -> datetime | None:
-    """When an alert goes out again after its provider took it `taken` times; `None`: it is done."""
+def next_push(call: Call, alert: Alert, taken: int, now: datetime) -> datetime | None:
+    """When an alert goes out again after its provider took it `taken` times, at last `now`; `None`: it is done.
+
+    What a provider was late for is not made up for: of the schedule's moments those count that are still to come.
+    """
     leg = call.leg(alert.user_id)
     ring = next((ring for ring in leg.rings if ring.id == alert.ring_id), None) if leg else None
     if alert.kind is not AlertKind.RING or ring is None:
         return None
-    at = _push_at(call, ring, taken)
-    return at if at and at < alert.until else None
+    moments = (_push_at(call, ring, number) for number in range(taken, len(call.policy.realert_s)))
+    return next((at for at in moments if at and now < at < alert.until), None)
 
 
 def try_again(alert: Alert, at: datetime, failures: int, retry_after_s: float = 0) -> datetime | None:

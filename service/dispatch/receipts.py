@@ -30,7 +30,7 @@ def result_of(claim: Claim, receipt: Receipt, at: datetime) -> Result:
         "gone_since": rfc3339_or_none(receipt.gone_since),
     }
     if receipt.taken:
-        again = next_push(claim.call, claim.alert, claim.taken + 1) if claim.call else None
+        again = next_push(claim.call, claim.alert, claim.taken + 1, at) if claim.call else None
         return Result(claim, "pending" if again else "sent", None, again, claim.taken + 1, 0, attempt)
     failures = claim.failures + 1
     if receipt.outcome is Outcome.LATER:

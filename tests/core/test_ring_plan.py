@@ -88,7 +88,10 @@ def test_a_sleeping_device_is_pushed_at_once_and_at_10_and_20_seconds_until_it_a
     ring = plan.alert(AlertKind.RING)
     assert ring.until == at(60)
     assert plan.says(AlertKind.RING, 0) == Send()
-    assert [next_push(plan.call, ring, taken) for taken in (1, 2, 3)] == [at(10), at(20), None]
+    assert [next_push(plan.call, ring, taken, at(0)) for taken in (1, 2, 3)] == [at(10), at(20), None]
+    assert [next_push(plan.call, ring, 1, at(when)) for when in (9, 10, 19, 20, 45)] == [
+        at(10), at(20), at(20), None, None
+    ]  # fmt: skip
     assert plan.says(AlertKind.RING, 3, taken=1) == Wait(at(10))
     assert plan.says(AlertKind.RING, 10, taken=1) == Send()
     plan.do(Ack, "ben", 11)
@@ -167,7 +170,7 @@ def test_15_a_device_that_registers_anew_after_its_push_failed_is_rung_again():
     assert (plan.heard, plan.queued, plan.rings("ben")) == ([], ["ring ben-phone 3"], {"ben-phone": "queued"})
     (_, again) = [alert for alert in plan.alerts.values() if alert.kind is AlertKind.RING]
     assert verdict(plan.call, again, 0, at(3)) == Send()
-    assert next_push(plan.call, again, 1) == at(13)
+    assert next_push(plan.call, again, 1, at(4)) == at(13)
     assert plan.leg("ben").rings[0].failure is None
     plan.registers("ben", 4)
     assert not plan.changed

@@ -157,6 +157,23 @@ async def test_a_soft_error_is_tried_again_inside_the_ring_with_the_same_id(offi
     assert (await office.rows())[0][2:] == ("pending", None, 1)
 
 
+async def test_15_after_a_provider_s_outage_a_phone_is_pushed_once_and_not_for_each_moment_that_passed(office):
+    await office.device("ben", "phone")
+    way = office.ways[Channel.FCM]
+    way.script.extend([LATER] * 4)
+    await office.desk.dial("ann", "ben")
+    for second in (0.5, 2, 4, 8, 12.5):
+        await office.send(second)
+    assert len(way.sent) == 5
+    for second in (12.6, 14, 19.5):
+        await office.send(second)
+    assert len(way.sent) == 5
+    for second in (20.5, 31, 41, 59):
+        await office.send(second)
+    assert len({notice.id for notice in way.sent}) == 2
+    assert await office.rows() == [("ring", "phone", "sent", None, 2)]
+
+
 async def test_a_provider_that_never_takes_it_is_given_up_with_the_ring_and_the_call_says_so(office):
     await office.device("ben", "phone")
     way = office.ways[Channel.FCM]
