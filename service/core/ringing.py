@@ -2,8 +2,9 @@
 
 Sockets ring at once. A device that nobody hears on a socket is pushed at the moments of the schedule (0, 10, 20 s)
 until it acknowledges; one on a socket has `SOCKET_FIRST_S` to say that it heard, because a phone that has just gone
-into somebody's pocket keeps its socket for a while. Of the apps and browsers on one thing in somebody's hand
-(`hardware_id`) one is woken, and the next only if that one cannot be (T-06, scenarios 15, 17 to 19).
+into somebody's pocket keeps its socket for a while; so have the others on the same thing. Of the apps and browsers on
+one thing in somebody's hand (`hardware_id`) one is woken, and the next only if that one cannot be (T-06, scenarios 15,
+17 to 19).
 
 `alerts_of` says what a turn of a call puts on the way: it is written with the turn. Whether an alert still makes sense
 is asked again at the moment when it would go out (`verdict`), because the call may have gone on meanwhile.
@@ -19,7 +20,7 @@ from service.core.turn import Event
 from service.core.vocabulary import AlertKind, Channel, EventType, RingState, StopReason
 
 SOCKET_FIRST_S = 2
-"""A device on a socket is pushed when it has not acknowledged for so long."""
+"""A device on a socket, and what is on the same thing, is pushed when it has not acknowledged for so long."""
 STOP_FOR_S = 60
 """A stop that could not be told for so long comes too late to matter."""
 NOTICE_FOR_S = 24 * 3600
@@ -95,7 +96,7 @@ def _rings(call: Call, was: Leg | None, leg: Leg) -> Iterator[Alert]:
         return
     before = {(ring.id, ring.renewed_at) for ring in _woken(was)} if was else set()
     for ring in _woken(leg):
-        if (ring.id, ring.renewed_at) not in before and (at := _push_at(call, ring, 0)):
+        if (ring.id, ring.renewed_at) not in before and (at := _push_at(call, leg, ring, 0)):
             yield _alert(call, leg, AlertKind.RING, at, leg.ring_deadline, ring)
 
 
@@ -117,19 +118,23 @@ def _woken(leg: Leg) -> list[Ring]:
 
 def _heard_beside(leg: Leg, ring: Ring) -> bool:
     """Whether another app on the same thing has acknowledged."""
-    return ring.hardware_id is not None and any(
-        twin.proven and twin.attempt == ring.attempt and twin.hardware_id == ring.hardware_id
-        for twin in leg.rings
-        if twin is not ring
-    )
+    return any(twin.proven for twin in _twins(leg, ring))
 
 
-def _push_at(call: Call, ring: Ring, taken: int) -> datetime | None:
+def _twins(leg: Leg, ring: Ring) -> Iterator[Ring]:
+    """The rings of the other apps on the same thing that have not had their stop or answer."""
+    for twin in leg.open_rings():
+        same = twin.attempt == ring.attempt and twin.hardware_id == ring.hardware_id
+        if same and twin is not ring and ring.hardware_id is not None:
+            yield twin
+
+
+def _push_at(call: Call, leg: Leg, ring: Ring, taken: int) -> datetime | None:
     """When the device is pushed after `taken` pushes were; `None`: it is left alone from now on."""
     if taken >= len(call.policy.realert_s):
         return None
     wait = call.policy.realert_s[taken]
-    if taken == 0 and ring.via == "socket":
+    if taken == 0 and any(each.via == "socket" for each in (ring, *_twins(leg, ring))):
         wait = max(wait, SOCKET_FIRST_S)
     return (ring.renewed_at or ring.queued_at) + timedelta(seconds=wait)
 
@@ -242,7 +247,7 @@ def _verdict_of_ring(call: Call, leg: Leg, alert: Alert, taken: int, now: dateti
         return Drop("the device has acknowledged")
     if _heard_beside(leg, ring):
         return Drop("another app on the same device has acknowledged")
-    at = _push_at(call, ring, taken)
+    at = _push_at(call, leg, ring, taken)
     if at is None:
         return Drop("it was pushed as often as the schedule says")
     return Wait(at) if at > now else Send()
@@ -261,9 +266,9 @@ def next_push(call: Call, alert: Alert, taken: int, now: datetime) -> datetime |
     """
     leg = call.leg(alert.user_id)
     ring = next((ring for ring in leg.rings if ring.id == alert.ring_id), None) if leg else None
-    if alert.kind is not AlertKind.RING or ring is None:
+    if alert.kind is not AlertKind.RING or leg is None or ring is None:
         return None
-    moments = (_push_at(call, ring, number) for number in range(taken, len(call.policy.realert_s)))
+    moments = (_push_at(call, leg, ring, number) for number in range(taken, len(call.policy.realert_s)))
     return next((at for at in moments if at and now < at < alert.until), None)
 
 

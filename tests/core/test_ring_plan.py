@@ -139,13 +139,23 @@ def test_a_thing_whose_first_app_has_a_dead_socket_and_a_dead_registration_is_wo
     assert plan.queued == ["ring app 2"]
     plan.pushed("ben", 3, "app", accepted=False, reason="Unregistered")
     assert plan.rings("ben") == {"app": "sent", "browser": "queued"}
-    assert plan.queued == ["ring browser 0"]
+    assert plan.queued == ["ring browser 2"]
 
 
 def test_a_thing_that_rings_by_one_of_its_apps_is_not_pushed_by_another():
     plan = Plan(asleep("ben", "app", "browser", hardware_id="pixel"))
     plan.do(Ack, "ben", 1, device="browser")
     assert plan.says(AlertKind.RING, 0, device="app") == Drop("another app on the same device has acknowledged")
+
+
+def test_a_thing_that_one_of_its_apps_hears_of_by_a_socket_has_the_same_two_seconds_before_another_is_pushed():
+    on_socket = Given("browser", connected=True, hardware_id="pixel")
+    plan = Plan(person("ben", Given("app", provider=FCM, hardware_id="pixel"), on_socket))
+    assert plan.queued == ["ring app 2"]
+    assert plan.says(AlertKind.RING, 1, device="app") == Wait(at(2))
+    assert plan.says(AlertKind.RING, 2, device="app") == Send()
+    plan.do(Ack, "ben", 1, device="browser")
+    assert plan.says(AlertKind.RING, 2, device="app") == Drop("another app on the same device has acknowledged")
 
 
 def test_devices_without_a_hardware_id_are_things_of_their_own():

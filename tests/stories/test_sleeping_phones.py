@@ -150,3 +150,21 @@ async def test_the_phone_of_somebody_on_a_socket_is_left_in_peace_when_it_acknow
         await bob.do("call.decline", call)
         await ann.hears("call.ended")
     assert fcm.sent == []
+
+
+async def test_the_app_on_a_phone_is_left_in_peace_when_the_page_on_it_rings(pushing):
+    reached, fcm = pushing
+    await registers(reached, "bob", "app", hardware_id="pixel")
+    await registers(reached, "cy", "tablet")
+    page = {"platform": "web", "hardware_id": "pixel"}
+    assert (await reached.http.put("/v1/users/bob/devices/bob-phone", json=page)).status_code == 201
+    async with phones(reached, "ann", "bob") as (ann, bob):
+        call = await ann.dial("bob", "cy")
+        await bob.gets("ring")
+        await woken(fcm, "tablet")
+        await ann.hears("notification.sent", "cy")
+        await bob.do("call.ack", call)
+        await bob.do("call.decline", call)
+        await ann.do("call.cancel", call)
+        await woken(fcm, "tablet", "call.stop")
+    assert {body["message"]["token"] for body in fcm.sent} == {"token-of-tablet"}
