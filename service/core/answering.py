@@ -54,10 +54,12 @@ def _prove(turn: Turn, command: Ack, leg: Leg, ring: Ring) -> None:
         turn.tell(EventType.NOTIFICATION_DELIVERED, leg.user_id, notification=notification)
 
 
-def silence(turn: Turn, _command: Silence, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
+def silence(turn: Turn, command: Silence, leg: Leg, _engaged: tuple[Slot, ...]) -> Refusal | None:
     """No more noise on any device of this user; the caller hears ringing until the deadline (scenario 8)."""
     for ring in leg.open_rings():
-        ring.state, ring.silenced_at = RingState.SILENCED, ring.silenced_at or turn.at
+        if ring.state is not RingState.SILENCED:
+            ring.state, ring.silenced_at = RingState.SILENCED, turn.at
+            ring.silenced_here = ring.device_id == command.device_id
     return None
 
 

@@ -121,8 +121,8 @@ class Ring:
 
     `provider` wakes the device, if anybody does; `pushed_at` is when it first took a push for it, or may have, and last
     after the end; `failure` is its last word against that. Devices with the same `hardware_id` are one thing in
-    somebody's hand. `silenced_at`: the noise stopped then. `renewed_at`: the device registered then in a way that began
-    its pushes anew.
+    somebody's hand. `silenced_at`: the noise stopped then, on this device itself if `silenced_here`. `renewed_at`: the
+    device registered then in a way that began its pushes anew.
     """
 
     id: str
@@ -141,6 +141,7 @@ class Ring:
     pushed_at: datetime | None = None
     delivered_at: datetime | None = None
     silenced_at: datetime | None = None
+    silenced_here: bool = False
     failure: str | None = None
     renewed_at: datetime | None = None
 

@@ -81,6 +81,7 @@ def alerts_of(before: Call | None, after: Call, events: Iterable[Event]) -> list
     for leg in after.legs:
         was = before.leg(leg.user_id) if before else None
         found += _rings(after, was, leg)
+        found += _silences(after, was, leg)
         found += _stops(after, was, leg)
         found += _fallbacks(after, was, leg)
         if leg.user_id in missed and after.policy.missed_push:
@@ -139,23 +140,32 @@ def _push_at(call: Call, leg: Leg, ring: Ring, taken: int) -> datetime | None:
     return (ring.renewed_at or ring.queued_at) + timedelta(seconds=wait)
 
 
+def _silences(call: Call, was: Leg | None, leg: Leg) -> Iterator[Alert]:
+    """Whoever was woken by a push is told by a push to be quiet, when another device was silenced (scenario 8)."""
+    for ring in _newly(RingState.SILENCED, was, leg):
+        if leg.ring_deadline and not ring.silenced_here:
+            at = call.touched_at
+            until = min(leg.ring_deadline, at + timedelta(seconds=STOP_FOR_S))
+            yield _alert(call, leg, AlertKind.SILENCE, at, until, ring)
+
+
 def _stops(call: Call, was: Leg | None, leg: Leg) -> Iterator[Alert]:
     """Whoever was woken by a push is told by a push that it is over (scenarios 5, 7, 10, 14).
 
     Also when the provider's word for the push came only after the end: every such word makes a stop of its own.
     """
-    before = {ring.id: ring for ring in was.rings} if was else {}
-    for ring in leg.rings:
-        earlier = before.get(ring.id)
-        told = earlier is not None and earlier.state is RingState.STOPPED and earlier.pushed_at == ring.pushed_at
-        if (
-            ring.state is RingState.STOPPED
-            and ring.pushed_at
-            and ring.stop_reason not in STOPPED_BY_ITSELF
-            and not told
-        ):
+    for ring in _newly(RingState.STOPPED, was, leg):
+        if ring.stop_reason not in STOPPED_BY_ITSELF:
             at = call.touched_at
             yield _alert(call, leg, AlertKind.STOP, at, at + timedelta(seconds=STOP_FOR_S), ring)
+
+
+def _newly(state: RingState, was: Leg | None, leg: Leg) -> Iterator[Ring]:
+    """The rings whose devices were pushed, and that came into this state or were pushed (again) in it."""
+    before = {(ring.id, ring.pushed_at) for ring in was.rings if ring.state is state} if was else set()
+    for ring in leg.rings:
+        if ring.state is state and ring.pushed_at and (ring.id, ring.pushed_at) not in before:
+            yield ring
 
 
 def _fallbacks(call: Call, was: Leg | None, leg: Leg) -> Iterator[Alert]:
@@ -188,7 +198,7 @@ def _alert(
     channel: Channel | None = None,
 ) -> Alert:
     about = ring.id if ring else f"{leg.user_id}\0{leg.attempt}"
-    since = ring and {AlertKind.RING: ring.renewed_at, AlertKind.STOP: ring.pushed_at}.get(kind)
+    since = ring and (ring.renewed_at if kind is AlertKind.RING else ring.pushed_at)
     if since:
         about += f"\0{since.isoformat()}"
     return Alert(
@@ -227,7 +237,10 @@ def _stale(call: Call, leg: Leg, alert: Alert) -> str | None:
         return None
     if alert.kind is AlertKind.FALLBACK and any(ring.proven for ring in leg.rings):
         return "a device has acknowledged"
-    return _no_longer_asked(call, leg)
+    over = _no_longer_asked(call, leg)
+    if alert.kind is AlertKind.SILENCE and not any(ring.id == alert.ring_id and ring.open for ring in leg.rings):
+        return over or "the device does not ring any more"
+    return over
 
 
 def _rings_again(leg: Leg, stop: Alert) -> bool:
@@ -243,6 +256,8 @@ def _verdict_of_ring(call: Call, leg: Leg, alert: Alert, taken: int, now: dateti
         return Drop("the device does not ring any more")
     if ring.provider is None or alert.channel is not Channel(ring.provider):
         return Drop("the device is woken in another way now")
+    if ring.state is RingState.SILENCED:
+        return Drop("the user has silenced it")
     if ring.proven:
         return Drop("the device has acknowledged")
     if _heard_beside(leg, ring):

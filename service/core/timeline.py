@@ -109,7 +109,8 @@ def _of_ring(lanes: Lanes, leg: Leg, ring: Ring) -> Iterator[Step]:
     if ring.alerting_at:
         note = "found the call by itself" if by_itself else ""
         yield Step(ring.alerting_at, "ack", device, SERVICE, "180 alerting", note, user_id=user)
-    if ring.silenced_at and not by_itself:
+    by_push = ring.pushed_at is not None and ring.via != "socket"
+    if ring.silenced_at and not by_itself and not by_push:
         yield Step(ring.silenced_at, "alert", SERVICE, device, "silenced", user_id=user)
     if ring.ended_at and ring.stop_reason in ITS_OWN:
         note = "" if ring.stop_reason is StopReason.DECLINED_HERE else ring.stop_reason.value
@@ -145,6 +146,8 @@ def _not_before(alert: Alert, leg: Leg | None, ring: Ring | None) -> datetime | 
     """Senders have clocks of their own: what a turn made cannot have gone out before that turn."""
     if alert.kind is AlertKind.RING and ring:
         return ring.queued_at
+    if alert.kind is AlertKind.SILENCE and ring:
+        return ring.silenced_at
     if alert.kind is AlertKind.STOP and ring:
         return ring.ended_at
     if alert.kind is AlertKind.MISSED and leg:

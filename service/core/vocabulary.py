@@ -161,9 +161,13 @@ class Channel(StrEnum):
 
 
 class AlertKind(StrEnum):
-    """What an alert is for. `fallback` is a ring by e-mail or message, `rule` what a rule of the app tells."""
+    """What an alert is for. `silence` stops the noise of a ring that goes on.
+
+    `fallback` is a ring by e-mail or message, `rule` what a rule of the app tells.
+    """
 
     RING = "ring"
+    SILENCE = "silence"
     STOP = "stop"
     MISSED = "missed"
     NOTIFY = "notify"

@@ -19,6 +19,7 @@ SPEAKERS: Mapping[str, str] = MappingProxyType({"apns": "Apple", "fcm": "Google"
 PURPOSES: Mapping[AlertKind, str] = MappingProxyType(
     {
         AlertKind.RING: "push",
+        AlertKind.SILENCE: "silence",
         AlertKind.STOP: "stop",
         AlertKind.MISSED: "missed call",
         AlertKind.NOTIFY: "invitation",

@@ -19,6 +19,7 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             "stop": "The call from {caller} has ended",
             "answered_elsewhere": "The call from {caller} was answered on another device",
             "declined_elsewhere": "The call from {caller} was declined on another device",
+            "silenced": "The call from {caller} was silenced on another device",
             "missed": "Missed call from {caller}",
             "notify": "{caller} invites you to a call",
             "outgoing": "Your call to {caller}",
@@ -33,6 +34,7 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             "stop": "Der Anruf von {caller} ist beendet",
             "answered_elsewhere": "Der Anruf von {caller} wurde auf einem anderen Gerät angenommen",
             "declined_elsewhere": "Der Anruf von {caller} wurde auf einem anderen Gerät abgelehnt",
+            "silenced": "Der Anruf von {caller} wurde auf einem anderen Gerät stummgeschaltet",
             "missed": "Verpasster Anruf von {caller}",
             "notify": "{caller} lädt Sie zu einem Gespräch ein",
             "outgoing": "Ihr Anruf bei {caller}",
@@ -47,6 +49,7 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             "stop": "La llamada de {caller} ha terminado",
             "answered_elsewhere": "La llamada de {caller} se respondió en otro dispositivo",
             "declined_elsewhere": "La llamada de {caller} se rechazó en otro dispositivo",
+            "silenced": "La llamada de {caller} se silenció en otro dispositivo",
             "missed": "Llamada perdida de {caller}",
             "notify": "{caller} le invita a una llamada",
             "outgoing": "Su llamada a {caller}",
@@ -61,6 +64,7 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             "stop": "L'appel de {caller} est terminé",
             "answered_elsewhere": "L'appel de {caller} a été pris sur un autre appareil",
             "declined_elsewhere": "L'appel de {caller} a été refusé sur un autre appareil",
+            "silenced": "L'appel de {caller} a été mis en sourdine sur un autre appareil",
             "missed": "Appel manqué de {caller}",
             "notify": "{caller} vous invite à un appel",
             "outgoing": "Votre appel à {caller}",
@@ -75,6 +79,7 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             "stop": "La chiamata di {caller} è terminata",
             "answered_elsewhere": "La chiamata di {caller} ha avuto risposta su un altro dispositivo",
             "declined_elsewhere": "La chiamata di {caller} è stata rifiutata su un altro dispositivo",
+            "silenced": "La chiamata di {caller} è stata silenziata su un altro dispositivo",
             "missed": "Chiamata persa da {caller}",
             "notify": "{caller} la invita a una chiamata",
             "outgoing": "La sua chiamata a {caller}",
@@ -114,6 +119,8 @@ def _key(call: Call, leg: Leg, kind: AlertKind, stopped: StopReason | None) -> s
         return _key_of_outgoing(call, kind)
     if kind is AlertKind.STOP and stopped in {StopReason.ANSWERED_ELSEWHERE, StopReason.DECLINED_ELSEWHERE}:
         return stopped.value
+    if kind is AlertKind.SILENCE:
+        return "silenced"
     if kind in {AlertKind.STOP, AlertKind.MISSED, AlertKind.NOTIFY}:
         return kind.value
     if len(call.legs) > 2:
@@ -123,6 +130,6 @@ def _key(call: Call, leg: Leg, kind: AlertKind, stopped: StopReason | None) -> s
 
 def _key_of_outgoing(call: Call, kind: AlertKind) -> str:
     """For the initiator, whose own phone rings before the others are dialled."""
-    if kind is AlertKind.STOP:
+    if kind in {AlertKind.STOP, AlertKind.SILENCE}:
         return "outgoing_stop"
     return "outgoing_group" if call.headcount > 2 else "outgoing"

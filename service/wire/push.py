@@ -20,12 +20,15 @@ from service.wire.canonical import rfc3339
 from service.wire.snapshots import ring_about
 
 VERSION = 1
+SILENCED = "silenced"
+"""The stop reason, here as on the socket, of a ring that goes on without a sound."""
 LARGEST = 3_072
 """Bytes. FCM and Web Push take 4 KB, forms and encryption included."""
 TYPES: Mapping[AlertKind, Literal["call.ring", "call.stop", "call.missed", "call.notify"]] = MappingProxyType(
     {
         AlertKind.RING: "call.ring",
         AlertKind.FALLBACK: "call.ring",
+        AlertKind.SILENCE: "call.stop",
         AlertKind.STOP: "call.stop",
         AlertKind.MISSED: "call.missed",
         AlertKind.NOTIFY: "call.notify",
@@ -59,7 +62,9 @@ def push_payload(
     }
     if ring:
         payload["ring_id"] = ring.id
-        if ring.stop_reason:
+        if kind is AlertKind.SILENCE:
+            payload["stop_reason"] = SILENCED
+        elif ring.stop_reason:
             payload["stop_reason"] = ring.stop_reason.value
     if ring and doors:
         payload["action_token"] = doors.action_token

@@ -411,8 +411,34 @@ def test_8_a_silenced_device_is_not_woken_again():
     plan = Plan(asleep("ben", "phone", "tablet"))
     plan.pushed("ben", 1, "phone")
     plan.do(Silence, "ben", 2, device="phone")
-    assert plan.says(AlertKind.RING, 10, taken=1, device="phone") == Drop("the device has acknowledged")
+    assert plan.says(AlertKind.RING, 10, taken=1, device="phone") == Drop("the user has silenced it")
     assert {ring.state for ring in plan.leg("ben").rings} == {RingState.SILENCED}
+
+
+def test_8_whoever_was_woken_is_told_to_be_quiet_but_for_the_device_that_was_silenced():
+    plan = Plan(asleep("ben", "phone", "tablet", "watch"))
+    plan.pushed("ben", 1, "phone")
+    plan.pushed("ben", 1, "tablet")
+    plan.do(Silence, "ben", 2, device="phone")
+    assert plan.queued == ["silence tablet 2"]
+    assert plan.says(AlertKind.SILENCE, 3, device="tablet") == Send()
+    assert plan.alert(AlertKind.SILENCE).until == at(60)
+    plan.do(Silence, "ben", 4, device="tablet")
+    assert plan.queued == []
+    plan.pushed("ben", 5, "watch")
+    assert plan.queued == ["silence watch 5"], "its push was under way when the other one was silenced"
+    plan.do(Cancel, "ann", 6)
+    assert {line for line in plan.queued if "stop" in line} == {"stop phone 6", "stop tablet 6", "stop watch 6"}
+    assert plan.says(AlertKind.SILENCE, 7, device="tablet") == Drop("the call has ended: canceled")
+
+
+def test_8_a_device_that_was_unregistered_meanwhile_is_told_that_it_is_over_and_not_to_be_quiet():
+    plan = Plan(asleep("ben", "phone", "tablet"))
+    plan.pushed("ben", 1, "tablet")
+    plan.do(Silence, "ben", 2, device="phone")
+    plan.do(DeviceRemoved, "ben", 3, device="tablet")
+    assert plan.queued == ["stop tablet 3"]
+    assert plan.says(AlertKind.SILENCE, 4, device="tablet") == Drop("the device does not ring any more")
 
 
 def test_nothing_rings_after_the_end_or_the_deadline():

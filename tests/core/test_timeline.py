@@ -196,6 +196,18 @@ def test_silence_is_told_to_every_device():
     ]
 
 
+def test_8_a_woken_device_is_silenced_by_its_provider():
+    call = Proven(asleep("ben", "phone", "tablet"))
+    for device in ("phone", "tablet"):
+        call.push("ben", 1, device=device)
+    call.do(Silence, "ben", 3, "phone")
+    call.push("ben", 3.25, kind=AlertKind.SILENCE, device="tablet")
+    assert [line for line in told(call) if line.startswith("3")] == [
+        "3.205 alert hookswitch > apns: silence (accepted in 45 ms)",
+        "3.205 alert? apns > tablet: silence",
+    ]
+
+
 def test_a_device_that_rings_by_itself_was_not_rung():
     call = Proven(person("ben", *[]), "cleo")
     call.do(Ack, "ben", 3, device="ben-web")

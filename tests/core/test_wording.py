@@ -36,6 +36,10 @@ def test_5_who_is_told_of_a_stop_reads_why(call, reason, told):
     assert words(call, call.legs[1], AlertKind.STOP, None, reason).endswith(told)
 
 
+def test_8_who_is_told_to_be_quiet_reads_that_the_call_goes_on(call):
+    assert words(call, call.legs[1], AlertKind.SILENCE, None).endswith("was silenced on another device")
+
+
 def test_a_ring_says_who_calls_how_and_with_how_many_others(call):
     assert words(call, call.legs[1], AlertKind.RING, "en") == "Ann is calling with video"
     assert words(call, call.legs[1], AlertKind.RING, "nl") == "Ann is calling with video", "English, for want of Dutch"

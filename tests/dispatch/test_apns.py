@@ -67,9 +67,16 @@ async def test_what_is_no_ring_is_an_alert_to_the_other_token(phones, kind):
     assert got["payload"] == told.payload
 
 
-@pytest.mark.parametrize("reason", ["answered_elsewhere", "declined_elsewhere"])
-async def test_5_a_stop_that_nothing_follows_is_a_quiet_alert_that_is_delivered_at_once(phones, reason):
-    got, receipt = await phones.told(ring(kind=AlertKind.STOP, payload={**PAYLOAD, "stop_reason": reason}))
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (AlertKind.STOP, "answered_elsewhere"),
+        (AlertKind.STOP, "declined_elsewhere"),
+        (AlertKind.SILENCE, "silenced"),
+    ],
+)
+async def test_5_a_stop_that_nothing_follows_is_a_quiet_alert_that_is_delivered_at_once(phones, kind, reason):
+    got, receipt = await phones.told(ring(kind=kind, payload={**PAYLOAD, "stop_reason": reason}))
     assert receipt.taken
     headers = apns_headers(got)
     assert (headers["apns-push-type"], headers["apns-topic"], headers["apns-priority"]) == ("alert", BUNDLE_ID, "10")

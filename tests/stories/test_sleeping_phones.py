@@ -114,6 +114,28 @@ async def test_c_09_the_token_of_an_earlier_ring_does_nothing_to_the_next_invita
             assert (await phone.post(second["links"]["answer"])).status_code == 200
 
 
+async def test_8_the_other_phone_that_was_woken_is_told_to_be_quiet_and_later_that_it_is_over(pushing):
+    reached, fcm = pushing
+    await registers(reached, "bob", "pixel")
+    await registers(reached, "bob", "tablet")
+    async with phones(reached, "ann") as (ann,):
+        call = await ann.dial("bob")
+        push = await woken(fcm, "pixel")
+        await woken(fcm, "tablet")
+        await ann.hears("notification.sent")
+        async with client("", push["action_token"]) as phone:
+            assert (await phone.post(push["links"]["ack"])).status_code == 200
+            assert (await phone.post(f"{push['links']['state']}/silence")).status_code == 200
+        quiet = await woken(fcm, "tablet", "call.stop")
+        assert (quiet["call_id"], quiet["stop_reason"]) == (call, "silenced")
+        await ann.do("call.cancel", call)
+        over = await woken(fcm, "tablet", "call.stop", count=2)
+        assert over["stop_reason"] == "canceled"
+        assert (await woken(fcm, "pixel", "call.stop"))["stop_reason"] == "canceled"
+    stops = [body["message"] for body in fcm.sent if body["message"]["data"]["type"] == "call.stop"]
+    assert [stop["token"] for stop in stops].count("token-of-pixel") == 1, "it was silenced by its own user"
+
+
 async def test_10_whoever_is_called_and_given_up_on_has_a_missed_call(pushing):
     reached, fcm = pushing
     await registers(reached, "bob", "pixel")

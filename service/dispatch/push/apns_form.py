@@ -4,10 +4,11 @@ Rings are VoIP pushes, and nothing else ever is: iOS kills an app that gets a Vo
 few of them brings it none any more. A VoIP token takes nothing but VoIP pushes, so all else needs the device's other
 token (`alert_token`).
 
-A stop is an alert where it is the only word of it (answered or declined elsewhere): quiet (`passive`), without sound,
-delivered at once, and the app is woken by it (`content-available`). A background push would be invisible, but iOS may
-hold it back for minutes, and until then the phone rings on. Where a missed call follows, that is the alert, it wakes
-the app, too, and two notices of one call would be one too many: there the stop is a background push.
+A stop is an alert where it is the only word of it (answered, declined or silenced elsewhere): quiet (`passive`),
+without sound, delivered at once, and the app is woken by it (`content-available`). A background push would be
+invisible, but iOS may hold it back for minutes, and until then the phone rings on. Where a missed call follows, that
+is the alert, it wakes the app, too, and two notices of one call would be one too many: there the stop is a background
+push.
 """
 
 import re
@@ -28,7 +29,7 @@ LARGEST = 4_096
 """Bytes of a push. A VoIP push may have some more, which the payload never needs."""
 AT_ONCE, WHEN_CONVENIENT = "10", "5"
 ELSEWHERE = frozenset({StopReason.ANSWERED_ELSEWHERE, StopReason.DECLINED_ELSEWHERE})
-ONE_FOR_A_CALL = frozenset({AlertKind.STOP, AlertKind.MISSED, AlertKind.NOTIFY})
+ONE_FOR_A_CALL = frozenset({AlertKind.SILENCE, AlertKind.STOP, AlertKind.MISSED, AlertKind.NOTIFY})
 """Of these a later one takes the place of an earlier one on the screen."""
 
 
@@ -95,9 +96,9 @@ def _told(notice: Notice) -> tuple[str, str, dict[str, Any]]:
     if notice.kind is AlertKind.RING:
         return "voip", AT_ONCE, {}
     alert: dict[str, Any] = {"alert": {"title": notice.title, **({"body": notice.body} if notice.body else {})}}
-    if notice.kind is AlertKind.STOP:
+    if notice.kind in {AlertKind.SILENCE, AlertKind.STOP}:
         wakes = {"content-available": 1}
-        if notice.payload.get("stop_reason") in ELSEWHERE:
+        if notice.kind is AlertKind.SILENCE or notice.payload.get("stop_reason") in ELSEWHERE:
             return "alert", AT_ONCE, alert | wakes | {"interruption-level": "passive"}
         return "background", WHEN_CONVENIENT, wakes
     alert["sound"] = "default"
