@@ -13,6 +13,7 @@ from service.cli import main
 from service.store.database import driver_dsn
 from tests.fixtures.deadlines import due_in
 from tests.fixtures.feeds import dial, ended
+from tests.fixtures.forked import PIPE, forked
 from tests.fixtures.serving import client, environment, reached_process, service_in_loop, service_process
 from tests.house.source import ROOT
 
@@ -21,16 +22,7 @@ pytestmark = pytest.mark.timeout(180)  # starts processes, on a machine that may
 
 async def command(*arguments, **settings):
     """Run one command to its end: exit code, stdout, stderr."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "service",
-        *arguments,
-        cwd=ROOT,
-        env=environment(**settings),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    process = await forked(*arguments, env=environment(**settings), stdout=PIPE, stderr=PIPE)
     out, err = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode, out.decode(), err.decode()
 
@@ -44,9 +36,14 @@ async def test_it_says_one_line_when_it_is_ready_and_stops_when_told(db_url):
 
 
 async def test_it_stops_on_ctrl_c_too(db_url):
-    async with service_process(db_url) as service:
-        service.process.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(service.process.wait(), 20) == 0
+    """A process that was started and not forked, as others here are."""
+    asked = (sys.executable, "-m", "service", "serve", "--port", "0")
+    serving = await asyncio.create_subprocess_exec(
+        *asked, cwd=ROOT, env=environment(db_url), stdout=asyncio.subprocess.PIPE
+    )
+    assert (await asyncio.wait_for(serving.stdout.readline(), 60)).startswith(b"ready http://127.0.0.1:")
+    serving.send_signal(signal.SIGINT)
+    assert await asyncio.wait_for(serving.wait(), 20) == 0
 
 
 async def test_a_taken_port_is_told_in_one_sentence(db_url):

@@ -1,23 +1,14 @@
 """An operator suspends an app while its people talk (scenario 60)."""
 
 import asyncio
-import sys
 
+from tests.fixtures.forked import PIPE, forked
 from tests.fixtures.serving import environment
 from tests.fixtures.sockets import phones
-from tests.house.source import ROOT
 
 
 async def command(db_url, *arguments):
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "service",
-        *arguments,
-        cwd=ROOT,
-        env=environment(db_url),
-        stderr=asyncio.subprocess.PIPE,
-    )
+    process = await forked(*arguments, env=environment(db_url), stderr=PIPE)
     _, said = await asyncio.wait_for(process.communicate(), 30)
     return process.returncode, said.decode()
 
