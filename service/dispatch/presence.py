@@ -100,9 +100,12 @@ class PresenceTeller:
         self._sweep = Sweep(database, self._config.swept)
 
     def hear(self, told: Sequence[Told]) -> None:
-        """Everybody in a call is concerned by its turns, if they are more than talk."""
+        """Everybody in a call is concerned by its turns, if they are more than talk.
+
+        One that tells nothing may have moved a device: it begins or stops to ring, or is where somebody talks now.
+        """
         for turn in told:
-            if any(envelope.type not in MOVES_NOBODY for envelope in turn.envelopes):
+            if not turn.envelopes or any(envelope.type not in MOVES_NOBODY for envelope in turn.envelopes):
                 for leg in turn.call.legs:
                     self.mark(turn.call.app_id, leg.user_id)
 

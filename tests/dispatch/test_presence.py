@@ -6,8 +6,9 @@ import orjson
 import pytest
 
 from service.client import verify_feed
-from service.core.commands import MediaChanged, MediaConnected, Signal
+from service.core.commands import Decline, DeviceConnected, MediaChanged, MediaConnected, Signal
 from service.core.cti import Format
+from service.core.vocabulary import DeclineReason
 from service.dispatch.presence import PresenceConfig, PresenceTeller
 from service.store.apps import AppBook
 from service.store.database import StoreUnavailableError
@@ -65,6 +66,11 @@ class Town:
     async def states(self, user_id):
         presences = [event["data"]["presence"] for event in await self.told(user_id)]
         return [f"{presence['state']} {presence['activity']}" for presence in presences]
+
+    async def devices(self, user_id):
+        """How each device was told last."""
+        told = (await self.told(user_id))[-1]["data"]["presence"]["devices"]
+        return {device["device_id"]: device["state"] for device in told}
 
     async def offline(self, user_id):
         await self.rows("DELETE FROM connections WHERE user_id = $1", user_id)
@@ -309,6 +315,26 @@ async def test_what_moves_nobody_marks_nobody(town):
     await town.desk.do(call.id, Signal(user("ann"), "ann", "ann-1", type="chat", data="psst"))
     await town.desk.do(call.id, MediaChanged(user("ann"), "ann", "ann-1", audio=False))
     assert await town.look() == 0
+
+
+async def test_a_turn_that_tells_nothing_may_move_somebody_nevertheless(town):
+    """One of two devices stops ringing, another one begins: no event of the call says so."""
+    for device in ("ben-1", "ben-2"):
+        await town.rows("INSERT INTO users (app_id, id) VALUES ($1, 'ben') ON CONFLICT DO NOTHING", APP)
+        await town.desk.online("ben", device)
+    call = (await town.desk.dial("ann", "ben")).call
+    await town.look()
+    assert await town.devices("ben") == {"ben-1": "ringing", "ben-2": "ringing"}
+    busy = Decline(user("ben"), "ben", "ben-1", reason=DeclineReason.BUSY)
+    assert not (await town.desk.do(call.id, busy)).call.ended_at
+    await town.look()
+    assert await town.devices("ben") == {"ben-1": "online", "ben-2": "ringing"}
+    await town.desk.online("ben", "ben-3")
+    town.teller.mark(APP, "ben")
+    await town.look()
+    await town.desk.do(call.id, DeviceConnected(user("ben"), "ben", "ben-3"))
+    await town.look()
+    assert await town.devices("ben") == {"ben-1": "online", "ben-2": "ringing", "ben-3": "ringing"}
 
 
 async def test_devices_take_no_number_of_presence(town):
