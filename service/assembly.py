@@ -267,7 +267,9 @@ class Service:
         self.sightings = Sightings(self.database, self.book, self.watchers)
         self.bus = Bus(self.database, self.hub, self.relay, self.wakes, BusConfig(), self.sightings, self._calling())
         patience = PresenceConfig(patience_s=settings.lease_s)
-        self.presence = PresenceTeller(self.database, self.book, patience, heard=self._presence_told)
+        self.presence = PresenceTeller(
+            self.database, self.book, patience, self._presence_told, alone=lambda: self.bus.alone
+        )
         lease_s, moved, died = settings.lease_s, self.presence.mark, self.presence.replica_died
         self.attendance = Attendance(self.database, self.switchboard, self.replica_id, lease_s, moved, died)
         self.deadlines = Deadlines(self.database, self.switchboard, self.metrics.timer_lateness.observe)

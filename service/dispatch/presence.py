@@ -77,7 +77,11 @@ class PresenceConfig:
 
 
 class PresenceTeller:
-    """One process's teller. `hear` is a listener of the switchboard, `mark` is for everybody else; `run` is a task."""
+    """One process's teller. `hear` is a listener of the switchboard, `mark` is for everybody else; `run` is a task.
+
+    `alone`: there is no other process that tells. Else whoever was told of is looked at once more: another one may have
+    looked meanwhile, when all was again as it had been told, and had nothing to tell.
+    """
 
     def __init__(
         self,
@@ -85,11 +89,13 @@ class PresenceTeller:
         book: AppBook,
         config: PresenceConfig | None = None,
         heard: Heard = lambda _spoken: None,
+        alone: Callable[[], bool] = lambda: False,
     ) -> None:
         self._database = database
         self._book = book
         self._config = config or PresenceConfig()
         self._heard = heard
+        self._alone = alone
         self._log = logger("presence")
         self._bell = asyncio.Event()
         self._marked: dict[User, None] = {}
@@ -232,10 +238,17 @@ class PresenceTeller:
             spread = await store.tell(driver, app_id, news, self._config.every_s)
         if spread.users:
             told = tuple(piece.envelope for piece in news if piece.user_id in spread.users)
-            until = asyncio.get_running_loop().time() + self._config.every_s
-            self._resting.update(dict.fromkeys(((app_id, user_id) for user_id in spread.users), until))
+            self._rest([(app_id, user_id) for user_id in spread.users])
             self._heard(Spoken(app_id, told, spread.webhooks, app.settings))
         return [piece.user_id for piece in news if piece.user_id not in spread.users]
+
+    def _rest(self, users: list[User]) -> None:
+        """These have been told of just now."""
+        until = asyncio.get_running_loop().time() + self._config.every_s
+        self._resting.update(dict.fromkeys(users, until))
+        if not self._alone():
+            for user in users:
+                self._mark_at(until, user)
 
     async def _mark_expired(self) -> None:
         async with self._database.hot() as driver:

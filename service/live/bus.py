@@ -81,6 +81,11 @@ class Bus:
         self._rounds = 0
         self._polling = asyncio.Lock()
 
+    @property
+    def alone(self) -> bool:
+        """Whether no other replica is known of."""
+        return self._alone
+
     def told(self, batch: Sequence[Told]) -> None:
         """The switchboard's listener: note what other replicas must hear of."""
         for told in batch:

@@ -14,6 +14,7 @@ from service.store.connections import Connection
 from service.switchboard.attendance import Attendance
 from service.switchboard.presence import look
 from service.wire.presence import presence_view
+from tests.dispatch.office import Wire
 from tests.dispatch.test_presence import Town
 from tests.switchboard.desk import APP, user
 
@@ -120,6 +121,47 @@ async def test_another_process_does_not_tell_sooner_either(database):
     await square.rows("UPDATE users SET presence_told_at = presence_told_at - make_interval(secs => 1000)")
     assert await square.look(other) == 1, "it is still marked"
     assert square.flags("ann") == [True, False]
+
+
+class Halting(Wire):
+    """A database that halts one who comes for the `nth` time, until let go on."""
+
+    def __init__(self, database, nth):
+        super().__init__(database)
+        self.left = nth
+        self.halted, self.go_on = asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def hot(self):
+        self.left -= 1
+        if self.left == 0:
+            self.halted.set()
+            await self.go_on.wait()
+        async with self.database.hot() as driver:
+            yield driver
+
+
+async def test_the_last_word_is_the_truth_also_where_two_processes_look_at_the_same_user(database):
+    """One has looked and is slow to write. Meanwhile all is as it was before: the other one finds nothing to tell."""
+    square = Square(database, every_s=0)
+    await square.desk.open()
+    await square.flag("ann", disturb=True)
+    await square.look()
+    square.wire = Halting(database, nth=3)
+    slow = square.another(every_s=0)
+    await square.flag("ann", disturb=False)
+    slow.mark(APP, "ann")
+    told = asyncio.create_task(square.look(slow))
+    await square.wire.halted.wait()
+    await square.flag("ann", disturb=True)
+    await square.look()
+    square.wire.go_on.set()
+    await told
+    square.spoken.clear()
+    task = asyncio.create_task(slow.run(square.desk.board))
+    await square.until(lambda: square.flags("ann") == [True, False])
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_whoever_is_back_within_the_grace_is_told_nothing_of(database):
