@@ -372,6 +372,35 @@ async def test_what_a_killed_process_was_to_tell_another_one_tells(town):
     assert await town.states("ann") == await town.states("ben") == ["online idle", "busy in_call", "online idle"]
 
 
+async def test_what_a_killed_process_was_to_tell_of_people_who_are_away_is_told_too(town):
+    """Nobody is connected, nobody in a call: a flag, a phone that can be woken, an address, another system's word."""
+    other = town.another(swept=2)
+    for name in ("ann", "ben", "cem", "dora", "eve"):
+        await town.rows("INSERT INTO users (app_id, id) VALUES ($1, $2)", APP, name)
+    await swept(town, other, 4)
+    assert await town.rows("SELECT FROM events") == []
+    await town.rows("UPDATE users SET do_not_disturb = true WHERE id = 'ann'")
+    await town.rows(
+        """INSERT INTO devices (app_id, user_id, id, platform, push)
+           VALUES ('app', 'ben', 'ben-1', 'ios', '{"provider": "apns"}')"""
+    )
+    await town.rows("UPDATE users SET email = 'cem@example.com' WHERE id = 'cem'")
+    await town.rows(
+        """INSERT INTO presence_sources (app_id, user_id, source, facts, expires_at)
+           VALUES ('app', 'dora', 'desk', '{"state": "busy"}', clock_timestamp() + interval '1 minute')"""
+    )
+    await swept(town, other, 4)
+    told = {name: [event["data"]["presence"] for event in await town.told(name)] for name in ("ann", "ben", "cem")}
+    assert [one["do_not_disturb"] for one in told["ann"]] == [True]
+    assert [(one["reachable"], len(one["devices"])) for one in told["ben"]] == [("push", 1)]
+    assert [one["reachable"] for one in told["cem"]] == ["fallback"]
+    assert await town.states("dora") == ["busy in_call"]
+    await town.rows("UPDATE users SET do_not_disturb = false WHERE id = 'ann'")
+    await town.rows("DELETE FROM devices")
+    await swept(town, other, 4)
+    assert [len(await town.told(name)) for name in ("ann", "ben", "cem", "eve")] == [2, 2, 1, 0]
+
+
 async def test_more_users_than_fit_are_looked_at_nevertheless(town):
     teller = town.another(most_marked=3, at_once=3, swept=3)
     names = [f"ann{n}" for n in range(7)]
