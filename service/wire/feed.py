@@ -7,6 +7,7 @@ stands beside the three was added on the way, for one receiver, and is not hashe
 """
 
 import hashlib
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +59,14 @@ def new_id() -> UUID:
     return UUID(bytes=uuid_utils.uuid7().bytes)
 
 
+def new_salt() -> str:
+    """What stands in an event of which some are not told all, and is kept from them, too.
+
+    Everybody is told its hash: without this they could try what gives it.
+    """
+    return secrets.token_hex(16)
+
+
 def envelopes(call: Call, events: Iterable[Event]) -> list[Envelope]:
     """Seal the events of one turn: give each its id, snapshot, `prev` and `hash`; moves `call.last_hash` on.
 
@@ -85,6 +94,8 @@ def envelopes(call: Call, events: Iterable[Event]) -> list[Envelope]:
             },
             "call": orjson.Fragment(b"%b%d%b" % (before_seq, event.seq, after_seq)),
         }
+        if event.only_for:
+            data["salt"] = new_salt()
         if event.user_id is not None:
             data["user_id"] = event.user_id
             if event.type.value.startswith("participant."):

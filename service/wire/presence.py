@@ -146,7 +146,8 @@ class ReadChanges(Body):
 class PresenceChangeData(Shape):
     """What is told of a user's presence. `seq` counts the changes that were told, without gaps.
 
-    `prev` and `hash` are those of this chain, as in the events of a call.
+    `prev` and `hash` are those of this chain, as in the events of a call. `redacted`: with whom the user is busy is
+    left out, and so is `salt`, a random word without which nobody finds out by trying what gives `hash`.
     """
 
     user_id: str
@@ -158,6 +159,7 @@ class PresenceChangeData(Shape):
     late_by_ms: Annotated[int, Field(ge=0)]
     cause: CauseView
     presence: PresenceView
+    salt: str | None = None
     redacted: bool | None = None
 
 

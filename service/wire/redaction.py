@@ -2,10 +2,12 @@
 
 Signals are heard by all, so that nobody's `seq` has a gap; their content is for the addressed.
 
-Those are the ones it names, or all who were in the call when it was said.
+Those are the ones it names, or all who were in the call when it was said. What is left out takes `data.salt` with it,
+so that nobody can find out by trying what gives the hash of the whole.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 
@@ -22,7 +24,7 @@ def readable(text: str, only_for: Sequence[str] | None, user_id: str) -> str:
     data = envelope["data"]
     if data.get("user_id") == user_id:
         return text
-    data["redacted"] = True
+    _redact(data)
     if "signal" in data:
         data["signal"]["data"] = None
     return orjson.dumps(envelope).decode()
@@ -36,8 +38,14 @@ def without_company(text: str) -> str:
     """
     envelope = orjson.loads(text)
     data = envelope["data"]
-    data["redacted"] = True
+    _redact(data)
     data["presence"]["busy_with"] = None
     for device in data["presence"]["devices"]:
         device["call_id"] = None
     return orjson.dumps(envelope).decode()
+
+
+def _redact(data: dict[str, Any]) -> None:
+    data["redacted"] = True
+    if "salt" in data:  # what an older version told has none
+        data["salt"] = None

@@ -14,7 +14,7 @@ import orjson
 
 from service.core.calls import SERVER, Actor
 from service.wire.canonical import canonical, rfc3339
-from service.wire.feed import Envelope, new_id, seal
+from service.wire.feed import Envelope, new_id, new_salt, seal
 
 STREAMS = UUID("7f6f0d1c-3a52-5d0e-9a55-5f4a0f6c2b10")
 """The name space of the users' streams (RFC 9562, version 5)."""
@@ -69,6 +69,8 @@ def user_envelope(
         },
         **{name: orjson.Fragment(canonical(value)) for name, value in facts.items()},
     }
+    if kind == PRESENCE_CHANGED:
+        data["salt"] = new_salt()
     text, digest = seal({"type": kind, "timestamp": at, "data": data})
     stream = stream_of if kind == PRESENCE_CHANGED else devices_stream_of
     envelope = Envelope(event_id, stream(app_id, user_id), chain.seq + 1, kind, text)

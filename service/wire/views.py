@@ -182,10 +182,11 @@ class CallEventData(Shape):
 
     `prev` is the `hash` of the call's event before (empty for the first); `hash` is the SHA-256 of the canonical form
     (RFC 8785) of the envelope (`type`, `timestamp`, `data`) without `data.hash`. `redacted` says that a signal was for
-    others. `stream` is there in `stream.created`, `stream.changed` and `stream.destroyed`. `change` is there in most of
-    `call.updated`: `device` (a participant goes on with another one), `topology`, `upgrade_denied`; and in a call that
-    rings its initiator first `awaited` (more people will be dialled) and `dialing` (the initiator has picked up, the
-    others are dialled now).
+    others; `salt`, random, is there in signals for some, and null where `redacted` is, so that nobody finds out by
+    trying what gives `hash`. `stream` is there in `stream.created`, `stream.changed` and `stream.destroyed`. `change`
+    is there in most of `call.updated`: `device` (a participant goes on with another one), `topology`, `upgrade_denied`;
+    and in a call that rings its initiator first `awaited` (more people will be dialled) and `dialing` (the initiator
+    has picked up, the others are dialled now).
 
     `truncated` is there in a webhook's body that would have 20,000 bytes or more: of `call.legs` it has only the one
     that the event is about, and if that is not enough less of the rest. `hash` is still that of the whole event, which
@@ -204,6 +205,7 @@ class CallEventData(Shape):
     user_id: str | None = None
     participant: LegView | None = None
     redacted: bool | None = None
+    salt: str | None = None
     truncated: Literal[True] | None = None
     links: EventLinks | None = None
     stream: StreamView | None = None

@@ -5,6 +5,7 @@ from uuid import uuid4
 import pytest
 
 from service.api.deps import ApiConfig
+from service.wire.feed import hash_of
 from tests.api.front import front_door, problem
 
 
@@ -147,9 +148,14 @@ async def test_a_signal_to_some_is_redacted_for_the_others(front):
     for user_id in ("ana", "ben", "cleo"):
         page = await front.user(user_id).get(f"/v1/calls/{call['id']}/events")
         heard[user_id] = page.json()["items"][-1]["data"]
+        event = page.json()["items"][-1]
     assert heard["ana"]["signal"] == heard["ben"]["signal"] == {"type": "chat", "data": data, "to": ["ben"]}
     assert heard["cleo"]["signal"]["data"] is None
     assert heard["cleo"]["redacted"] is True
+    guessed = {**heard["cleo"], "signal": heard["ben"]["signal"]}
+    del guessed["redacted"]
+    assert hash_of({**event, "data": guessed}) != heard["cleo"]["hash"], "she must not find out by trying what was said"
+    assert hash_of({**event, "data": {**guessed, "salt": heard["ben"]["salt"]}}) == heard["cleo"]["hash"]
     problem(await front.post(url, {"user_id": "ana", "type": "chat", "to": ["eve"]}), 403, "not_participant")
 
 

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from service.core.rights import TokenKind
+from service.wire.feed import hash_of
 from tests.fixtures.serving import app_in, service_in_loop
 from tests.fixtures.sockets import phone_at, phones
 
@@ -70,6 +71,24 @@ async def test_who_subscribes_learns_how_others_are_and_what_becomes_of_them(run
         assert [other["call_id"] for other in told["presence"]["busy_with"]] == [call]
         assert numbers(cleo, "ann") == []
         await ann.do("call.hangup", call)
+
+
+async def test_with_whom_cannot_be_found_out_by_trying(running_service):
+    """The hash of the whole event is told to everybody; whoever guesses a number must not see that it is the one."""
+    company = {"user_id": "+493012345", "call_id": None, "name": None}
+    async with phones(running_service, "ann", "ben") as (ann, ben):
+        await subscribe(ann, "ben")
+        said = {"source": "desk", "state": "busy", "busy_with": [{"user_id": company["user_id"]}], "expires_in_s": 60}
+        await running_service.http.put("/v1/users/ben/presence", json=said)
+        whole = await hears(ben, "ben", state="busy")
+        assert whole["presence"]["busy_with"] == [company]
+        told = await hears(ann, "ben", state="busy")
+        assert (told["hash"], told["presence"]["busy_with"]) == (whole["hash"], None)
+        event = next(f["event"] for f in ann.frames if f.get("event", {}).get("data") == told)
+        guessed = {**told, "presence": {**told["presence"], "busy_with": [company]}}
+        del guessed["redacted"]
+        assert hash_of({**event, "data": guessed}) != told["hash"]
+        assert hash_of({**event, "data": {**guessed, "salt": whole["salt"]}}) == told["hash"]
 
 
 async def test_who_is_not_known_yet_is_heard_of_as_soon_as_there_is_something(running_service):
