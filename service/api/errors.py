@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 
 from service.api.replies import Reply
@@ -67,6 +68,7 @@ PLAINER: Mapping[str, str] = MappingProxyType(
 """What pydantic says otherwise; its own words would repeat what was sent, or speak of classes."""
 NAME = re.compile(r"[a-z0-9_]{1,64}|expirationTime", re.ASCII)
 """Names as this interface has them; anything else came from outside, or is a class of ours."""
+TOO_SHORT = "too_short"
 RETRY_AFTER_S = 1
 SHOWN_FAULTS = 20
 
@@ -120,6 +122,7 @@ def invalid(error: ValidationError, where: str = "") -> RefusedError:
     Nothing of what was sent is repeated but plain names.
     """
     found = error.errors(include_url=False, include_context=False, include_input=False)
+    found = [fault for fault in found if not (fault["type"] == TOO_SHORT and _within(fault["loc"], found))]
     large = next((fault for fault in found if fault["type"] == TOO_LARGE), None)
     if large:
         return RefusedError(Code.PAYLOAD_TOO_LARGE, f"{_where(where, large['loc'])}: {large['msg']}")
@@ -130,6 +133,11 @@ def invalid(error: ValidationError, where: str = "") -> RefusedError:
     first = faults[0]
     detail = f"{first['where']}: {first['what']}" if first["where"] else first["what"]
     return RefusedError(Code.INVALID_REQUEST, detail, {"errors": faults})
+
+
+def _within(path: tuple[int | str, ...], faults: list[ErrorDetails]) -> bool:
+    """Whether something inside is at fault: pydantic does not count it, and calls what has it too short, besides."""
+    return any(len(fault["loc"]) > len(path) and fault["loc"][: len(path)] == path for fault in faults)
 
 
 def _where(front: str, path: tuple[int | str, ...]) -> str:

@@ -233,6 +233,14 @@ async def test_what_does_not_fit_is_refused(front):
     assert (await front.http.get("/v1/webhooks")).json()["items"] == []
 
 
+async def test_a_refused_type_says_so_and_nothing_else(front):
+    refused = await front.post("/webhooks", {"url": URL, "types": ["calls.*"]})
+    told = problem(refused, 422, "invalid_request")
+    assert [fault["where"] for fault in told["errors"]] == ["body.types.0"]
+    none = problem(await front.post("/webhooks", {"url": URL, "types": []}), 422, "invalid_request")
+    assert [fault["where"] for fault in none["errors"]] == ["body.types"]
+
+
 async def test_a_refused_url_says_why(front):
     refused = problem(await front.post("/webhooks", {"url": "http://10.1.2.3/"}), 422, "invalid_request")
     assert refused["errors"] == [{"where": "body.url", "what": "10.1.2.3 is not a public address (private)"}]
