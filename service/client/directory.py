@@ -7,6 +7,9 @@ from service.client.feed import Event
 from service.client.http import Door, segment
 from service.client.shapes import Device, Presence, Token, User, shaped
 
+AT_ONCE = 200
+"""Users of whom one request asks."""
+
 
 class Users:
     """`/v1/users` and the devices below."""
@@ -68,10 +71,19 @@ class Whereabouts:
         path = f"/users/{segment(user_id)}/presence"
         return shaped(await self._door.ask("GET", path, params={"format": format_}), Presence)
 
-    async def of(self, *user_ids: str) -> list[Presence]:
-        """Several users."""
-        answer = await self._door.ask("GET", "/presence", params={"user_id": list(user_ids)})
-        return [shaped(item, Presence) for item in answer["items"]]
+    async def of(self, *user_ids: str, format_: str | None = None) -> list[Presence]:
+        """These users, however many, without those who are not known."""
+        found: list[Presence] = []
+        for start in range(0, len(user_ids), AT_ONCE):
+            asked = {"user_id": list(user_ids[start : start + AT_ONCE]), "format": format_}
+            answer = await self._door.ask("GET", "/presence", params=asked)
+            found += [shaped(item, Presence) for item in answer["items"]]
+        return found
+
+    async def all(self, *, format_: str | None = None) -> AsyncIterator[Presence]:
+        """Everybody in the app."""
+        async for item in self._door.pages("/presence", {"limit": AT_ONCE, "format": format_}):
+            yield shaped(item, Presence)
 
     async def put(self, user_id: str, source: str, *, expires_in_s: int, **fields: Any) -> Presence:
         """Set from outside, for a time: `state`, `activity`, `do_not_disturb`, `away`, `busy_with`."""
@@ -79,10 +91,19 @@ class Whereabouts:
         return shaped(await self._door.ask("PUT", f"/users/{segment(user_id)}/presence", body), Presence)
 
     async def changes(
-        self, after: str | None = None, *, only: str | None = None, limit: int = 200, wait_s: int = 0
+        self,
+        after: str | None = None,
+        *,
+        only: str | None = None,
+        limit: int = 200,
+        wait_s: int = 0,
+        format_: str | None = None,
     ) -> tuple[list[Event], str | None]:
-        """One page of changes behind the cursor and the cursor to go on from; `only="newest"` for who is far behind."""
-        asked = {"after": after, "only": only, "limit": limit, "wait_s": wait_s or None}
+        """One page of changes behind the cursor and the cursor to go on from; `only="newest"` for who is far behind.
+
+        With `format_` each has `mapped` in its `envelope`.
+        """
+        asked = {"after": after, "only": only, "limit": limit, "wait_s": wait_s or None, "format": format_}
         page = await self._door.ask("GET", "/presence/changes", params=asked, wait_s=wait_s)
         return [Event.of(item) for item in page["items"]], page.get("next_cursor") or after
 
