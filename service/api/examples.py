@@ -92,7 +92,7 @@ def answer_examples() -> dict[str, Any]:
         "CallPage": {"items": [snapshot], "next_cursor": None},
         "CallEvent": event,
         "CallEventPage": {"items": [event], "next_cursor": None},
-        "FeedPage": {"items": [event], "next_cursor": f"81723.{UUID(CALL_ID).hex}.1"},
+        "FeedPage": {"items": [event], "next_cursor": f"81723.{UUID(CALL_ID).hex}.1", "more": False},
         "RingAnswer": {"ring": ring, "call": snapshot},
         "TraceView": _traced(call, event),
         "Problem": problem(gone.code, 410, gone.detail, _plain(refusal_extra(gone, call))),

@@ -45,3 +45,8 @@ def page_of(texts: list[str], next_cursor: str | None) -> bytes:
     """A page of envelopes that are JSON already: they go out as they were sealed, byte for byte."""
     end = "null" if next_cursor is None else f'"{next_cursor}"'
     return ('{"items":[' + ",".join(texts) + '],"next_cursor":' + end + "}").encode()
+
+
+def feed_page(texts: list[str], next_cursor: str | None, *, more: bool) -> bytes:
+    """The same of a feed, which has no end: `next_cursor` is always there, and `more` says whether to go on at once."""
+    return page_of(texts, next_cursor)[:-1] + (b',"more":true}' if more else b',"more":false}')

@@ -123,10 +123,8 @@ class Feed:
         self, after: str | None = None, *, types: Iterable[str] = (), limit: int = 200, wait_s: int = 0
     ) -> tuple[list[Event], str | None]:
         """One page behind the cursor and the cursor to go on from; waits up to `wait_s` (30) for a first event."""
-        wanted = {"after": after, "types": ",".join(types) or None, "limit": limit, "wait_s": wait_s or None}
-        page = await self._door.ask("GET", "/events", params=wanted, wait_s=wait_s)
-        events = [Event.of(item) for item in page["items"]]
-        return events, page.get("next_cursor") or (events[-1].cursor if events else after)
+        events, place, _ = await self._page(after, types, limit, wait_s)
+        return events, place
 
     async def follow(self, after: str | None = None, *, types: Iterable[str] = ()) -> AsyncIterator[Event]:
         """Everything behind the cursor and then, for ever, what happens."""
@@ -137,12 +135,18 @@ class Feed:
                 yield event
 
     async def caught_up(self, after: str | None = None, *, types: Iterable[str] = ()) -> list[Event]:
-        """Everything behind the cursor, up to now."""
+        """Everything behind the cursor, up to now; also while new events come all the time."""
         found: list[Event] = []
-        wanted = tuple(types)
-        while True:
-            # Where only some types are wanted, a page may be empty and there is more behind it.
-            events, place = await self.read(after, types=wanted)
-            if not events and place == after:
-                return found
-            found, after = found + events, place
+        wanted, more = tuple(types), True
+        while more:
+            events, after, more = await self._page(after, wanted)
+            found += events
+        return found
+
+    async def _page(
+        self, after: str | None, types: Iterable[str], limit: int = 200, wait_s: int = 0
+    ) -> tuple[list[Event], str | None, bool]:
+        """The events, the cursor to go on from, and whether there may be more already."""
+        wanted = {"after": after, "types": ",".join(types) or None, "limit": limit, "wait_s": wait_s or None}
+        page = await self._door.ask("GET", "/events", params=wanted, wait_s=wait_s)
+        return [Event.of(item) for item in page["items"]], page["next_cursor"] or after, page["more"]

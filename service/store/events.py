@@ -6,6 +6,7 @@ the longest open transaction of the whole server, which is why nothing here hold
 """
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -109,19 +110,20 @@ async def feed(driver: Driver, app_id: str, after: Place, patterns: tuple[str, .
 
     With patterns and nothing found, the place moves on behind everything that was looked through.
     """
-    arguments = (app_id, str(after.tx), after.stream, after.seq, limit)
+    behind = (app_id, str(after.tx), after.stream, after.seq, limit)
     if patterns:
-        return await _of_types(driver, after, *arguments, like_patterns(patterns), LOOKED_THROUGH)
-    rows = await driver.fetch(FEED + IN_ORDER, *arguments)
-    return Page([row["text"] for row in rows], _place_of(rows[-1])) if rows else Page([], after)
+        return await _of_types(driver, after, behind, like_patterns(patterns))
+    rows = await driver.fetch(FEED + IN_ORDER, *behind)
+    return Page([row["text"] for row in rows], _place_of(rows[-1]), len(rows) == limit) if rows else Page([], after)
 
 
-async def _of_types(driver: Driver, after: Place, *arguments: object) -> Page:
+async def _of_types(driver: Driver, after: Place, behind: tuple[Any, ...], patterns: list[str]) -> Page:
     horizon = int(await driver.fetchval(HORIZON))
-    rows = await driver.fetch(OF_TYPES, *arguments)
+    rows = await driver.fetch(OF_TYPES, *behind, patterns, LOOKED_THROUGH)
     if rows:
         texts = [row["text"] for row in rows if row["wanted"]]
-        return Page(texts, _place_of(rows[-1]), more=rows[-1]["looked_through"] == LOOKED_THROUGH)
+        more = rows[-1]["looked_through"] == LOOKED_THROUGH or len(rows) == behind[-1]
+        return Page(texts, _place_of(rows[-1]), more)
     return Page([], Place(horizon - 1, LAST_STREAM, LAST_SEQ)) if horizon - 1 > after.tx else Page([], after)
 
 

@@ -12,14 +12,16 @@ CHANGES = f"{FEED} AND type = 'presence.changed'{IN_ORDER}"
 # behind this place. The last of them is shown in any case: a page is empty only where nothing is left.
 NEWEST = """
 WITH looked AS MATERIALIZED (
-  SELECT tx, stream, seq, row_number() OVER (ORDER BY tx DESC, stream DESC, seq DESC) = 1 AS last FROM (
+  SELECT tx, stream, seq, count(*) OVER () AS looked_through,
+         row_number() OVER (ORDER BY tx DESC, stream DESC, seq DESC) = 1 AS last
+  FROM (
     SELECT tx, stream, seq FROM events
     WHERE (app_id, tx, stream, seq) > ($1, $2::text::xid8, $3, $4)
       AND (app_id, tx) < ($1, pg_snapshot_xmin(pg_current_snapshot())) AND type = 'presence.changed'
     ORDER BY app_id, tx, stream, seq LIMIT $6
   ) AS w
 )
-SELECT l.tx::text AS place, l.stream, l.seq, l.last, e.text
+SELECT l.tx::text AS place, l.stream, l.seq, l.looked_through, e.text
 FROM looked l JOIN events e ON e.stream = l.stream AND e.seq = l.seq
 WHERE l.last OR NOT EXISTS (
   SELECT FROM events n WHERE n.stream = l.stream AND n.seq > l.seq AND n.type = 'presence.changed'
@@ -30,22 +32,23 @@ ORDER BY l.tx, l.stream, l.seq LIMIT $5
 
 async def changes(driver: Driver, app_id: str, after: Place, limit: int) -> Page:
     """What was told of users' presence behind that place, oldest first, at most `limit`."""
-    return await _page(driver, CHANGES, after, app_id, str(after.tx), after.stream, after.seq, limit)
+    return await _page(driver, CHANGES, app_id, after, limit)
 
 
 async def newest(driver: Driver, app_id: str, after: Place, limit: int) -> Page:
     """The same without what is outdated by now."""
-    place = (app_id, str(after.tx), after.stream, after.seq)
-    return await _page(driver, NEWEST, after, *place, limit, LOOKED_THROUGH)
+    return await _page(driver, NEWEST, app_id, after, limit, LOOKED_THROUGH)
 
 
-async def _page(driver: Driver, query: str, after: Place, *arguments: object) -> Page:
+async def _page(driver: Driver, query: str, app_id: str, after: Place, limit: int, *looked_through: int) -> Page:
     """With nothing found the place moves on behind everything that could be seen."""
     horizon = int(await driver.fetchval(HORIZON))
-    rows = await driver.fetch(query, *arguments)
+    rows = await driver.fetch(query, app_id, str(after.tx), after.stream, after.seq, limit, *looked_through)
     if rows:
         last = rows[-1]
-        return Page([row["text"] for row in rows], Place(int(last["place"]), last["stream"], last["seq"]))
+        more = len(rows) == limit or last.get("looked_through") in looked_through
+        place = Place(int(last["place"]), last["stream"], last["seq"])
+        return Page([row["text"] for row in rows], place, more)
     if horizon - 1 > after.tx:
         return Page([], Place(horizon - 1, LAST_STREAM, LAST_SEQ))
     return Page([], after)

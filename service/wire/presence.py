@@ -32,7 +32,8 @@ class PresenceBody(Body):
     """What another system knows of a user: a desk phone, a calendar. It replaces what the same source said before.
 
     At least one fact is needed. Without `state`, a busy `activity` or `busy_with` means `busy`, any other `activity`
-    means `online`. The service never asks back: what is not said again in time is forgotten.
+    means `online`. The service never asks back: what is not said again in time is forgotten. `do_not_disturb` said
+    from outside is shown and hinders no call: that does the user's own, or `busy` where the app has `external_busy`.
     """
 
     source: Source
@@ -172,7 +173,11 @@ class PresenceChange(Event):
 
 
 class PresenceChangePage(Shape):
-    """A part of the changes of presence. `next_cursor` is always where to go on, also when there is nothing yet."""
+    """A part of the changes of presence. `next_cursor` is always where to go on, also when there is nothing yet.
+
+    `more`: there may be more already; else this was all until now.
+    """
 
     items: list[PresenceChange]
     next_cursor: str | None
+    more: bool

@@ -234,10 +234,14 @@ class CallEventPage(Shape):
 
 
 class FeedPage(Shape):
-    """A part of the app's feed. `next_cursor` is always where to go on, also when there is nothing yet."""
+    """A part of the app's feed. `next_cursor` is always where to go on, also when there is nothing yet.
+
+    `more`: there may be more already; else this was all until now.
+    """
 
     items: list[Event]
     next_cursor: str | None
+    more: bool
 
 
 class CallerView(Shape):

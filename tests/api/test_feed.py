@@ -56,7 +56,18 @@ async def test_everything_is_told_once_in_order_as_it_was_sealed(front):
         previous = [item["data"]["prev"] for item in chain]
         assert previous == ["", *(item["data"]["hash"] for item in chain[:-1])]
     again = await read(front, cursor)
-    assert again == {"items": [], "next_cursor": cursor}
+    assert again == {"items": [], "next_cursor": cursor, "more": False}
+
+
+async def test_a_page_says_whether_there_is_more(front):
+    call = await front.talking()
+    pages = [await read(front, limit=limit) for limit in (1, call["seq"], call["seq"] + 1)]
+    assert [(len(page["items"]), page["more"]) for page in pages] == [
+        (1, True),
+        (call["seq"], True),
+        (call["seq"], False),
+    ]
+    assert (await read(front, types="call.created"))["more"] is False
 
 
 async def test_types_are_chosen_by_name_and_group(front):
@@ -95,7 +106,7 @@ async def test_who_waits_is_woken_by_the_next_event(front):
 
 
 async def test_waiting_ends_without_an_event(front):
-    assert (await read(front, wait_s=0.05)) == {"items": [], "next_cursor": None}
+    assert (await read(front, wait_s=0.05)) == {"items": [], "next_cursor": None, "more": False}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from service.client import Client, Refused
-from service.client.feed import unbroken
+from service.client.feed import Feed, unbroken
 from tests.fixtures.postgres import execute
 
 ODD = "a/b?c=d#e%2F é 🙂"
@@ -107,7 +107,12 @@ async def test_presence_from_inside_and_outside(backend):
     assert (said.state, said.source) == ("busy", "external:desk-phone")
     assert {p.user_id: p.state for p in await backend.presence.of("ana", "ben")} == {"ana": "busy", "ben": "offline"}
     assert (await backend.presence.get("ana", format_="asterisk")).mapped == "INUSE"
-    changes, cursor = await backend.presence.changes(wait_s=10)
+    crowd = [f"nobody{n}" for n in range(250)]
+    found = await backend.presence.of("ana", *crowd, "ben", format_="graph")
+    assert [(one.user_id, one.mapped) for one in found] == [("ana", "Busy / InACall"), ("ben", "Offline")]
+    assert [one.mapped async for one in backend.presence.all(format_="asterisk")] == ["INUSE", "UNAVAILABLE"]
+    changes, cursor = await backend.presence.changes(wait_s=10, format_="tapi")
+    assert changes[0].envelope["mapped"] == "CONNECTED"
     assert [(event.user_id, event.seq, event.data["presence"]["state"]) for event in changes] == [("ana", 1, "busy")]
     assert changes[0].intact
     await backend.presence.delete("ana", "desk-phone")
@@ -178,6 +183,20 @@ INSERT INTO events (stream, seq, event_id, app_id, type, text)
 SELECT '01980000-0000-7000-8000-000000000000', n, gen_random_uuid(), app_id, 'call.updated', '{}'
 FROM (SELECT app_id FROM events LIMIT 1) e, generate_series(1, 5000) n
 """
+
+
+async def test_who_catches_up_comes_to_an_end_though_others_go_on_all_the_time(backend, db_url):
+    class Busy:
+        """A way in to a service at which something happens between any two looks."""
+
+        async def ask(self, *asked, **how):
+            await execute(db_url, "SELECT pg_current_xact_id()")
+            return await backend.door.ask(*asked, **how)
+
+    placed = await backend.call("ana", ["test:silent"])
+    assert await Feed(Busy()).caught_up(types=["webhook.disabled"]) == []
+    found = await Feed(Busy()).caught_up(types=["call.created"])
+    assert [event.call_id for event in found] == [placed.call.id]
 
 
 async def test_who_wants_few_of_many_events_gets_them_all(backend, db_url):

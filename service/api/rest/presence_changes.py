@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from service.api.door import Door, KeyAsk
 from service.api.polling import cursor_after, first_page, place_of
-from service.api.replies import Reply, page_of
+from service.api.replies import Reply, feed_page
 from service.store.database import Driver
 from service.store.events import Page, Place
 from service.store.presence_feed import changes, newest
@@ -32,4 +32,4 @@ async def read_changes(ask: KeyAsk, query: Annotated[ReadChanges, Query()]) -> R
     page = await first_page(ask.deps, ask.app_id, place_of(query.after), query.wait_s, look)
     form = query.format
     texts = [with_mapped(text, form) for text in page.texts] if form else page.texts
-    return Reply(page_of(texts, cursor_after(page, query.after)))
+    return Reply(feed_page(texts, cursor_after(page, query.after), more=page.more))
