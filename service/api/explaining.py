@@ -23,6 +23,7 @@ from service.store.credentials import list_credentials
 from service.store.database import Database
 from service.store.ruled import Reach, people, reached, told_event
 from service.wire.credentials import CredentialsView
+from service.wire.devices import NO_ALERT_TOKEN
 from service.wire.explanations import (
     ExplainBody,
     ExplainedEvent,
@@ -125,7 +126,7 @@ def _ways(channel: RuleChannel, receiver: Receiver, known: _Known) -> list[_Way]
 
 
 def _to_device(device: Reach, known: _Known) -> _Way:
-    missing = known.without(device.provider, device.environment)
+    missing = NO_ALERT_TOKEN if device.rings_only else known.without(device.provider, device.environment)
     return _Way(device.provider, missing, "by push", device_id=device.device_id)
 
 

@@ -113,7 +113,8 @@ SELECT DISTINCT lane FROM told
 """  # noqa: S608 - only constants of the store
 
 DEVICES = f"""
-SELECT w.user_id, d.id, d.push->>'provider' AS provider, coalesce(d.push->>'environment', 'production') AS environment
+SELECT w.user_id, d.id, d.push->>'provider' AS provider, coalesce(d.push->>'environment', 'production') AS environment,
+  d.push->>'provider' = 'apns' AND d.push->>'alert_token' IS NULL AS rings_only
 FROM unnest($2::text[]) AS q(user_id) CROSS JOIN LATERAL (SELECT $1::text AS app_id, q.user_id) w
 CROSS JOIN LATERAL ({REACHED}) d
 """  # noqa: S608 - only constants of the store
@@ -124,12 +125,16 @@ EVENT = "SELECT text FROM events WHERE stream = $2 AND seq = $3 AND app_id = $1"
 
 @dataclass(slots=True, frozen=True)
 class Reach:
-    """A device by which a user can be told, and whose credentials that takes."""
+    """A device by which a user can be told, and whose credentials that takes.
+
+    `rings_only`: an iPhone that registered no token for anything else.
+    """
 
     user_id: str
     device_id: str
     provider: str
     environment: str
+    rings_only: bool
 
 
 async def waiting(driver: Driver) -> list[str]:

@@ -209,6 +209,19 @@ async def test_explaining_pushes_device_by_device(front):
     assert "t1" not in str(said)
 
 
+async def test_explaining_knows_that_an_iphone_without_its_other_token_can_do_nothing_but_ring(front):
+    await made(front, channel="push", types=["presence.changed"])
+    await front.http.put("/v1/users/ben", json={})
+    push = {"provider": "apns", "token": "t1"}
+    for more in ({}, {"alert_token": "t2"}):
+        device = {"platform": "ios", "push": {**push, **more}}
+        assert (await front.http.put("/v1/users/ben/devices/iphone", json=device)).status_code in {200, 201}
+        said = await explained(front, event_type="presence.changed", user_id="ben")
+        (iphone,) = said["rules"][0]["receivers"]
+        assert iphone["ready"] is False
+        assert ("alert_token" in iphone["why"]) is (not more)
+
+
 async def test_explaining_messages(front):
     await made(front, channel="message", receivers={"ids": ["ben"], "phones": ["+49 2"]})
     await front.http.put("/v1/users/ben", json={"phone": "+492"})

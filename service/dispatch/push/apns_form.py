@@ -21,6 +21,7 @@ import orjson
 
 from service.core.vocabulary import AlertKind, StopReason
 from service.dispatch.push.channel import Notice, Outcome, Receipt
+from service.wire.devices import NO_ALERT_TOKEN
 
 VOIP = ".voip"
 TOKEN = re.compile(r"[0-9A-Za-z_-]+", re.ASCII)
@@ -50,8 +51,7 @@ def push_of(notice: Notice, bundle_id: str) -> ApnsPush | Receipt:
     rings = notice.kind is AlertKind.RING
     token = registered.get("token" if rings else "alert_token")
     if token is None:
-        detail = "the device registered no alert_token, and its VoIP token can do nothing but ring"
-        return Receipt(Outcome.REFUSED, reason="no_alert_token", detail=detail)
+        return Receipt(Outcome.REFUSED, reason="no_alert_token", detail=NO_ALERT_TOKEN)
     if not TOKEN.fullmatch(token):
         return Receipt(Outcome.REFUSED, reason="BadDeviceToken", detail="no device token of Apple's looks like this")
     kind, priority, aps = _told(notice)
