@@ -22,8 +22,9 @@ from service.store.alerts import Person
 from service.store.credentials import list_credentials
 from service.store.database import Database
 from service.store.ruled import Reach, people, reached, told_event
+from service.wire.apprise import PHONE
 from service.wire.credentials import CredentialsView
-from service.wire.devices import NO_ALERT_TOKEN
+from service.wire.devices import ONLY_RINGS
 from service.wire.explanations import (
     ExplainBody,
     ExplainedEvent,
@@ -54,6 +55,11 @@ class _Known:
         if found.works is False:
             return f"the credentials for {channel} ({environment}) were refused: {found.problem}"
         return None
+
+    def wants_number(self) -> bool:
+        """Whether messages go by apprise to a number."""
+        found = self.credentials.get((RuleChannel.MESSAGE, PRODUCTION))
+        return found is not None and PHONE in found.about.get("apprise_url", "")
 
     def addresses(self, channel: RuleChannel) -> dict[str, str | None]:
         """Where the users are reached, by their ids."""
@@ -121,12 +127,14 @@ def _ways(channel: RuleChannel, receiver: Receiver, known: _Known) -> list[_Way]
         missing = missing if address else "the user has no e-mail address"
         return [_Way(channel, missing, "by mail", address)]
     address = receiver.phone or (person.phone if person else None)
-    told = "by message" if address else "the user has no number: a gateway is told who it is, apprise needs one"
+    if address is None and known.wants_number():
+        missing = missing or "the user has no number, and the apprise URL wants one"
+    told = "by message" if address else "the user has no number: the gateway is told who it is"
     return [_Way(channel, missing, told, address)]
 
 
 def _to_device(device: Reach, known: _Known) -> _Way:
-    missing = NO_ALERT_TOKEN if device.rings_only else known.without(device.provider, device.environment)
+    missing = ONLY_RINGS if device.rings_only else known.without(device.provider, device.environment)
     return _Way(device.provider, missing, "by push", device_id=device.device_id)
 
 

@@ -13,7 +13,7 @@ from service.wire.texts import DeviceId, Line
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=4_096, pattern=r"^[!-~]+$")]
 """A provider's token: visible ASCII."""
 Base64Url = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_+/=-]+$")]
-NO_ALERT_TOKEN = "the device registered no alert_token, and its VoIP token can do nothing but ring"
+ONLY_RINGS = "the device registered no alert_token, and its VoIP token can do nothing but ring"
 SHOWN = 4
 SHORTEST_SHOWN = 16
 """Of a secret shorter than this nothing is shown."""

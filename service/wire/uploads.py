@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from service.wire.apple import provider_key
-from service.wire.apprise import check_apprise
+from service.wire.apprise import PHONE, check_apprise
 from service.wire.credentials import (
     ApnsCredentials,
     EmailCredentials,
@@ -101,7 +101,8 @@ def _about(body: Checked) -> Mapping[str, Any]:
     if body.url is not None:
         parts = urlsplit(body.url)
         return {"url": f"{parts.scheme}://{parts.netloc}/…"}
-    return {"apprise_url": f"{(body.apprise_url or '').partition('://')[0]}://…"}
+    url = body.apprise_url or ""
+    return {"apprise_url": f"{url.partition('://')[0]}://…{PHONE if PHONE in url else ''}"}
 
 
 def _check_apns(body: ApnsCredentials) -> None:

@@ -230,6 +230,23 @@ async def test_explaining_messages(front):
 
 
 @pytest.mark.parametrize(
+    ("credentials", "ready", "why"),
+    [
+        ({"url": "https://sms.example.com/"}, True, "the user has no number: the gateway is told who it is"),
+        ({"apprise_url": "tgram://bot/{phone}"}, False, "the user has no number, and the apprise URL wants one"),
+    ],
+)
+async def test_explaining_messages_to_somebody_without_a_number(front, credentials, ready, why):
+    await made(front, channel="message", receivers={"ids": ["ben"]})
+    await front.http.put("/v1/users/ben", json={})
+    put = await front.http.put("/v1/push-credentials/message/production", json=credentials)
+    assert put.status_code == 201, put.text
+    said = await explained(front, event_type="call.missed", user_id="eve")
+    (ben,) = said["rules"][0]["receivers"]
+    assert (ben["ready"], ben["why"]) == (ready, why)
+
+
+@pytest.mark.parametrize(
     "body",
     [
         {},

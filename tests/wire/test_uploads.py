@@ -165,5 +165,7 @@ def test_what_is_told_names_them_and_gives_nothing_away():
     }  # fmt: skip
     assert told["message"] == {"url": "https://sms.example.com/…"}
     chat = BODY.validate_python({"channel": "message", "apprise_url": "tgram://hunter2/{phone}"})
-    assert completed(chat, None).about == {"apprise_url": "tgram://…"}
+    assert completed(chat, None).about == {"apprise_url": "tgram://…{phone}"}
+    room = BODY.validate_python({"channel": "message", "apprise_url": "tgram://hunter2/room"})
+    assert completed(room, None).about == {"apprise_url": "tgram://…"}
     assert "hunter2" not in str(told)

@@ -21,7 +21,7 @@ import orjson
 
 from service.core.vocabulary import AlertKind, StopReason
 from service.dispatch.push.channel import Notice, Outcome, Receipt
-from service.wire.devices import NO_ALERT_TOKEN
+from service.wire.devices import ONLY_RINGS
 
 VOIP = ".voip"
 TOKEN = re.compile(r"[0-9A-Za-z_-]+", re.ASCII)
@@ -51,7 +51,7 @@ def push_of(notice: Notice, bundle_id: str) -> ApnsPush | Receipt:
     rings = notice.kind is AlertKind.RING
     token = registered.get("token" if rings else "alert_token")
     if token is None:
-        return Receipt(Outcome.REFUSED, reason="no_alert_token", detail=NO_ALERT_TOKEN)
+        return Receipt(Outcome.REFUSED, reason="no_alert_token", detail=ONLY_RINGS)
     if not TOKEN.fullmatch(token):
         return Receipt(Outcome.REFUSED, reason="BadDeviceToken", detail="no device token of Apple's looks like this")
     kind, priority, aps = _told(notice)
