@@ -12,7 +12,8 @@ from types import MappingProxyType
 from service.core.calls import Leg, Ring
 from service.core.causes import of, of_events
 from service.core.lanes import SERVICE, Lane, Lanes, Outcome, Step, StepKind, whether
-from service.core.trace import LegTrace, Trace
+from service.core.trace import Trace
+from service.core.verdicts import not_rung
 from service.core.vocabulary import AlertKind, EventType, RingState, StopReason
 from service.core.witness import Alert, Delivery, Evidence, Try, whole
 
@@ -41,7 +42,7 @@ def timeline(told: Trace, evidence: Evidence, only: str | None = None) -> Timeli
     lanes = Lanes(told.call)
     rings = {ring.id: (leg.leg, ring) for leg in told.legs for ring in leg.leg.rings}
     steps = [
-        *(step for leg in told.legs for step in _not_rung(lanes, leg)),
+        *(step for leg in told.legs for step in _not_rung(lanes, leg.leg)),
         *of_events(lanes, evidence.heard),
         *(step for leg, ring in rings.values() for step in _of_ring(lanes, leg, ring)),
         *(step for alert in evidence.alerts for step in _of_alert(lanes, told, alert)),
@@ -88,13 +89,12 @@ def _once(steps: list[Step]) -> Iterator[Step]:
         yield step
 
 
-def _not_rung(lanes: Lanes, told: LegTrace) -> Iterator[Step]:
+def _not_rung(lanes: Lanes, leg: Leg) -> Iterator[Step]:
     """Somebody who had nothing that could ring, or was not to be rung: there is no arrow, but there is a reason."""
-    leg = told.leg
     if leg.rings or leg.answered_at or leg.user_id == lanes.call.initiator or lanes.call.policy.notify_only:
         return
     label = of("not rung", leg.user_id)
-    yield Step(leg.invited_at, "event", SERVICE, SERVICE, label, told.verdict, "failed", leg.user_id)
+    yield Step(leg.invited_at, "event", SERVICE, SERVICE, label, not_rung(leg), "failed", leg.user_id)
 
 
 def _of_ring(lanes: Lanes, leg: Leg, ring: Ring) -> Iterator[Step]:

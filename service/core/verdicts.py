@@ -251,9 +251,16 @@ def _answered(leg: Leg, devices: Mapping[str, str]) -> str:
     return said
 
 
+def not_rung(leg: Leg) -> str:
+    """Why there was nothing to ring for somebody who has no rings."""
+    at_once = leg.ended_at == leg.invited_at and leg.by == SERVER
+    return AT_ONCE.get(leg.state, NOTHING_THERE) if at_once else NOTHING_THERE
+
+
 def _without_rings(call: Call, leg: Leg) -> str:
-    if leg.ended_at == leg.invited_at and leg.by == SERVER and leg.state in AT_ONCE:
-        return AT_ONCE[leg.state]
+    why = not_rung(leg)
+    if why != NOTHING_THERE:
+        return why
     if call.policy.notify_only:
         return "invited without a ring (notify_only)"
     if leg.pending or leg.end_reason is None:

@@ -183,7 +183,8 @@ def _drawn(told: Trace, page: Page, row: Row, y: float, *, stamped: bool) -> Ite
     source = page.x(row.source)
     if row.targets == [row.source]:
         yield cross(source, y) if row.outcome == "failed" else dial(source, y)
-        yield _label(page, row, colour, source + 14, y + 4, "start")
+        fits = source + 14 + width_of(said) <= page.width - EDGE
+        yield _label(page, row, colour, *((source + 14, y + 4, "start") if fits else (source, y - 10, "middle")))
     else:
         yield from _arrows(page, row, source, y)
         ends = [source, *(page.x(target) for target in row.targets)]

@@ -7,12 +7,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from service.core.calls import Policy
 from service.core.commands import Ack, Answer, HangUp, MediaConnected, Signal
 from service.wire.drawing import COLOURS, cut, width_of, wrapped
 from service.wire.ladder_rows import MOST_DEVICES, MOST_ROWS, columns, rows
 from tests.core.proven import Proven, asleep
 from tests.core.scenes import SCENES
-from tests.core.story import person
+from tests.core.story import nobody_home, person
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = '</text><script>alert(1)</script><a href="https://evil.example">&\u202e"\ufffe'
@@ -47,6 +48,24 @@ def test_no_text_is_over_another_and_none_leaves_the_page(name):
         assert 0 <= top < bottom <= height, text
     for (one, *a), (other, *b) in combinations(placed, 2):
         assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1], (one, other)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        *(scene() for scene in SCENES.values()),
+        Proven(nobody_home("ben")),
+        Proven(*map(nobody_home, "abcdefgh"), policy=Policy(max_participants=9)),
+    ],
+)
+def test_no_text_is_over_the_mark_that_it_is_about(call):
+    root = read(call.picture())
+    for row in root.iter(f"{SVG}g"):
+        marks = [each for each in row.iter(f"{SVG}path") if each.get("fill") == "none"]
+        for _, left, top, right, bottom in boxes(row):
+            for mark in marks:
+                x, y = map(float, re.match(r"M([\d.]+) ([\d.]+)", mark.get("d")).groups())
+                assert not (left < x < right and top < y < bottom), ET.tostring(row)
 
 
 @pytest.mark.parametrize("name", SCENES)
