@@ -18,8 +18,8 @@ class Pruned:
 
 
 # Transaction ids rise with time, so the oldest events are the first by `tx`. An event stays while its call goes on or
-# has ended too recently, and while a delivery of it is not done. Asked row by row, because the batch is small: a join
-# would read all calls.
+# has ended too recently, and while a delivery of it is not done; so does the last word on a user's presence. Asked row
+# by row, because the batch is small: a join would read all calls.
 EVENTS = """
 WITH oldest AS (
   SELECT stream, seq, tx, created_at < statement_timestamp() - $2::interval AS old
@@ -32,6 +32,8 @@ WITH oldest AS (
          FROM calls k WHERE k.id = o.stream) IS NOT FALSE
     AND (SELECT true FROM deliveries d
          WHERE d.stream = o.stream AND d.seq = o.seq AND d.state = 'pending' LIMIT 1) IS NULL
+    AND (e.type <> 'presence.changed'
+         OR (SELECT true FROM events n WHERE n.stream = o.stream AND n.seq > o.seq LIMIT 1))
   RETURNING 1
 )
 SELECT (SELECT count(*) FROM gone) AS rows, count(*) AS seen, bool_and(old) AS all_old,

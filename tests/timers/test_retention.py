@@ -5,6 +5,8 @@ from uuid import UUID
 
 import pytest
 
+from service.store.events import Place
+from service.store.presence_feed import newest
 from service.timers.retention import Retention, RetentionConfig
 
 WEBHOOK = UUID(int=7)
@@ -57,6 +59,23 @@ async def test_old_events_of_an_ended_call_go_and_the_call_stays(database, reten
     assert await events_of(database, ended) == 0
     assert await events_of(database, going_on) > 0, "a call that goes on keeps its whole chain"
     assert await run(database, "SELECT count(*) FROM calls") == 2
+
+
+async def test_the_last_word_on_a_users_presence_stays(database, retention, desk):
+    """Whoever asks for the newest of everybody hears of those who have long been as they are, too."""
+    await run(
+        database,
+        "INSERT INTO events (stream, seq, event_id, app_id, type, text)"
+        " SELECT stream, n, gen_random_uuid(), 'app', type, n::text FROM generate_series(1, 9) n,"
+        " (VALUES ($1::uuid, 'presence.changed'), ($2, 'device.registered')) AS v(stream, type)",
+        UUID(int=1),
+        UUID(int=2),
+    )
+    await age(database, 8)
+    assert await retention.run_once() == 17
+    async with database.hot() as driver:
+        assert (await newest(driver, "app", Place(), 10)).texts == ["9"]
+    assert await retention.run_once() == 0
 
 
 async def test_a_long_call_that_has_just_ended_keeps_its_events(database, retention, calls):
