@@ -102,7 +102,8 @@ async def recover(database: Database, app_id: str, webhook_id: UUID, span: Span)
         place, latest = Place(int(row["tx"]), row["stream"], row["seq"]), row["latest"]
         left -= latest >= span.since  # those before are there to be passed over
         if not left:
-            return Recovered(queued, max(latest - STEP_BACK, span.since + NEXT))
+            resume = max(latest - STEP_BACK, span.since + NEXT)
+            return Recovered(queued, None if span.until and resume >= span.until else resume)
 
 
 async def place_before(driver: Driver, app_id: str, since: datetime) -> Place:

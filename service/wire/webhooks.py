@@ -90,6 +90,12 @@ class Recover(Body):
     until: AwareDatetime | None = None
     delivered: Flag = False
 
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.until is not None and self.until <= self.since:
+            raise ValueError("until: must be later than since")
+        return self
+
 
 class WebhookView(View):
     """An endpoint.

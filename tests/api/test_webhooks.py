@@ -164,7 +164,14 @@ async def test_a_webhook_is_brought_up_to_date(front):
     assert answer.status_code == 202
     assert answer.json() == {"queued": 1, "complete": True, "resume_since": None}
     assert {item["type"] for item in (await log(front, hook))["items"]} == {"call.created", "call.missed", "call.ended"}
-    for body in ({}, {"since": "yesterday"}, {"since": "2026-11-20T08:00:00"}, {"since": before, "types": ["*"]}):
+    upside_down = {"since": before, "until": before}
+    for body in (
+        {},
+        {"since": "yesterday"},
+        {"since": "2026-11-20T08:00:00"},
+        {"since": before, "types": ["*"]},
+        upside_down,
+    ):
         problem(await front.post(f"/webhooks/{hook['id']}/recover", body), 422, "invalid_request")
     await front.http.patch(f"/v1/webhooks/{hook['id']}", json={"enabled": False})
     problem(await front.post(f"/webhooks/{hook['id']}/recover", {"since": before}), 422, "invalid_request")

@@ -141,6 +141,16 @@ async def test_it_goes_on_batch_by_batch_and_says_where_to_go_on(past, monkeypat
     assert rounds > 3
 
 
+async def test_where_to_go_on_is_never_behind_the_end_of_the_span(past, monkeypatch):
+    monkeypatch.setattr(recovery, "BATCH", 2)
+    monkeypatch.setattr(recovery, "MOST_BATCHES", 2)
+    for minute in range(9):
+        await past.tell(at(minute))
+    hook = await past.hook()
+    assert await past.recover(hook, at(0), at(2)) == Recovered(2)
+    assert (await past.recover(hook, at(0), at(8))).resume_since < at(8)
+
+
 async def test_the_first_place_is_found_however_long_the_feed_is(past):
     """By halving: never behind an event that is meant, and at most the slack before it."""
     for minute in range(0, 600, 5):
