@@ -11,6 +11,7 @@ from service.dispatch.push.channel import Outcome, Receipt
 from service.store.alerts import Claim, Result
 from service.store.lanes import channel_of
 from service.wire.canonical import rfc3339, rfc3339_or_none
+from service.wire.masking import masked_name
 
 AWAY = "database_away"
 UNREACHED = "no_connection"
@@ -47,7 +48,10 @@ def unsent(claim: Claim, reason: str, at: datetime) -> Result:
 
 
 def evidence(claim: Claim, receipt: Receipt, result: Result) -> list[Command]:
-    """What the call is told: what was taken, what was perhaps, and what failed for good."""
+    """What the call is told: what was taken, what was perhaps, and what failed for good.
+
+    Everybody in the call hears it, so a provider's name for what it took is masked.
+    """
     alert = claim.alert
     if claim.call is None:
         return []
@@ -80,7 +84,7 @@ def _fell_back(claim: Claim, receipt: Receipt) -> FellBack:
         attempt=claim.alert.attempt,
         channel=Channel(channel_of(claim.lane)),
         accepted=receipt.taken,
-        provider_id=receipt.provider_id,
+        provider_id=masked_name(receipt.provider_id),
         reason=receipt.reason,
     )
 
@@ -94,6 +98,6 @@ def _pushed(claim: Claim, receipt: Receipt) -> Pushed:
         channel=Channel(channel_of(claim.lane)),
         accepted=receipt.taken,
         number=claim.taken + 1,
-        provider_id=receipt.provider_id,
+        provider_id=masked_name(receipt.provider_id),
         reason=receipt.reason,
     )

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from service.store.credentials import put_credentials
 from service.wire.credentials import Granted
 from tests.fakes.google import UNAVAILABLE, UNREGISTERED, google
+from tests.fakes.push_service import push_service
 from tests.fixtures.serving import client, service_in_loop
 from tests.fixtures.sockets import phones
 
@@ -146,6 +147,18 @@ async def test_10_whoever_is_called_and_given_up_on_has_a_missed_call(pushing):
         missed = await woken(fcm, "pixel", "call.missed")
         stop = await woken(fcm, "pixel", "call.stop")
     assert (missed["call_id"], stop["call_id"], stop["stop_reason"]) == (call, call, "canceled")
+
+
+async def test_b_22_what_a_caller_hears_of_a_push_is_no_place_where_it_could_be_taken_back(db_url):
+    """A push service names each message by a URL, and whoever knows that one may delete the message (RFC 8030, 6.2)."""
+    async with push_service() as browser, service_in_loop(db_url, secret_keys=[KEY]) as reached:
+        await may_push(reached, browser.credentials)
+        device = {"platform": "web", "push": browser.push}
+        assert (await reached.http.put("/v1/users/bob/devices/page", json=device)).status_code == 201
+        async with phones(reached, "ann") as (ann,):
+            await ann.dial("bob")
+            sent = await ann.hears("notification.sent")
+    assert sent["notification"]["provider_id"] == browser.origin.removeprefix("http://")
 
 
 async def test_15_a_soft_error_is_tried_again_and_a_gone_device_is_forgotten(pushing):
