@@ -27,15 +27,19 @@ def opened(database, tmp_path, credentials):
     return partial(phones_of, database, tmp_path, credentials)
 
 
-async def volley(phones):
-    """Many pushes, some at once; their receipts."""
+async def volley(phones, *beside):
+    """Many pushes, some at once; their receipts. `beside` are words of other phones, which are pushed in between."""
     room = asyncio.Semaphore(AT_ONCE)
 
-    async def one():
+    async def one(*words):
         async with room:
-            return await phones.send(ring())
+            return await phones.send(ring(*words))
 
-    return await asyncio.gather(*(one() for _ in range(PUSHES)))
+    words = [()] * PUSHES
+    for number, word in enumerate(beside):
+        words.insert(len(words) * number // len(beside), (word,))
+    receipts = await asyncio.gather(*(one(*each) for each in words))
+    return [receipt for receipt, each in zip(receipts, words, strict=True) if not each]
 
 
 def in_time(receipts):
@@ -55,6 +59,19 @@ async def test_600_pushes_to_a_server_that_tears_its_connections_down_with_the_g
     async with opened(every=50, abrupt=True) as phones:
         receipts = await volley(phones)
     assert in_time(receipts) >= 0.995 * PUSHES
+
+
+async def test_600_pushes_among_others_that_are_refused_put_off_called_expired_or_never_answered(opened):
+    beside = ("gone", "bad", "busy", "down", "expired", "silent") * 5
+    async with opened(every=50, patient=True) as phones:
+        receipts = await volley(phones, *beside)
+        got = await phones.server.got(PUSHES + len(beside))
+    assert len(receipts) == PUSHES
+    assert in_time(receipts) >= 0.995 * PUSHES
+    refused = {request["reason"] for request in got} - {None}
+    assert refused == {
+        "Unregistered", "BadDeviceToken", "TooManyRequests", "ServiceUnavailable", "ExpiredProviderToken"
+    }  # fmt: skip
 
 
 async def test_a_connection_that_breaks_costs_no_push_and_the_second_has_the_same_id(opened):
