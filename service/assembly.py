@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from types import FrameType
 from uuid import UUID
@@ -228,9 +228,9 @@ class AlertParts:
         self.sender = AlertSender(database, ways, credentials, letters, clock.utc, counted=self._counted, moved=moved)
         self.rules = RuleExpander(database, self.sender.look_after)
 
-    async def _ring_token(self, call: Call, leg: Leg, ring: Ring) -> str | None:
+    async def _ring_token(self, call: Call, leg: Leg, ring: Ring, until: datetime) -> str | None:
         signer = await self._book.signer(call.app_id)
-        return ring_token(signer, call, leg, ring, self._clock()) if signer else None
+        return ring_token(signer, call, leg, ring, self._clock(), until) if signer else None
 
     def _counted(self, channel: Channel, kind: AlertKind, receipt: Receipt) -> None:
         reason = None if receipt.taken else receipt.reason or "unknown"
@@ -325,7 +325,7 @@ class Service:
     def _ring_token(self, call: Call, leg: Leg, ring: Ring) -> str | None:
         """The action token of a ring; the key is known here, because the device's own token was checked with it."""
         key = self.book.known_signer(call.app_id)
-        return ring_token(key, call, leg, ring, self.clock()) if key else None
+        return ring_token(key, call, leg, ring, self.clock(), leg.ring_deadline) if key and leg.ring_deadline else None
 
     def _webhook_sender(self) -> WebhookSender:
         private = self.settings.allow_private_webhooks
@@ -474,13 +474,10 @@ class Service:
         await self.database.close()
 
 
-def ring_token(key: SigningKey, call: Call, leg: Leg, ring: Ring, now: float) -> str | None:
-    """The action token of a ring, signed with a key of its app."""
-    if leg.ring_deadline is None:
-        return None
+def ring_token(key: SigningKey, call: Call, leg: Leg, ring: Ring, now: float, until: datetime) -> str:
+    """The action token of a ring, signed with a key of its app and good until a grace after `until`."""
     claims = RingClaims(ring.id, call.id, leg.user_id, ring.device_id)
-    deadline = leg.ring_deadline.timestamp()
-    return mint_ring(TokenKey(key.kid, key.app.id, key.secret), claims, now=now, ring_deadline=deadline)
+    return mint_ring(TokenKey(key.kid, key.app.id, key.secret), claims, now=now, ring_deadline=until.timestamp())
 
 
 def address_of(listener: socket.socket) -> str:

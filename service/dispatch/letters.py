@@ -12,8 +12,8 @@ from service.store.alerts import Claim
 from service.store.lanes import channel_of
 from service.wire.push import Doors, notify_payload, push_payload
 
-RingToken = Callable[[Call, Leg, Ring], Awaitable[str | None]]
-"""The action token of a ring; `None` when the app has no signing key."""
+RingToken = Callable[[Call, Leg, Ring, datetime], Awaitable[str | None]]
+"""The action token of a ring, good until a grace after that moment; `None` when the app has no signing key."""
 
 
 class Letters:
@@ -34,7 +34,7 @@ class Letters:
             title, body = claim.facts["title"], claim.facts["body"]
         elif call is not None and (leg := call.leg(alert.user_id)):
             ring = next((ring for ring in leg.rings if ring.id == alert.ring_id), None)
-            doors = await self._doors(call, leg, ring) if alert.kind is AlertKind.RING else None
+            doors = await self._doors(call, leg, ring, alert.until) if ring else None
             payload = push_payload(alert.kind, call, leg, ring, now=now, until=alert.until, doors=doors)
             locale = claim.person.locale if claim.person else None
             title = words(call, leg, alert.kind, locale, ring.stop_reason if ring else None)
@@ -52,10 +52,8 @@ class Letters:
             collapse=UUID(call.id).hex if call and alert.kind is not AlertKind.RULE else alert.id.hex,
         )
 
-    async def _doors(self, call: Call, leg: Leg, ring: Ring | None) -> Doors | None:
-        if ring is None or leg.ring_deadline is None:
-            return None
-        token = await self._ring_token(call, leg, ring)
+    async def _doors(self, call: Call, leg: Leg, ring: Ring, until: datetime) -> Doors | None:
+        token = await self._ring_token(call, leg, ring, (ring.open and leg.ring_deadline) or until)
         return Doors(token, self._base_url()) if token else None
 
 

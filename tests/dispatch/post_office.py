@@ -68,7 +68,7 @@ class PostOffice:
             moved=lambda app_id, user_id: self.moved.append((app_id, user_id)),
         )
 
-    async def _token(self, call, leg, ring):
+    async def _token(self, call, leg, ring, until):
         return f"token-of-{ring.device_id}"
 
     async def open(self, *channels):

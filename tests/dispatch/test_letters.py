@@ -14,8 +14,8 @@ from service.wire.canonical import rfc3339
 from tests.core.story import API, Story, at, person
 
 
-async def token(_call, _leg, ring):
-    return f"token-of-{ring.device_id}"
+async def token(_call, _leg, ring, until):
+    return f"token of {ring.id} until {(until - at(0)).total_seconds():g}"
 
 
 LETTERS = Letters(token, lambda: "https://calls.example.com")
@@ -42,7 +42,8 @@ async def test_35_a_stop_of_an_earlier_invitation_says_nothing_of_the_later_one(
     told = notice.payload
     assert (told["type"], told["ring_id"], told["attempt"]) == ("call.stop", ring.id, 1)
     assert told["expires_at"] == rfc3339(at(63))
-    assert not {"action_token", "links"} & set(told)
+    assert told["action_token"] == f"token of {ring.id} until 63"
+    assert told["links"]["state"] == f"https://calls.example.com/v1/rings/{ring.id}"
     assert notice.expires_at - at(3) == timedelta(seconds=60)
 
 
@@ -50,7 +51,7 @@ async def test_a_ring_says_its_own_deadline_and_opens_the_doors():
     story = Story(asleep("phone"))
     (ring,) = [alert for alert in alerts_of(None, story.call, story.told) if alert.kind is AlertKind.RING]
     told = (await LETTERS.notice(claim(story.call, ring), at(1))).payload
-    assert (told["attempt"], told["action_token"]) == (1, "token-of-phone")
+    assert (told["attempt"], told["action_token"]) == (1, f"token of {ring.ring_id} until 60")
     assert told["expires_at"] == rfc3339(at(60))
 
 

@@ -93,6 +93,9 @@ async def test_c_09_a_woken_phone_declines_without_a_login_and_the_other_one_is_
         assert ended["call"]["end_reason"] == "declined"
         stop = await woken(fcm, "tablet", "call.stop")
         assert stop["stop_reason"] == "declined_elsewhere"
+        async with client("", stop["action_token"]) as tablet:
+            asked = await tablet.get(stop["links"]["state"])
+            assert (asked.status_code, asked.json()["ring"]["stop_reason"]) == (410, "declined_elsewhere")
 
 
 async def test_c_09_the_token_of_an_earlier_ring_does_nothing_to_the_next_invitation(pushing):
