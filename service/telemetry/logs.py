@@ -4,6 +4,7 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
@@ -53,50 +54,68 @@ class LogConfig:
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class Lines:
+    """Where a room's own lines go: one write each, without the way through the standard library's handlers.
+
+    A stream that cannot be written to (a full disk, a closed terminal) costs the line and nothing else.
+    """
+
+    def __init__(self, name: str, out: TextIO) -> None:
+        self.name = name
+        self._out = out
+
+    def msg(self, line: str) -> None:
+        """Write the line."""
+        with suppress(OSError, ValueError):
+            self._out.write(line + "\n")
+            self._out.flush()
+
+    log = debug = info = warning = warn = error = critical = failure = fatal = exception = msg
+
+
 def logger(room: str) -> Any:
     """The logger of a room; `log.info("what happened", call_id=…)`."""
-    return structlog.stdlib.get_logger(f"hookswitch.{room}")
+    return structlog.get_logger(f"hookswitch.{room}")
 
 
 def set_up_logs(config: LogConfig, stream: TextIO | None = None) -> None:
     """Send everything, also what libraries log, to one place. Called once, by the composing process."""
     out = stream or sys.stderr
     on_terminal = config.format == "console" or (config.format == "auto" and out.isatty())
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.ExtraAdder(allow=()),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,
-        hide_secrets,
-    ]
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.stdlib.PositionalArgumentsFormatter(),
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-    )
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(colors=out.isatty()) if on_terminal else structlog.processors.JSONRenderer()
+    )
+    level = config.level.upper()
+    structlog.configure(
+        processors=[*_said_of_each(), renderer],
+        logger_factory=lambda name="hookswitch": Lines(name, out),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
     )
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(allow=()), *_said_of_each()],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(config.level.upper())
+    root.setLevel(level)
     for name in CHATTY:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+def _said_of_each() -> list[structlog.typing.Processor]:
+    """What every line says, whoever wrote it."""
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        hide_secrets,
+    ]
 
 
 def hide_secrets(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

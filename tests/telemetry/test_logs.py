@@ -65,3 +65,18 @@ def test_the_password_of_an_address_is_hidden(lines):
 def test_debug_is_silent_by_default(lines):
     logger("api").debug("detail")
     assert lines() == []
+
+
+def test_a_stream_that_is_gone_costs_the_line_and_nothing_else(lines):
+    closed = io.StringIO()
+    set_up_logs(LogConfig(format="json"), closed)
+    closed.close()
+    logger("api").error("nobody reads this")
+
+
+def test_for_a_person_it_is_a_line_to_read(lines):
+    out = io.StringIO()
+    set_up_logs(LogConfig(format="console"), out)
+    logger("calls").warning("call wants another media worker", call_id="c")
+    assert "call wants another media worker" in out.getvalue()
+    assert "call_id=c" in out.getvalue()
