@@ -13,6 +13,7 @@ from ipaddress import ip_address
 
 import httpcore2
 
+from service.dispatch.network import Network
 from service.wire.urls import why_not
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -38,7 +39,7 @@ class Guard(httpcore2.AsyncNetworkBackend):
         allow_private: bool = False,
     ) -> None:
         self._resolve = resolve
-        self._network = network or httpcore2.AnyIOBackend()
+        self._network = network or Network()
         self._allow_private = allow_private
 
     async def addresses(self, host: str, port: int) -> list[str]:
