@@ -27,16 +27,17 @@ class Network(httpcore2.AsyncNetworkBackend):
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         """A connected stream. Raises `httpcore2.ConnectError` and `httpcore2.ConnectTimeout`."""
-        if local_address is not None or socket_options:
-            raise NotImplementedError
         loop = asyncio.get_running_loop()
+        here = None if local_address is None else (local_address, 0)
         try:
             async with asyncio.timeout(timeout):
-                _, stream = await loop.create_connection(lambda: Stream(loop), host, port)
+                transport, stream = await loop.create_connection(lambda: Stream(loop), host, port, local_addr=here)
         except TimeoutError as late:
             raise httpcore2.ConnectTimeout(str(late)) from late
         except OSError as error:
             raise httpcore2.ConnectError(str(error)) from error
+        for option in socket_options or ():
+            transport.get_extra_info("socket").setsockopt(*option)
         return stream
 
 

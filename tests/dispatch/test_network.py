@@ -135,10 +135,11 @@ def test_who_reads_slowly_is_not_flooded(run):
                 await writer.drain()
                 sent.append(number)
 
-        async with met(flood) as stream:
+        async with met(flood) as stream, met(echo) as beside:
             read = len(await stream.read(1))
-            for _ in range(3 * parts):
-                await asyncio.sleep(0)
+            for _ in range(parts):  # meanwhile the flood has all the time that it would need
+                await beside.write(b"x")
+                await beside.read(1)
             before = len(sent)
             while read < parts * size:
                 read += len(await stream.read(size))

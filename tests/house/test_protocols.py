@@ -40,10 +40,9 @@ def shapes(*folders):
     for path in python_files(*folders):
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.ClassDef):
-                bases = frozenset(
-                    dotted(base.value if isinstance(base, ast.Subscript) else base).rpartition(".")[2]
-                    for base in node.bases
-                )
+                named = [dotted(base.value if isinstance(base, ast.Subscript) else base) for base in node.bases]
+                # The event loop's protocols are something else, and have their seam with the loop.
+                bases = frozenset(name.rpartition(".")[2] for name in named if name != "asyncio.Protocol")
                 yield Shape(here(path, node.lineno), node.name, bases, set(own_names(node)))
 
 
