@@ -25,6 +25,7 @@ CROSS JOIN LATERAL (SELECT count(*) > 0 AS here FROM (
   SELECT FROM connections WHERE app_id = p.app_id AND user_id = p.id LIMIT 1) one) c
 CROSS JOIN LATERAL (
   SELECT p.quiet <> coalesce((p.told ->> 'do_not_disturb')::boolean, false)
+    OR coalesce((p.told ->> 'away')::boolean, false)
     OR count(*) <> coalesce(jsonb_array_length(p.told -> 'devices'), 0)
     OR coalesce(p.told ->> 'reachable', 'none') <>
        CASE WHEN bool_or(d.push IS NOT NULL) THEN 'push' WHEN p.has_address THEN 'fallback' ELSE 'none' END

@@ -401,6 +401,21 @@ async def test_what_a_killed_process_was_to_tell_of_people_who_are_away_is_told_
     assert [len(await town.told(name)) for name in ("ann", "ben", "cem", "eve")] == [2, 2, 1, 0]
 
 
+async def test_what_ran_out_while_nobody_was_there_is_taken_back(town):
+    """An outside word on somebody who is away, longer ago than is looked for what has expired."""
+    other = town.another(swept=2)
+    await town.rows("INSERT INTO users (app_id, id) VALUES ('app', 'ann')")
+    await town.rows(
+        """INSERT INTO presence_sources (app_id, user_id, source, facts, expires_at)
+           VALUES ('app', 'ann', 'calendar', '{"away": true}', clock_timestamp() + interval '1 minute')"""
+    )
+    town.teller.mark(APP, "ann")
+    await town.look()
+    await town.rows("UPDATE presence_sources SET expires_at = clock_timestamp() - interval '2 hours'")
+    await swept(town, other, 3)
+    assert [event["data"]["presence"]["away"] for event in await town.told("ann")] == [True, False]
+
+
 async def test_more_users_than_fit_are_looked_at_nevertheless(town):
     teller = town.another(most_marked=3, at_once=3, swept=3)
     names = [f"ann{n}" for n in range(7)]
