@@ -10,7 +10,7 @@ Everything that goes wrong is a :class:`Refused` (the service said no, with a st
 from service.client.feed import Event
 from service.client.live import LiveSocket
 from service.client.media import SFU, MediaRestart, MediaSlots, QualitySample, Slot, StreamQuality
-from service.client.problems import Overrun, Refused, Unreachable
+from service.client.problems import Missed, Overrun, Refused, Unreachable
 from service.client.proof import FeedError, verify_feed
 from service.client.sdk import Client
 from service.client.shapes import (
@@ -49,6 +49,7 @@ __all__ = [
     "LiveSocket",
     "MediaRestart",
     "MediaSlots",
+    "Missed",
     "Overrun",
     "Placed",
     "Presence",

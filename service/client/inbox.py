@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from service.client.problems import Overrun
@@ -9,15 +10,21 @@ from service.client.problems import Overrun
 T = TypeVar("T")
 
 
+@dataclass(slots=True, frozen=True)
+class _Fault:
+    fault: Exception
+
+
 class Inbox(Generic[T]):
     """An asynchronous iterator that never holds the socket up.
 
-    Holds at most `limit` items; then the oldest go, and the next read raises `Overrun` once. Ends when it is closed
-    and empty, or with the exception it was closed by.
+    Holds at most `limit` items; then the oldest go, and the next read raises `Overrun` once. A fault that is
+    told is raised once in its turn, and reading goes on behind it. Ends when it is closed and empty, or with the
+    exception it was closed by.
     """
 
     def __init__(self, limit: int = 10_000) -> None:
-        self._items: deque[T] = deque()
+        self._items: deque[T | _Fault] = deque()
         self._limit = limit
         self._dropped = 0
         self._closed = False
@@ -26,6 +33,13 @@ class Inbox(Generic[T]):
 
     def put(self, item: T) -> None:
         """Add an item; never waits."""
+        self._add(item)
+
+    def tell(self, fault: Exception) -> None:
+        """Let the reader know of something when it comes to this place; never waits."""
+        self._add(_Fault(fault))
+
+    def _add(self, item: "T | _Fault") -> None:
         if len(self._items) >= self._limit:
             self._items.popleft()
             self._dropped += 1
@@ -49,4 +63,7 @@ class Inbox(Generic[T]):
         if self._dropped:
             dropped, self._dropped = self._dropped, 0
             raise Overrun(dropped)
-        return self._items.popleft()
+        item = self._items.popleft()
+        if isinstance(item, _Fault):
+            raise item.fault
+        return item

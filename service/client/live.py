@@ -6,7 +6,8 @@
                 await phone.answer(alert.call_id)
 
 A lost connection is taken up again by itself, from the last event that arrived; nothing is missed and nothing comes
-twice. What needs sequence goes by `seq`.
+twice. Where it was away for too long for that, `events` raises `Missed` once, and goes on. What needs sequence goes by
+`seq`.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from websockets.typing import Subprotocol
 from service.client.feed import Event
 from service.client.inbox import Inbox
 from service.client.media import MediaRestart, MediaSlots
-from service.client.problems import Refused, Unreachable
+from service.client.problems import Missed, Refused, Unreachable
 from service.client.shapes import Placed, Presence, Replaced, Ring, RingStop, RtcFrame, Welcome, shaped
 from service.client.verbs import Verbs
 
@@ -233,6 +234,8 @@ class LiveSocket(Verbs):
 
     def _greeted(self, welcome: Welcome) -> None:
         self._welcome = welcome
+        if welcome.resumed is False:
+            self.events.tell(Missed())
         for gone in self._told_rings.keys() - {ring.ring_id for ring in welcome.rings}:
             # It was stopped while the connection was down; the events say why.
             self.rings.put(RingStop(ring_id=gone, call_id=self._told_rings.pop(gone), stop_reason=""))

@@ -38,6 +38,16 @@ class Unreachable(ConnectionError):
     """No answer: the service is away, the connection broke, or the time was up. Nobody knows what was done."""
 
 
+class Missed(Exception):
+    """The connection was away for too long: what was told of calls meanwhile does not follow.
+
+    `LiveSocket.welcome.calls` is how they stand; `Client.calls.events` has what happened.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("events were missed while the connection was away; welcome.calls is how the calls stand")
+
+
 class Overrun(Exception):
     """The reader was too slow and `dropped` items are gone; events can be caught up from `Client.feed`."""
 

@@ -367,3 +367,4 @@ class Welcome(Shape, frozen=True):
     heartbeat_s: float = 15.0
     calls: list[Call] = []
     rings: list[Ring] = []
+    resumed: bool | None = None

@@ -5,10 +5,11 @@ import asyncio
 import pytest
 from websockets.asyncio.server import serve
 
-from service.client import LiveSocket, Overrun, Refused, Replaced, Ring, RingStop, Unreachable
+from service.client import LiveSocket, Missed, Overrun, Refused, Replaced, Ring, RingStop, Unreachable
 from service.client.feed import unbroken
 from service.client.inbox import Inbox
 from service.client.live import AGAIN
+from tests.fixtures.postgres import execute
 
 
 async def until(inbox, wanted):
@@ -94,6 +95,24 @@ async def test_a_lost_connection_is_taken_up_again_and_nothing_is_missed_or_told
                 heard.append(await anext(ben.events))
         assert ben.connections == 2
         assert unbroken(heard)
+
+
+async def test_who_was_away_for_too_long_is_told_that_something_is_missing(device, backend, running_service):
+    """What the last event was is not known any more: what came behind it cannot follow."""
+    async with device("ana") as ana, device("ben") as ben:
+        first = (await ana.call(["ben"])).call
+        await anext(ben.events)
+        url, ben.url = ben.url, "ws://127.0.0.1:9"
+        await ben.drop()
+        await ana.cancel(first.id)
+        await execute(running_service.db_url, "DELETE FROM events")
+        ben.url = url
+        async with asyncio.timeout(10):
+            with pytest.raises(Missed):
+                await until(ben.events, lambda event: event.type == "call.ended")
+            assert ben.welcome.calls == []
+            second = (await ana.call(["ben"])).call
+            assert (await anext(ben.events)).call_id == second.id
 
 
 async def test_a_ring_that_ended_meanwhile_stops(device, backend, running_service):
