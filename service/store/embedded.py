@@ -4,8 +4,10 @@ Every process that uses it holds a shared lock on a file beside it, which the ke
 The last one out stops the server; a killed service leaves it running for the next one.
 """
 
+import contextlib
 import fcntl
 import os
+import select
 import signal
 import stat
 import subprocess
@@ -209,9 +211,23 @@ def _only_passed_through(folder: Path) -> Iterator[None]:
 def _shut_down(server: "PostgresServer") -> None:
     """The "fast" way: open sessions are cut, everything is written. Needs no access to the folder."""
     process = server.get_postmaster_info().process
-    if process and process.is_running():
-        process.send_signal(signal.SIGINT)
-        process.wait(STOP_S)
+    if process is None or not process.is_running():
+        return
+    with contextlib.suppress(ProcessLookupError), _watched(process.pid) as ended:
+        signal.pidfd_send_signal(ended.fileno(), signal.SIGINT)
+        if not select.select([ended], [], [], STOP_S)[0]:
+            message = f"the embedded PostgreSQL (process {process.pid}) does not stop within {STOP_S} s"
+            raise EmbeddedPostgresError(message)
+
+
+@contextmanager
+def _watched(pid: int) -> Iterator[IO[bytes]]:
+    """Can be read as soon as the process has ended, also where nobody has taken note of its end yet (a zombie).
+
+    It is no child of ours, and the first process of a container may be slow in that, or never do it.
+    """
+    with open(os.pidfd_open(pid), "rb", buffering=0) as watch:  # noqa: PTH123 - a descriptor, no path
+        yield watch
 
 
 def _forget_stranger(folder: Path) -> None:
