@@ -213,16 +213,22 @@ class CredentialBook:
         return _Page(granted, since, self._clock() + FRESH_S)
 
     async def note(self, granted: Granted, problem: str | None) -> None:
-        """The provider refused these credentials for that reason, or took them. Written when it is news and can be."""
+        """The provider refused these credentials for that reason, or took them. Written when it is news and can be.
+
+        Nothing is said of credentials that have taken their place since.
+        """
         key = granted.app_id, granted.channel, granted.environment
-        if key in self._noted and self._noted[key] == problem:
+        page = self._pages.get(key)
+        if page is None or page.granted != granted or (key in self._noted and self._noted[key] == problem):
             return
         self._noted[key] = problem
         news = {"works": problem is None, "problem": problem}
         try:
             async with self._database.begin() as connection:
                 await connection.execute(
-                    update(table).where(_of(*key)).values(shown=table.c.shown.op("||")(news)),
+                    update(table)
+                    .where(_of(*key), table.c.updated_at == page.since)
+                    .values(shown=table.c.shown.op("||")(news)),
                 )
         except (StoreUnavailableError, ConflictError):
             self._noted.pop(key, None)  # it is news the next time

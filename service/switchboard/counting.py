@@ -88,9 +88,11 @@ class Counting:
 
 
 def _outcome(ring: Ring) -> str:
-    """How far an alert got: answered; shown; woken; silent, if nothing was heard of the device; failed."""
+    """How far an alert got: answered; shown; woken; silent, if nothing was heard of the device; failed; unsent."""
     if ring.state in {RingState.ANSWERED, RingState.FAILED}:
         return ring.state.value
     if ring.alerting_at:
         return "shown"
-    return "woken" if ring.delivered_at else "silent"
+    if ring.delivered_at:
+        return "woken"
+    return "silent" if ring.sent_at or ring.pushed_at else "unsent"

@@ -73,7 +73,7 @@ class Metrics:
         )
         self.device_rings = Counter(
             "hookswitch_device_rings",
-            "Alerts of devices that are over: answered, shown, woken, silent (never acknowledged), failed",
+            "Alerts of devices that are over: answered, shown, woken, silent (never acknowledged), failed, unsent",
             ["platform", "via", "outcome"],
             registry=registry,
         )

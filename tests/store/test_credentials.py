@@ -81,6 +81,21 @@ async def test_what_a_provider_said_is_said_of_the_next_ones_anew(database, app)
         assert await told(database, app, vault) == (problem is None, problem)
 
 
+async def test_what_a_provider_said_of_the_ones_before_is_not_said_of_the_new_ones(database, app):
+    vault = Vault([OLD])
+    await take(database, app, vault)
+    book = CredentialBook(database, vault, Clock())
+    before = await book.find(app, *PLACE)
+    await take(database, app, vault, BODY.model_copy(update={"subject": "mailto:second@example.com"}))
+    await book.note(before, "no")
+    assert await told(database, app, vault) == (None, None)
+    book.forget()
+    await book.note(before, "no")
+    await book.find(app, *PLACE)
+    await book.note(before, "no")
+    assert await told(database, app, vault) == (None, None)
+
+
 async def test_what_another_key_sealed_is_not_found_and_can_be_replaced(database, app):
     await take(database, app, Vault([OLD]))
     book = CredentialBook(database, Vault([NEW]), Clock())

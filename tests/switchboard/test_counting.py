@@ -69,6 +69,13 @@ async def test_how_far_each_device_s_alert_got(desk):
     assert len(desk.lines("hookswitch_device_rings_total")) == 4
 
 
+async def test_a_device_that_nobody_tried_to_wake_is_none_that_did_not_acknowledge(desk):
+    await desk.phone("ben", "iphone", "ios", "apns")
+    call = (await desk.dial("ann", "ben")).call
+    await desk.cancel(call.id, "ann")
+    assert desk.lines("hookswitch_device_rings_total") == ['{outcome="unsent",platform="ios",via="apns"} 1.0']
+
+
 def test_what_providers_say_is_counted_by_its_first_word_and_makes_no_endless_metrics():
     metrics = Metrics()
     counting = Counting(metrics)
