@@ -50,11 +50,12 @@ class FcmCredentials(Body):
 class WebPushCredentials(Body):
     """Voluntary identification (VAPID, RFC 8292): who push services may write to, and the key browsers subscribe with.
 
+    `subject` is `mailto:…` or `https://…`.
     `private_key` is a P-256 key in PEM, or its 32 bytes in base64url as other tools write it. Left out, one is made.
     """
 
     channel: Literal[Channel.WEBPUSH] = Channel.WEBPUSH
-    subject: Annotated[Line, StringConstraints(pattern=r"^(mailto:[^\s@]+@[^\s@]+|https://[^\s]+)$")]
+    subject: Line
     private_key: Pem | None = None
 
 

@@ -3,6 +3,7 @@
 And what may be told of them later. No sentence repeats anything of what was given.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,8 @@ from service.wire.vapid import make_vapid_key, vapid_public_key
 
 NO_RSA_KEY = "is no RSA key in PEM, as Google's service accounts have it"
 SHORTEST_RSA = 2_048
+CONTACT = re.compile(r"mailto:[^\s@]+@[^\s@]+|https://\S+")
+"""Whom a push service may turn to (RFC 8292, 2.1)."""
 VOIP = ".voip"
 
 Checked = ApnsCredentials | FcmCredentials | WebPushCredentials | EmailCredentials | MessageCredentials
@@ -130,6 +133,8 @@ def _check_fcm(body: FcmCredentials, *, allow_private: bool) -> None:
 
 
 def _check_webpush(body: WebPushCredentials) -> None:
+    if not CONTACT.fullmatch(body.subject):
+        raise UploadError("subject", "must be mailto: with an address, or an address that begins with https://")
     if body.private_key is None:
         return
     try:

@@ -297,7 +297,9 @@ async def test_a_port_where_nobody_listens_is_later():
     async with mail_server() as server:
         port = server.port
     receipt = await channel().send(notice(), by_mail(port), NOW)
-    assert (receipt.outcome, receipt.reason) == (Outcome.LATER, "no_connection")
+    assert (receipt.outcome, receipt.reason, receipt.detail) == (
+        Outcome.LATER, "no_connection", "Connection refused"
+    )  # fmt: skip
 
 
 def conversation(heard, *answers):

@@ -114,7 +114,7 @@ MAIL = ("email", "--sender", "a@example.com")
         (("fcm", "--service-account", "list"), "service_account: must be an object"),
         (("fcm", "--service-account", "binary"), "binary is not text"),
         (("fcm", "--service-account", "large"), "large is larger than 65536 bytes"),
-        (("webpush", "--subject", "me"), "subject: has characters that are not allowed here"),
+        (("webpush", "--subject", "me"), "subject: must be mailto: with an address, or an address that begins with https://"),
         ((*MAIL, "--host", "10.0.0.1"), "host: the host is not a public address (private)"),
         ((*MAIL, "--host", "example.com", "--security", "some"), "security: should be 'starttls', 'tls' or 'none'"),
         (("message",), "url or apprise_url: one of them is needed"),

@@ -75,6 +75,12 @@ def test_what_is_no_key_for_web_push(key):
     assert why("webpush", private_key=key) == NO_VAPID
 
 
+@pytest.mark.parametrize("subject", ["nonsense", "mailto:nobody", "http://example.com/", "mailto:a@b c", "https://"])
+def test_whom_push_services_may_turn_to(subject):
+    told = "subject: must be mailto: with an address, or an address that begins with https://"
+    assert why("webpush", subject=subject) == told
+
+
 @pytest.mark.parametrize("key", [EC, make_vapid_key()], ids=["pem", "bytes"])
 def test_a_key_for_web_push_may_be_pem_or_its_bytes(key):
     check_upload(body("webpush", private_key=key))

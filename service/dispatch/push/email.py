@@ -7,6 +7,7 @@ cannot do what the credentials ask for are the app's to repair.
 """
 
 import asyncio
+import os
 import re
 import ssl
 from collections.abc import AsyncIterator
@@ -208,7 +209,7 @@ def _receipt_of(fault: Exception) -> Receipt:
     if isinstance(fault, ForbiddenAddressError):
         return Receipt(Outcome.MISCONFIGURED, reason="forbidden_address", detail=_told(str(fault)))
     if isinstance(fault, OSError | SMTPServerDisconnected | httpcore2.ConnectError):
-        return Receipt(Outcome.LATER, reason="no_connection", detail=_told(str(fault.__cause__ or fault)))
+        return Receipt(Outcome.LATER, reason="no_connection", detail=_told(_in_words(fault.__cause__ or fault)))
     if isinstance(fault, SMTPNotSupported | ValueError):
         return Receipt(Outcome.REFUSED, reason="bad_address", detail="the mail server cannot take that address")
     # What is left is a server that cannot do what the credentials ask for.
@@ -230,6 +231,11 @@ def _answered(fault: SMTPResponseException) -> Receipt:
         detail = _told(f"the mail server refused the sender: {fault.message}")
         return Receipt(Outcome.MISCONFIGURED, code, reason=reason, detail=detail)
     return Receipt(Outcome.REFUSED, code, reason=reason, detail=_told(fault.message))
+
+
+def _in_words(fault: BaseException) -> str:
+    """What the system says of a connection, without numbers and places."""
+    return os.strerror(fault.errno) if isinstance(fault, OSError) and fault.errno else str(fault)
 
 
 def _told(text: str) -> str:
