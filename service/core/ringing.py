@@ -124,9 +124,10 @@ def _heard_beside(leg: Leg, ring: Ring) -> bool:
 
 def _twins(leg: Leg, ring: Ring) -> Iterator[Ring]:
     """The rings of the other apps on the same thing that have not had their stop or answer."""
+    if ring.hardware_id is None:
+        return
     for twin in leg.open_rings():
-        same = twin.attempt == ring.attempt and twin.hardware_id == ring.hardware_id
-        if same and twin is not ring and ring.hardware_id is not None:
+        if twin is not ring and twin.attempt == ring.attempt and twin.hardware_id == ring.hardware_id:
             yield twin
 
 

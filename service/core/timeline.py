@@ -109,6 +109,8 @@ def _of_ring(lanes: Lanes, leg: Leg, ring: Ring) -> Iterator[Step]:
     if ring.alerting_at:
         note = "found the call by itself" if by_itself else ""
         yield Step(ring.alerting_at, "ack", device, SERVICE, "180 alerting", note, user_id=user)
+    if ring.silenced_at and ring.silenced_here:
+        yield Step(ring.silenced_at, "command", device, SERVICE, "silence", user_id=user)
     by_push = ring.pushed_at is not None and ring.via != "socket"
     if ring.silenced_at and not by_itself and not by_push:
         yield Step(ring.silenced_at, "alert", SERVICE, device, "silenced", user_id=user)

@@ -147,11 +147,12 @@ def _over(leg: Leg, ring: Ring) -> str:
 
 def _no_acknowledgement(leg: Leg, ring: Ring, since: datetime, way: str) -> str:
     """Nothing came back: too early to tell, over too soon to tell, or the device cannot hear."""
-    if leg.pending and ring.open:
+    if leg.pending and ring.open and not ring.silenced_at:
         return "no acknowledgement yet"
-    over = ring.ended_at or leg.ended_at or leg.answered_at
+    over = ring.silenced_at or ring.ended_at or leg.ended_at or leg.answered_at
     if over and over - since < HASTY:
-        return f"no acknowledgement before {_over(leg, ring)} {lasting(over - since)} later"
+        why = "the user silenced it" if ring.silenced_at else _over(leg, ring)
+        return f"no acknowledgement before {why} {lasting(over - since)} later"
     return f"no acknowledgement: {SILENT[way]}"
 
 

@@ -191,6 +191,7 @@ def test_silence_is_told_to_every_device():
     call.do(Ack, "ben", 1)
     call.do(Silence, "ben", 2)
     assert [line for line in told(call) if line.startswith("2 ")] == [
+        "2 command ben-phone > hookswitch: silence",
         "2 alert hookswitch > ben-phone: silenced",
         "2 alert hookswitch > ben-tablet: silenced",
     ]
@@ -203,6 +204,7 @@ def test_8_a_woken_device_is_silenced_by_its_provider():
     call.do(Silence, "ben", 3, "phone")
     call.push("ben", 3.25, kind=AlertKind.SILENCE, device="tablet")
     assert [line for line in told(call) if line.startswith("3")] == [
+        "3 command phone > hookswitch: silence",
         "3.205 alert hookswitch > apns: silence (accepted in 45 ms)",
         "3.205 alert? apns > tablet: silence",
     ]

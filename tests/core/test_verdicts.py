@@ -95,6 +95,23 @@ def test_declined_elsewhere():
     )
 
 
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        (4, "no acknowledgement before the user silenced it 3 s later"),
+        (40, "no acknowledgement: phone probably off, or notifications disabled"),
+    ],
+)
+def test_8_a_device_that_had_no_time_before_another_was_silenced_is_not_called_off(after, said):
+    call = Proven(asleep("ben", "phone", "tablet"))
+    for device in ("phone", "tablet"):
+        call.push("ben", 1, device=device)
+    call.do(Silence, "ben", after, "phone")
+    assert call.verdict("ben", "tablet") == f"push accepted by APNs at 12:00:01.000, {said}"
+    call.settle(60)
+    assert call.verdict("ben", "tablet").endswith(said)
+
+
 def test_silenced():
     call = story()
     call.do(Ack, "ben", 1)
