@@ -1,10 +1,13 @@
 """Events: the envelope as an object, the app's pull feed, and the proof that none is missing or changed."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from service.client.http import Door
+from service.client.patience import LATER, pause_s
+from service.client.problems import Refused, Unreachable
 from service.client.shapes import Call, shaped
 from service.wire.chain import Head, head_of, misplaced, unsealed
 from service.wire.feed import hash_of
@@ -127,10 +130,22 @@ class Feed:
         return events, place
 
     async def follow(self, after: str | None = None, *, types: Iterable[str] = ()) -> AsyncIterator[Event]:
-        """Everything behind the cursor and then, for ever, what happens."""
-        wanted = tuple(types)
+        """Everything behind the cursor and then, for ever, what happens; a service that goes away is waited for.
+
+        Events that have a `cursor`, as the last of each page has, say where to go on from some other day. Raises
+        `Refused`, and `Unreachable` when nobody has ever answered.
+        """
+        wanted, tries, met = tuple(types), 0, False
         while True:
-            events, after = await self.read(after, types=wanted, wait_s=LONG_POLL_S)
+            try:
+                events, after = await self.read(after, types=wanted, wait_s=LONG_POLL_S)
+            except (Unreachable, Refused) as fault:
+                if not met or (isinstance(fault, Refused) and fault.status not in LATER):
+                    raise
+                await asyncio.sleep(pause_s(tries))
+                tries += 1
+                continue
+            tries, met = 0, True
             for event in events:
                 yield event
 
@@ -149,4 +164,7 @@ class Feed:
         """The events, the cursor to go on from, and whether there may be more already."""
         wanted = {"after": after, "types": ",".join(types) or None, "limit": limit, "wait_s": wait_s or None}
         page = await self._door.ask("GET", "/events", params=wanted, wait_s=wait_s)
-        return [Event.of(item) for item in page["items"]], page["next_cursor"] or after, page["more"]
+        events, place = [Event.of(item) for item in page["items"]], page["next_cursor"] or after
+        if events:
+            events[-1] = replace(events[-1], cursor=place)
+        return events, place, page["more"]

@@ -14,7 +14,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import count, islice
-from random import uniform
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -26,6 +25,7 @@ from websockets.typing import Subprotocol
 from service.client.feed import Event
 from service.client.inbox import Inbox
 from service.client.media import MediaRestart, MediaSlots
+from service.client.patience import LATER, pause_s
 from service.client.problems import Missed, Refused, Unreachable
 from service.client.shapes import Placed, Presence, Replaced, Ring, RingStop, RtcFrame, Welcome, shaped
 from service.client.verbs import Verbs
@@ -37,15 +37,12 @@ FINAL: Mapping[int, str] = MappingProxyType({4401: "not_authenticated", 4409: "r
 """Close codes after which coming back would only do harm: a bad token, the same device connected once more."""
 LOST = (ConnectionClosed, InvalidHandshake, OSError, TimeoutError)
 """What a connection that breaks, or does not come up, raises."""
-LATER = frozenset({429, 500, 503})
-"""Statuses of a refused hello that are worth another try."""
 AT_ONCE = 200
 """Users whose presence one frame asks for."""
 AGAIN = "again"
 """The id of frames that a new connection begins with, and nobody waits for."""
 MOST_STREAMS = 10_000
 """So many calls and users are known by the number of their last event; of older ones nothing comes any more."""
-BACKOFF_S = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0)
 ALERTS: Mapping[str, type[RingStop | Replaced]] = MappingProxyType(
     {"ring.stop": RingStop, "call.replaced": Replaced},
 )
@@ -253,9 +250,7 @@ class LiveSocket(Verbs):
                 tries = 0
                 await self._read()
             except Unreachable:
-                longest = BACKOFF_S[min(tries, len(BACKOFF_S) - 1)]
-                # Not all at the same moment, when it was the service that went away.
-                await asyncio.sleep(longest * uniform(0.5, 1.0))  # noqa: S311 - spreads load, hides nothing
+                await asyncio.sleep(pause_s(tries))
                 tries += 1
             except Refused as refused:
                 self._shut(refused)
