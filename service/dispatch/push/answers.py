@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from service.core.templates import one_line
 from service.dispatch.post import Answer
 from service.dispatch.push.channel import Notice, Outcome, Receipt
 
@@ -37,8 +38,12 @@ def told(text: str | bytes, secrets: Iterable[str] = (), longest: int = LONGEST_
     text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     for secret in sorted((secret for secret in secrets if len(secret) >= SHORTEST_SECRET), key=len, reverse=True):
         text = text.replace(secret, "…")
-    printable = "".join(letter if letter.isprintable() else " " for letter in text)
-    return " ".join(printable.split())[:longest]
+    return one_line(text)[:longest]
+
+
+def later(reason: str, detail: str) -> Receipt:
+    """No provider has said anything, for that reason: it is tried again."""
+    return Receipt(Outcome.LATER, reason=reason, detail=detail)
 
 
 def plain(receipt: Receipt) -> Receipt:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
+from service.dispatch.push.answers import later
 from service.dispatch.push.apns_answers import is_expired, receipt_of
 from service.dispatch.push.apns_form import ApnsPush, push_of, to_nobody
 from service.dispatch.push.channel import Notice, Outcome, Receipt
@@ -71,7 +72,7 @@ class ApnsChannel:
             async with asyncio.timeout(limit_s):
                 receipt = await self._tried(push, granted, now)
         except TimeoutError:
-            receipt = _later("no_answer", f"no answer within {limit_s:g} s")
+            receipt = later("no_answer", f"no answer within {limit_s:g} s")
         return replace(receipt, latency_ms=round((loop.time() - began) * 1000))
 
     async def close(self) -> None:
@@ -86,9 +87,9 @@ class ApnsChannel:
             if is_expired(answered) and (other := await self._tokens.instead_of(token, credentials, now)):
                 answered = await self._posted(push, granted, other.text)
         except BrokenError as error:
-            return _later(error.reason, str(error))
+            return later(error.reason, str(error))
         except StoreUnavailableError:
-            return _later("no_database", "the database, which keeps the provider token, is away")
+            return later("no_database", "the database, which keeps the provider token, is away")
         except ValueError as error:
             return Receipt(Outcome.MISCONFIGURED, reason="bad_key", detail=str(error))
         return receipt_of(push, answered)
@@ -98,7 +99,3 @@ class ApnsChannel:
         key = granted.environment.encode() + key_digest(granted.body)
         headers = {**push.headers, "authorization": f"bearer {token}"}
         return await self._lines.post(key, f"{host.rstrip('/')}/3/device/{push.token}", headers, push.body)
-
-
-def _later(reason: str, detail: str) -> Receipt:
-    return Receipt(Outcome.LATER, reason=reason, detail=detail)

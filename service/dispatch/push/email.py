@@ -29,8 +29,8 @@ from aiosmtplib import (
     SMTPServerDisconnected,
 )
 
-from service.core.templates import one_line
 from service.dispatch.guard import ForbiddenAddressError, Guard
+from service.dispatch.push.answers import later, told
 from service.dispatch.push.channel import Notice, Outcome, Receipt
 from service.dispatch.push.mime import is_plain, letter, mailbox, message_id
 from service.store.checkup import Finding
@@ -39,7 +39,6 @@ from service.wire.urls import FIRST_FREE_PORT, MAIL_PORTS
 
 GOODBYE_S = 0.5
 """How long a server may take to say goodbye after it has the mail."""
-LONGEST_DETAIL = 200
 SIGN_IN = frozenset({530, 534, 535, 538})
 """Codes by which a server wants another sign-in (RFC 4954, 6)."""
 NO_SUCH_WAY = 504
@@ -117,11 +116,10 @@ class EmailChannel:
             mail = letter(notice, sender, to, now)
             answer = await self._delivered(mail, sender, to, credentials)
         except TimeoutError:
-            detail = f"no answer within {self._config.timeout_s:g} s"
-            return Receipt(Outcome.LATER, reason="no_answer", detail=detail)
+            return later("no_answer", f"no answer within {self._config.timeout_s:g} s")
         except (SMTPException, OSError, ValueError, httpcore2.ConnectError) as fault:
             return _receipt_of(fault)
-        return Receipt(Outcome.TAKEN, 250, message_id(notice, sender), detail=_told(answer))
+        return Receipt(Outcome.TAKEN, 250, message_id(notice, sender), detail=told(answer))
 
     async def _delivered(self, mail: EmailMessage, sender: Address, to: Address, credentials: EmailCredentials) -> str:
         """Hand the mail over; the server's answer to it."""
@@ -205,15 +203,15 @@ def _receipt_of(fault: Exception) -> Receipt:
         return _answered(fault)
     cause = next((error for error in (fault, fault.__cause__) if isinstance(error, ssl.SSLError)), None)
     if cause:
-        return Receipt(Outcome.MISCONFIGURED, reason="tls_failed", detail=_told(str(cause)))
+        return Receipt(Outcome.MISCONFIGURED, reason="tls_failed", detail=told(str(cause)))
     if isinstance(fault, ForbiddenAddressError):
-        return Receipt(Outcome.MISCONFIGURED, reason="forbidden_address", detail=_told(str(fault)))
+        return Receipt(Outcome.MISCONFIGURED, reason="forbidden_address", detail=told(str(fault)))
     if isinstance(fault, OSError | SMTPServerDisconnected | httpcore2.ConnectError):
-        return Receipt(Outcome.LATER, reason="no_connection", detail=_told(_in_words(fault.__cause__ or fault)))
+        return later("no_connection", told(_in_words(fault.__cause__ or fault)))
     if isinstance(fault, SMTPNotSupported | ValueError):
         return Receipt(Outcome.REFUSED, reason="bad_address", detail="the mail server cannot take that address")
     # What is left is a server that cannot do what the credentials ask for.
-    return Receipt(Outcome.MISCONFIGURED, reason="not_offered", detail=_told(str(fault)))
+    return Receipt(Outcome.MISCONFIGURED, reason="not_offered", detail=told(str(fault)))
 
 
 def _answered(fault: SMTPResponseException) -> Receipt:
@@ -222,21 +220,17 @@ def _answered(fault: SMTPResponseException) -> Receipt:
     enhanced = ENHANCED.match(fault.message)
     reason = f"{code} {enhanced[1]}" if enhanced else str(code)
     if not 500 <= code < 600:
-        return Receipt(Outcome.LATER, code if code > 0 else None, reason=reason, detail=_told(fault.message))
+        return Receipt(Outcome.LATER, code if code > 0 else None, reason=reason, detail=told(fault.message))
     if isinstance(fault, SMTPAuthenticationError) or code in SIGN_IN:
         # Its words stay out: some servers repeat what was sent.
         detail = f"the mail server refused the sign-in ({reason})"
         return Receipt(Outcome.MISCONFIGURED, code, reason="not_signed_in", detail=detail)
     if isinstance(fault, SMTPSenderRefused):
-        detail = _told(f"the mail server refused the sender: {fault.message}")
+        detail = told(f"the mail server refused the sender: {fault.message}")
         return Receipt(Outcome.MISCONFIGURED, code, reason=reason, detail=detail)
-    return Receipt(Outcome.REFUSED, code, reason=reason, detail=_told(fault.message))
+    return Receipt(Outcome.REFUSED, code, reason=reason, detail=told(fault.message))
 
 
 def _in_words(fault: BaseException) -> str:
     """What the system says of a connection, without numbers and places."""
     return os.strerror(fault.errno) if isinstance(fault, OSError) and fault.errno else str(fault)
-
-
-def _told(text: str) -> str:
-    return one_line(text)[:LONGEST_DETAIL]

@@ -18,7 +18,7 @@ import orjson
 from service.dispatch.guard import Guard, Resolver
 from service.dispatch.post import FIXED, PostConfig, Poster
 from service.dispatch.push.access_tokens import AccessToken, AccessTokens
-from service.dispatch.push.answers import json_object, provider_id, reason_word, told
+from service.dispatch.push.answers import json_object, later, provider_id, reason_word, told
 from service.dispatch.push.channel import Notice, Outcome, Receipt
 from service.dispatch.push.fcm_message import fcm_message
 from service.dispatch.push.lines import Answered, BrokenError, Lines, LinesConfig
@@ -119,10 +119,9 @@ class FcmChannel:
             async with asyncio.timeout(self._config.timeout_s):
                 receipt = await self._sent(credentials, orjson.dumps(body), now, secrets)
         except TimeoutError:
-            detail = f"no complete answer within {self._config.timeout_s:g} s"
-            receipt = Receipt(Outcome.LATER, reason="no_answer", detail=detail)
+            receipt = later("no_answer", f"no complete answer within {self._config.timeout_s:g} s")
         except BrokenError as error:
-            receipt = Receipt(Outcome.LATER, reason=error.reason, detail=told(str(error), secrets))
+            receipt = later(error.reason, told(str(error), secrets))
         return replace(receipt, latency_ms=round((loop.time() - began) * 1000))
 
     async def _sent(self, credentials: FcmCredentials, body: bytes, now: datetime, secrets: list[str]) -> Receipt:

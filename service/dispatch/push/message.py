@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from service.dispatch.post import Answer, Poster
-from service.dispatch.push.answers import json_object, provider_id, told
+from service.dispatch.push.answers import json_object, later, provider_id, told
 from service.dispatch.push.apprise import Apprise
 from service.dispatch.push.channel import Notice, Outcome, Receipt
 from service.store.checkup import Finding
@@ -99,13 +99,13 @@ class MessageChannel:
             async with asyncio.timeout(self._config.timeout_s):
                 taken = await self._apprise.send(chosen, f"{notice.title}\n{notice.body}".strip())
         except TimeoutError:
-            return _later("no_answer", f"no answer within {self._config.timeout_s:g} s")
+            return later("no_answer", f"no answer within {self._config.timeout_s:g} s")
         except ImportError:
             return Receipt(Outcome.MISCONFIGURED, reason="no_apprise", detail=NO_APPRISE)
         except ValueError as fault:
             return Receipt(Outcome.MISCONFIGURED, reason="bad_url", detail=str(fault))
         if not taken:
-            return _later("not_taken", "the service did not take it")
+            return later("not_taken", "the service did not take it")
         return Receipt(Outcome.TAKEN, detail="the service took it")
 
 
@@ -148,7 +148,3 @@ def _id_in(answer: Answer) -> str | None:
     """The gateway's own name for the message, if it answers with one: `{id}` in JSON."""
     name = json_object(answer.body).get("id")
     return provider_id(str(name) if isinstance(name, int) else name)
-
-
-def _later(reason: str, detail: str) -> Receipt:
-    return Receipt(Outcome.LATER, reason=reason, detail=detail)
