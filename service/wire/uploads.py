@@ -152,6 +152,8 @@ def _check_email(body: EmailCredentials, *, allow_private: bool) -> None:
         raise UploadError("port", "belongs to another kind of server")
     if (body.username is None) != (body.password is None):
         raise UploadError("password", "goes with username, and username with password")
+    if body.password is not None and body.security == "none" and not allow_private:
+        raise UploadError("security", "with none the password would be sent for everybody to read")
 
 
 def _check_message(body: MessageCredentials, *, allow_private: bool) -> None:

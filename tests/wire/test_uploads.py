@@ -100,6 +100,7 @@ def test_a_key_for_web_push_may_be_pem_or_its_bytes(key):
         ("email", {"port": 22}, "port: belongs to another kind of server"),
         ("email", {"username": None}, "password: goes with username, and username with password"),
         ("email", {"password": None}, "password: goes with username, and username with password"),
+        ("email", {"security": "none"}, "security: with none the password would be sent for everybody to read"),
         ("message", {"url": "https://127.0.0.1/x"}, "url: the host is not a public address (loopback)"),
         ("message", {"url": "ftp://sms.example.com"}, "url: the URL must begin with https:// or http://"),
         (
