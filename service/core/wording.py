@@ -17,6 +17,7 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             "ring_video": "{caller} is calling with video",
             "group": "{caller} is calling you and {others} more",
             "stop": "The call from {caller} has ended",
+            "stop_here": "The call from {caller} no longer rings here",
             "answered_elsewhere": "The call from {caller} was answered on another device",
             "declined_elsewhere": "The call from {caller} was declined on another device",
             "silenced": "The call from {caller} was silenced on another device",
@@ -32,6 +33,7 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             "ring_video": "{caller} ruft mit Video an",
             "group": "{caller} ruft Sie und {others} weitere an",
             "stop": "Der Anruf von {caller} ist beendet",
+            "stop_here": "Der Anruf von {caller} klingelt hier nicht mehr",
             "answered_elsewhere": "Der Anruf von {caller} wurde auf einem anderen Gerät angenommen",
             "declined_elsewhere": "Der Anruf von {caller} wurde auf einem anderen Gerät abgelehnt",
             "silenced": "Der Anruf von {caller} wurde auf einem anderen Gerät stummgeschaltet",
@@ -47,6 +49,7 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             "ring_video": "{caller} está llamando con vídeo",
             "group": "{caller} le llama a usted y a {others} más",
             "stop": "La llamada de {caller} ha terminado",
+            "stop_here": "La llamada de {caller} ya no suena aquí",
             "answered_elsewhere": "La llamada de {caller} se respondió en otro dispositivo",
             "declined_elsewhere": "La llamada de {caller} se rechazó en otro dispositivo",
             "silenced": "La llamada de {caller} se silenció en otro dispositivo",
@@ -62,6 +65,7 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             "ring_video": "{caller} vous appelle en vidéo",
             "group": "{caller} vous appelle, avec {others} autres",
             "stop": "L'appel de {caller} est terminé",
+            "stop_here": "L'appel de {caller} ne sonne plus ici",
             "answered_elsewhere": "L'appel de {caller} a été pris sur un autre appareil",
             "declined_elsewhere": "L'appel de {caller} a été refusé sur un autre appareil",
             "silenced": "L'appel de {caller} a été mis en sourdine sur un autre appareil",
@@ -77,6 +81,7 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             "ring_video": "{caller} sta videochiamando",
             "group": "{caller} chiama lei e altri {others}",
             "stop": "La chiamata di {caller} è terminata",
+            "stop_here": "La chiamata di {caller} non squilla più qui",
             "answered_elsewhere": "La chiamata di {caller} ha avuto risposta su un altro dispositivo",
             "declined_elsewhere": "La chiamata di {caller} è stata rifiutata su un altro dispositivo",
             "silenced": "La chiamata di {caller} è stata silenziata su un altro dispositivo",
@@ -121,6 +126,8 @@ def _key(call: Call, leg: Leg, kind: AlertKind, stopped: StopReason | None) -> s
         return stopped.value
     if kind is AlertKind.SILENCE:
         return "silenced"
+    if kind is AlertKind.STOP and not call.ended:
+        return "stop_here"
     if kind in {AlertKind.STOP, AlertKind.MISSED, AlertKind.NOTIFY}:
         return kind.value
     if len(call.legs) > 2:

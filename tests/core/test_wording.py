@@ -5,6 +5,7 @@ from string import Formatter
 
 import pytest
 
+from service.core.commands import Cancel
 from service.core.vocabulary import AlertKind, CallType, StopReason
 from service.core.wording import WORDS, language, until, words
 from tests.core.story import Story, person
@@ -28,12 +29,19 @@ def test_every_language_has_the_same_texts_with_the_same_fields():
     [
         (StopReason.ANSWERED_ELSEWHERE, "was answered on another device"),
         (StopReason.DECLINED_ELSEWHERE, "was declined on another device"),
-        (StopReason.CANCELED, "has ended"),
-        (None, "has ended"),
+        (StopReason.NOT_SUPPORTED, "no longer rings here"),
+        (StopReason.CANCELED, "no longer rings here"),
+        (None, "no longer rings here"),
     ],
 )
 def test_5_who_is_told_of_a_stop_reads_why(call, reason, told):
     assert words(call, call.legs[1], AlertKind.STOP, None, reason).endswith(told)
+
+
+def test_10_who_is_told_of_the_end_reads_that():
+    story = Story(person("ben"))
+    story.do(Cancel, "ann", 3)
+    assert words(story.call, story.leg("ben"), AlertKind.STOP, None, StopReason.CANCELED).endswith("has ended")
 
 
 def test_8_who_is_told_to_be_quiet_reads_that_the_call_goes_on(call):
