@@ -6,6 +6,8 @@ SHELL       := /bin/bash
 MAKEFLAGS   += --no-builtin-rules
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Images for containers forbid it; without it every process of the tests compiles every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV   := .venv
 BIN    := $(VENV)/bin

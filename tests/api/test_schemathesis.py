@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.errors import FlakyStrategyDefinition
 from hypothesis.stateful import run_state_machine_as_test
 from schemathesis.checks import content_type_conformance, response_schema_conformance, status_code_conformance
+from schemathesis.generation.feedback import FeedbackSources
+from schemathesis.pytest._test_builder import build_operation_test
 
 from service.api.application import ROUTERS
 from service.api.links import LEADS
@@ -26,10 +28,20 @@ def as_text(_context, value):
     return value if isinstance(value, bytes) else str(value).encode(errors="surrogatepass")
 
 
-SCHEMA = schemathesis.openapi.from_dict(document(route for router in ROUTERS for route in router.routes))
-EXAMPLES = int(os.environ.get("HOOKSWITCH_EXAMPLES", "20"))
+DOCUMENT = document(route for router in ROUTERS for route in router.routes)
+SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
+OPERATIONS = {found.ok().definition.raw["operationId"]: found.ok() for found in SCHEMA.get_all_operations()}
+EXAMPLES = int(os.environ.get("HOOKSWITCH_EXAMPLES", "5"))
+HOW = settings(
+    max_examples=EXAMPLES,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 STEPS = 12
-"""Of each walk along the links; there are as many walks as examples."""
+"""Of each walk along the links; there are as many walks as examples, and one search of them at least."""
 AT_ONCE = 20
 """Walks of one search. It repeats its beginnings and wants the same answers, which a service that remembers does not
 always give: then the next search begins, as in schemathesis itself."""
@@ -68,27 +80,32 @@ CHECKS = [no_server_error, status_code_conformance, content_type_conformance, re
 
 
 @pytest.mark.timeout(ENOUGH_S)
-@SCHEMA.parametrize()
-@settings(
-    max_examples=EXAMPLES,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
-def test_the_service_keeps_what_its_interface_promises(case, served, call):
-    if "call_id" in case.path_parameters:
-        case.path_parameters["call_id"] = call["id"]
-    if "user_id" in case.path_parameters and len(case.path_parameters["user_id"]) % 2:
-        case.path_parameters["user_id"] = "ben"
-    with suppress(KeyError, TypeError, ValueError):  # as many of them are meant
-        if LONGEST_WAIT_S < float(case.query["wait_s"] if case.query else 0) <= LONGEST_POLL_S:
-            case.query["wait_s"] = LONGEST_WAIT_S
-    response = case.call(
-        base_url=served.base_url, headers={"authorization": f"Bearer {served.front.credentials.api_key}"}
-    )
-    case.validate_response(response, checks=CHECKS)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_the_service_keeps_what_its_interface_promises(served, call, operation):
+    """Every limit of what it takes, and generated requests besides."""
+
+    def keeps(case):
+        if "call_id" in case.path_parameters:
+            case.path_parameters["call_id"] = call["id"]
+        if "user_id" in case.path_parameters and len(case.path_parameters["user_id"]) % 2:
+            case.path_parameters["user_id"] = "ben"
+        with suppress(KeyError, TypeError, ValueError):  # as many of them are meant
+            if LONGEST_WAIT_S < float(case.query["wait_s"] if case.query else 0) <= LONGEST_POLL_S:
+                case.query["wait_s"] = LONGEST_WAIT_S
+        response = case.call(
+            base_url=served.base_url, headers={"authorization": f"Bearer {served.front.credentials.api_key}"}
+        )
+        case.validate_response(response, checks=CHECKS)
+
+    # As its parametrize() does, but here: that makes all requests while it collects, in every process of the tests.
+    build_operation_test(
+        config=SCHEMA.config,
+        operation=OPERATIONS[operation],
+        test_func=keeps,
+        explicit_settings=HOW,
+        given_kwargs={},
+        feedback=FeedbackSources(constants_value_source=None),
+    )()
 
 
 @pytest.mark.timeout(ENOUGH_S)
@@ -118,7 +135,7 @@ def test_what_an_answer_leads_to_keeps_its_promises_too(served, first):
             if response.status_code < 300:
                 followed.add(case.operation.definition.raw["operationId"])
 
-    walks = {"max_examples": min(EXAMPLES, AT_ONCE), "stateful_step_count": STEPS, "deadline": None, "database": None}
+    walks = {"max_examples": AT_ONCE, "stateful_step_count": STEPS, "deadline": None, "database": None}
     how = settings(**walks, suppress_health_check=list(HealthCheck))
     for search in range(max(1, EXAMPLES // AT_ONCE)):
         with suppress(FlakyStrategyDefinition):
