@@ -29,7 +29,7 @@ from service.core.vocabulary import ActorType, CallType, DeclineReason, EndReaso
 from tests.core.story import API
 from tests.core.world import MEDIA, World
 
-EXAMPLES = {"ci": 800, "mutants": 15}.get(settings.get_current_profile_name(), 60)
+EXAMPLES = {"ci": 300, "mutants": 15}.get(settings.get_current_profile_name(), 60)
 USERS = 5
 some = st.integers(0, 7)
 user = st.integers(0, USERS - 1)
