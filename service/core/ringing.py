@@ -176,13 +176,18 @@ def _fallbacks(call: Call, was: Leg | None, leg: Leg) -> Iterator[Alert]:
     """
     if not leg.pending or leg.ring_deadline is None or not call.rings(leg) or call.outgoing(leg):
         return
-    alone = not any(ring.attempt == leg.attempt for ring in leg.open_rings())
+    alone = not any(ring.attempt == leg.attempt and _can_ring(call, ring) for ring in leg.open_rings())
     if not _is_new(was, leg) and not (alone and was and any(was.open_rings())):
         return
     for place, rung in enumerate(call.policy.fallback):
         at = call.touched_at if alone and place == 0 else leg.invited_at + timedelta(seconds=rung.after_s)
         if at < leg.ring_deadline:
             yield _alert(call, leg, AlertKind.FALLBACK, at, leg.ring_deadline, channel=rung.channel)
+
+
+def _can_ring(call: Call, ring: Ring) -> bool:
+    """Whether the device is on a socket, or may be woken: an app may have chosen to push nobody."""
+    return ring.state is not RingState.QUEUED or bool(call.policy.realert_s)
 
 
 def _is_new(was: Leg | None, leg: Leg) -> bool:

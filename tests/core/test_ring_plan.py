@@ -1,5 +1,7 @@
 """Which device is woken when, what is taken back, and whom else to tell (scenarios 5, 7, 10, 14 to 19, 27, 57)."""
 
+from dataclasses import replace
+
 import pytest
 
 from service.core.calls import SERVER, Actor, Policy, Rung
@@ -405,6 +407,13 @@ def test_the_last_device_failed_so_the_ladder_begins():
     before = plan.call
     plan.pushed("ben", 3, accepted=False, reason="Unregistered")
     assert {spoken(a) for a in alerts_of(before, plan.call, plan.news)} == {"fallback email 3", "fallback message 30"}
+
+
+def test_17_an_app_that_pushes_nobody_begins_its_ladder_at_once():
+    plan = Plan(asleep("ben"), policy=replace(LADDER, realert_s=()))
+    assert plan.queued == ["fallback email 0", "fallback message 30"]
+    on_socket = Plan(person("ben", Given("page", connected=True)), policy=replace(LADDER, realert_s=()))
+    assert on_socket.queued == ["fallback email 15", "fallback message 30"]
 
 
 def test_8_a_silenced_device_is_not_woken_again():
