@@ -18,7 +18,15 @@ from service.wire.webhooks import DeliveryRequest, DeliveryResponse, DeliveryVie
 
 NOW = func.clock_timestamp()
 OF_CALLS = frozenset(member.value for member in EventType)
-LOGGED = (deliveries, events.c.event_id, events.c.type, events.c.text, webhooks.c.format)
+LOGGED = (
+    deliveries,
+    events.c.event_id,
+    events.c.type,
+    events.c.text,
+    webhooks.c.format,
+    and_(webhooks.c.enabled, webhooks.c.paused_at.is_(None)).label("awake"),
+    webhooks.c.throttled_until,
+)
 ELSEWHERE = frozenset({"call_id", "request", "response"})
 """Fields of a delivery that are no columns."""
 
@@ -87,6 +95,14 @@ async def send_test(connection: AsyncConnection, app_id: str, webhook_id: UUID) 
     return _told((await connection.execute(_logged().where(deliveries.c.id == made.scalar_one()))).one(), "")
 
 
+def _next_attempt(row: Row[Any]) -> datetime | None:
+    """When it is tried again, if it is, and its endpoint may be asked some day."""
+    if row.state != PENDING or not row.awake:
+        return None
+    later: datetime = max(row.next_attempt_at, row.throttled_until or row.next_attempt_at)
+    return later
+
+
 def _logged() -> Any:
     joined = and_(events.c.stream == deliveries.c.stream, events.c.seq == deliveries.c.seq)
     made_for = webhooks.c.id == deliveries.c.webhook_id
@@ -106,7 +122,7 @@ def _told(row: Row[Any], base_url: str) -> DeliveryView:
         | {
             "id": str(row.id),
             "event_id": str(row.event_id) if row.event_id else None,
-            "next_attempt_at": row.next_attempt_at if row.state == PENDING else None,
+            "next_attempt_at": _next_attempt(row),
         },
         call_id=str(row.stream) if row.type in OF_CALLS else None,
         request=DeliveryRequest(**request, body=body) if request else None,

@@ -148,7 +148,8 @@ class DeliveryView(View):
 
     `event_id` (the `webhook-id` header) and `type` are null once the event itself has been pruned. `status` is the
     HTTP status of the last attempt, null when there was none or no answer came; then `error` says why. `latency_ms` is
-    the time from the beginning of the last attempt to its end.
+    the time from the beginning of the last attempt to its end. `next_attempt_at` is null also while the endpoint is
+    disabled or paused.
     """
 
     id: str

@@ -127,6 +127,21 @@ async def test_a_paused_webhook_is_owed_everything(front):
     assert (resumed["paused"], resumed["paused_at"]) == (False, None)
 
 
+async def test_the_log_says_of_nothing_that_it_is_tried_before_its_webhook_may_be_asked(front, db_url):
+    hook = await made(front, types=["call.created"])
+    path = f"/v1/webhooks/{hook['id']}"
+    await front.call()
+    assert [item["next_attempt_at"] for item in (await log(front, hook))["items"]] != [None]
+    await execute(db_url, "UPDATE webhooks SET throttled_until = clock_timestamp() + interval '1 h'")
+    until = (await front.http.get(path)).json()["throttled_until"]
+    assert [item["next_attempt_at"] for item in (await log(front, hook))["items"]] == [until]
+    for stop, go_on in (({"paused": True}, {"paused": False}), ({"enabled": False}, {"enabled": True})):
+        await front.http.patch(path, json=stop)
+        assert [item["next_attempt_at"] for item in (await log(front, hook))["items"]] == [None]
+        await front.http.patch(path, json=go_on)
+        assert [item["next_attempt_at"] for item in (await log(front, hook))["items"]] != [None]
+
+
 async def test_a_new_secret_is_shown_once_and_the_old_one_ends_in_a_day(front):
     hook = await made(front)
     rotated = await front.post(f"/webhooks/{hook['id']}/rotate-secret")
