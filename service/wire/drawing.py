@@ -14,6 +14,8 @@ HEAD = 7
 """How long the head of an arrow is."""
 UNSEEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """What XML cannot carry, and what turns the direction of writing: a name could hide behind it."""
+APART = re.compile(r"\s+(?!(?<=\d\s)(?:ms|s|min|h)\b)")
+"""Where a line may end: between words, and not between a number and its unit."""
 NARROW, WIDE = frozenset("iljtfI.,:;'|!()[] ·"), frozenset("mwMW@%—…")
 COLOURS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -83,9 +85,9 @@ def cut(text: str, width: float, size: float = SMALL) -> str:
 
 
 def wrapped(text: str, width: float, size: float = SMALL) -> Iterator[str]:
-    """A text in lines that fit; a word that does not is cut."""
+    """A text in lines that fit; a word that does not is cut. A number stays with its unit."""
     line, taken = "", 0.0
-    for word in text.split():
+    for word in APART.split(text.strip()):
         more = width_of(f" {word}", size)
         if line and taken + more > width:
             yield line

@@ -187,6 +187,7 @@ def test_texts_are_cut_and_wrapped_to_what_fits():
     assert cut("a short one", 200) == "a short one"
     assert width_of(cut("a rather long text that does not fit", 80)) <= 80
     assert cut("漢字漢字漢字", 40).endswith("…")
+    assert list(wrapped("ends after 3.5 s of talk", width_of("ends after 3.5"))) == ["ends after", "3.5 s of talk"]
     lines = list(wrapped("one two three four five six seven", 60))
     assert len(lines) > 3
     assert all(width_of(line) <= 60 for line in lines)
