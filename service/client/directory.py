@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-from service.client.feed import Event
+from service.client.feed import Event, followed, read_page
 from service.client.http import Door, segment
 from service.client.shapes import Device, Presence, Token, User, shaped
 
+CHANGES = "/presence/changes"
 AT_ONCE = 200
 """Users of whom one request asks."""
 
@@ -103,9 +104,15 @@ class Whereabouts:
 
         With `format_` each has `mapped` in its `envelope`.
         """
-        asked = {"after": after, "only": only, "limit": limit, "wait_s": wait_s or None, "format": format_}
-        page = await self._door.ask("GET", "/presence/changes", params=asked, wait_s=wait_s)
-        return [Event.of(item) for item in page["items"]], page.get("next_cursor") or after
+        asked = {"only": only, "limit": limit, "format": format_}
+        events, place, _ = await read_page(self._door, CHANGES, after, wait_s=wait_s, **asked)
+        return events, place
+
+    def follow(
+        self, after: str | None = None, *, only: str | None = None, format_: str | None = None
+    ) -> AsyncIterator[Event]:
+        """Every change behind the cursor and then, for ever, as they come; see :meth:`Feed.follow`."""
+        return followed(self._door, CHANGES, after, only=only, format=format_)
 
     async def delete(self, user_id: str, source: str) -> None:
         """Take back what that source said."""

@@ -12,7 +12,9 @@ from service.client.shapes import Call, shaped
 from service.wire.chain import Head, head_of, misplaced, unsealed
 from service.wire.feed import hash_of
 
+PATH = "/events"
 LONG_POLL_S = 30
+LARGEST_PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,41 @@ def unbroken(events: Iterable[Event]) -> bool:
     return True
 
 
+async def read_page(
+    door: Door, path: str, after: str | None, *, wait_s: float = 0, **asked: Any
+) -> tuple[list[Event], str | None, bool]:
+    """A page of a feed: the events, the cursor to go on from, and whether there may be more already.
+
+    The last event has that cursor, too.
+    """
+    params = {"after": after, "wait_s": wait_s or None, **asked}
+    page = await door.ask("GET", path, params=params, wait_s=wait_s)
+    events, place = [Event.of(item) for item in page["items"]], page["next_cursor"] or after
+    if events:
+        events[-1] = replace(events[-1], cursor=place)
+    return events, place, page["more"]
+
+
+async def followed(door: Door, path: str, after: str | None, **asked: Any) -> AsyncIterator[Event]:
+    """A feed behind the cursor and then, for ever, what happens; a service that goes away is waited for.
+
+    Raises `Refused`, and `Unreachable` when nobody has ever answered.
+    """
+    tries, met = 0, False
+    while True:
+        try:
+            events, after, _ = await read_page(door, path, after, wait_s=LONG_POLL_S, limit=LARGEST_PAGE, **asked)
+        except (Unreachable, Refused) as fault:
+            if not met or (isinstance(fault, Refused) and fault.status not in LATER):
+                raise
+            await asyncio.sleep(pause_s(tries))
+            tries += 1
+            continue
+        tries, met = 0, True
+        for event in events:
+            yield event
+
+
 class Feed:
     """`GET /v1/events`: everything that happened in the app, for consumers that prefer pulling."""
 
@@ -126,45 +163,27 @@ class Feed:
         self, after: str | None = None, *, types: Iterable[str] = (), limit: int = 200, wait_s: int = 0
     ) -> tuple[list[Event], str | None]:
         """One page behind the cursor and the cursor to go on from; waits up to `wait_s` (30) for a first event."""
-        events, place, _ = await self._page(after, types, limit, wait_s)
+        wanted = {"types": _listed(types), "limit": limit}
+        events, place, _ = await read_page(self._door, PATH, after, wait_s=wait_s, **wanted)
         return events, place
 
-    async def follow(self, after: str | None = None, *, types: Iterable[str] = ()) -> AsyncIterator[Event]:
+    def follow(self, after: str | None = None, *, types: Iterable[str] = ()) -> AsyncIterator[Event]:
         """Everything behind the cursor and then, for ever, what happens; a service that goes away is waited for.
 
         Events that have a `cursor`, as the last of each page has, say where to go on from some other day. Raises
         `Refused`, and `Unreachable` when nobody has ever answered.
         """
-        wanted, tries, met = tuple(types), 0, False
-        while True:
-            try:
-                events, after = await self.read(after, types=wanted, wait_s=LONG_POLL_S)
-            except (Unreachable, Refused) as fault:
-                if not met or (isinstance(fault, Refused) and fault.status not in LATER):
-                    raise
-                await asyncio.sleep(pause_s(tries))
-                tries += 1
-                continue
-            tries, met = 0, True
-            for event in events:
-                yield event
+        return followed(self._door, PATH, after, types=_listed(types))
 
     async def caught_up(self, after: str | None = None, *, types: Iterable[str] = ()) -> list[Event]:
         """Everything behind the cursor, up to now; also while new events come all the time."""
         found: list[Event] = []
-        wanted, more = tuple(types), True
+        wanted, more = _listed(types), True
         while more:
-            events, after, more = await self._page(after, wanted)
+            events, after, more = await read_page(self._door, PATH, after, types=wanted, limit=LARGEST_PAGE)
             found += events
         return found
 
-    async def _page(
-        self, after: str | None, types: Iterable[str], limit: int = 200, wait_s: int = 0
-    ) -> tuple[list[Event], str | None, bool]:
-        """The events, the cursor to go on from, and whether there may be more already."""
-        wanted = {"after": after, "types": ",".join(types) or None, "limit": limit, "wait_s": wait_s or None}
-        page = await self._door.ask("GET", "/events", params=wanted, wait_s=wait_s)
-        events, place = [Event.of(item) for item in page["items"]], page["next_cursor"] or after
-        if events:
-            events[-1] = replace(events[-1], cursor=place)
-        return events, place, page["more"]
+
+def _listed(types: Iterable[str]) -> str | None:
+    return ",".join(types) or None

@@ -55,6 +55,17 @@ async def test_one_goes_on_from_where_one_stood(backend):
     verify_feed(heard + await until_over(backend.feed.follow(heard[-1].cursor), 1))
 
 
+async def test_changes_of_presence_are_followed_in_a_systems_words(backend):
+    words = []
+    async with asyncio.timeout(WITHIN_S):
+        for state in ("busy", "online"):
+            await backend.presence.put("ana", "desk", state=state, expires_in_s=60)
+            async for event in backend.presence.follow(words[-1][0] if words else None, format_="tapi"):
+                words.append((event.cursor, event.envelope["mapped"]))
+                break
+    assert [word for _, word in words] == ["CONNECTED", "IDLE"]
+
+
 async def test_a_service_that_never_was_there_is_told_of_at_once():
     async with Client("http://127.0.0.1:9", "hsk_none") as client:
         with pytest.raises(Unreachable):
