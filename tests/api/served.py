@@ -1,12 +1,12 @@
 """The front door behind a real server on loopback, in a thread with a loop of its own: for clients that block."""
 
 import asyncio
-import socket
 import threading
 from contextlib import contextmanager
 
 import uvicorn
 
+from service.app import open_listener
 from service.store.database import Database, DatabaseConfig
 from tests.api.front import front_door
 from tests.fixtures.postgres import fresh_database
@@ -52,7 +52,7 @@ class Served:
             await database.close()
 
     async def _answer(self):
-        listener = socket.create_server(("127.0.0.1", 0))
+        listener = open_listener("127.0.0.1", 0)  # said to be TCP, without which asyncio lets small answers wait
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(self.front.app, http="httptools", lifespan="off", log_config=None, access_log=False)
         server = uvicorn.Server(config)
