@@ -71,7 +71,7 @@ from service.store.provider_tokens import ProviderTokens
 from service.store.revocations import RevocationBook
 from service.switchboard.attendance import Attendance
 from service.switchboard.auditing import Memory
-from service.switchboard.board import Switchboard
+from service.switchboard.board import Sending, Switchboard
 from service.switchboard.chronicle import Chronicle
 from service.switchboard.counting import Counting
 from service.telemetry.logs import logger
@@ -256,9 +256,8 @@ class Service:
         self.gate = Gate(self.book, RevocationBook(self.database, clocks.steady), self.clock)
         self.counting = Counting(self.metrics)
         self.chronicle = Chronicle()
-        self.switchboard = Switchboard(
-            self.database, [self._told], self.counting.command, workers=settings.media == "local"
-        )
+        self.alerts = self._alert_parts()
+        self.switchboard = self._switchboard()
         self.hub = Hub(self.clock.utc, self._ring_token)
         self.wakes = Wakes(self.replica_id)
         self.media = MediaParts(settings, self.metrics, self.database, self.clock, self.hub, self.wakes)
@@ -278,7 +277,6 @@ class Service:
         )
         self.metronome = Metronome()
         self.webhooks = self._webhook_sender()
-        self.alerts = self._alert_parts()
         self.robots = Robots(self.database, self.book)
         self.bell = Bell()
         self.metrics.sockets.set_function(lambda: len(self.hub.sessions()))
@@ -306,6 +304,11 @@ class Service:
                 listener(batch)
             except Exception:
                 self.log.exception("a listener failed")
+
+    def _switchboard(self) -> Switchboard:
+        sender, workers = self.alerts.sender, self.settings.media == "local"
+        sending = Sending(sender.lease_s, sender.take)
+        return Switchboard(self.database, [self._told], self.counting.command, workers=workers, sending=sending)
 
     def _calling(self) -> Calling:
         due = self._lanes_due if Role.DISPATCH in self.settings.roles else None
@@ -336,8 +339,12 @@ class Service:
         return WebhookSender(self.database, poster, config, lambda outcome: outcomes.labels(outcome).inc())
 
     def _alert_parts(self) -> AlertParts:
-        settings, moved = self.settings, self.presence.mark
-        return AlertParts(settings, self.database, self.book, self.clock, self.vault, self.keys, self.counting, moved)
+        def moved(app_id: str, user_id: str) -> None:
+            self.presence.mark(app_id, user_id)
+
+        return AlertParts(
+            self.settings, self.database, self.book, self.clock, self.vault, self.keys, self.counting, moved
+        )
 
     def _server_config(self) -> uvicorn.Config:
         kept = self.settings.retention()

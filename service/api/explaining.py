@@ -18,7 +18,7 @@ from service.core.rules import (
 )
 from service.core.templates import values
 from service.store import rules as store
-from service.store.alerts import Person
+from service.store.claims import Person
 from service.store.credentials import list_credentials
 from service.store.database import Database
 from service.store.ruled import Reach, people, reached, told_event

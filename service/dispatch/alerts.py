@@ -26,8 +26,9 @@ from service.dispatch.push.channel import Notice, Outcome, Receipt
 from service.dispatch.receipts import AWAY, evidence, perhaps, result_of, unsent
 from service.dispatch.space import Space, SpaceConfig
 from service.store import alerts as store
-from service.store.alerts import Claim, Registration, Result
+from service.store.alerts import Result
 from service.store.calls import Loaded
+from service.store.claims import Claim, Registration, claimed_with
 from service.store.credentials import CredentialBook
 from service.store.database import ConflictError, Database, Driver, StoreUnavailableError, faults
 from service.store.lanes import channel_of
@@ -107,6 +108,31 @@ class AlertSender:
         self._done: list[Result] = []
         self._untold: list[Untold] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._board: Switchboard | None = None
+
+    def lease_s(self) -> float:
+        """For so long turns of this process are to claim what they put on the way, for this sender to take.
+
+        0 where it is not running, or has no room for what is there already.
+        """
+        return 0.0 if self._board is None or self._full else self._config.lease_s
+
+    def take(self, claimed: str, call: Call, ruled: bool) -> None:  # noqa: FBT001 - a listener of the switchboard
+        """Begin to send what was claimed with a turn. What there is no room for goes back."""
+        if self._board is None:
+            return  # it stopped meanwhile; whoever is there finds them when their lease is over
+        try:
+            now, claims = claimed_with(claimed, call, ruled=ruled)
+        except Exception:  # noqa: BLE001 - they come back when their lease is over, and what cannot be read is told then
+            self._log.exception("what was claimed with a turn cannot be read", app_id=call.app_id, call_id=call.id)
+            return
+        for claim in claims:
+            if self._space.room([claim.lane]):
+                self._begin(self._board, [claim], now)
+            else:
+                self._done.append(Result(claim, "pending", None, now))
+                self._full.add(claim.lane)
+                self._bell.set()
 
     def wake(self, told: Sequence[Told]) -> None:
         """Look after the lanes that these turns have something for."""
@@ -127,6 +153,7 @@ class AlertSender:
         """
         loop = asyncio.get_running_loop()
         look = loop.time()
+        self._board = switchboard
         try:
             while True:
                 if loop.time() >= look:
@@ -136,6 +163,7 @@ class AlertSender:
                     async with asyncio.timeout_at(look):
                         await self._bell.wait()
         except asyncio.CancelledError:
+            self._board = None
             await self._stop(switchboard)
             raise
 

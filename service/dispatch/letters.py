@@ -8,7 +8,7 @@ from service.core.calls import Call, Leg, Ring
 from service.core.vocabulary import AlertKind, Channel
 from service.core.wording import words
 from service.dispatch.push.channel import Address, Notice
-from service.store.alerts import Claim
+from service.store.claims import Claim
 from service.store.lanes import channel_of
 from service.wire.push import Doors, notify_payload, push_payload
 

@@ -8,7 +8,8 @@ from service.core.commands import Command, FellBack, Pushed
 from service.core.ringing import next_push, try_again
 from service.core.vocabulary import AlertKind, Channel
 from service.dispatch.push.channel import Outcome, Receipt
-from service.store.alerts import Claim, Result
+from service.store.alerts import Result
+from service.store.claims import Claim
 from service.store.lanes import channel_of
 from service.wire.canonical import rfc3339, rfc3339_or_none
 from service.wire.masking import masked_name

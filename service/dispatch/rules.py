@@ -16,7 +16,7 @@ import orjson
 from service.core.rules import Happening, Match, Receiver, Rule, RuleChannel, asked, receivers, without_twins
 from service.core.templates import values
 from service.store import ruled as store
-from service.store.alerts import Person
+from service.store.claims import Person
 from service.store.database import Database
 from service.store.lanes import channel_of
 from service.store.ruled import Seed, Telling, User

@@ -16,61 +16,14 @@ import asyncpg
 import orjson
 
 from service.core.calls import Call
-from service.core.ringing import Alert
-from service.core.vocabulary import AlertKind, Channel
 from service.store.calls import decode
+from service.store.claims import BESIDE, FACTS, Claim, claim_of
 from service.store.database import Driver
 
 READ_TIMES = 3
 """An alert that cannot be read is left to others so many times: they may be of a newer version."""
 State = Literal["pending", "sent", "failed", "dropped"]
 NOW = "coalesce($3::timestamptz, statement_timestamp())"
-
-
-@dataclass(slots=True, frozen=True)
-class Person:
-    """Whom an alert is for, as the directory knows them."""
-
-    name: str | None
-    email: str | None
-    phone: str | None
-    locale: str | None
-
-
-@dataclass(slots=True, frozen=True)
-class Registration:
-    """How the device is woken, and since when it says so."""
-
-    push: dict[str, Any]
-    platform: str
-    updated_at: datetime
-
-
-@dataclass(slots=True, frozen=True)
-class Claim:
-    """An alert that is ours until `until`. `call` must not be changed; no `registration`: the device is not known.
-
-    `held`: somebody had claimed it before and left no result, so it may have been sent. `suspended` is the app, which
-    has rules if `ruled`. `read_at` is when all this was read, by the database's clock.
-    """
-
-    alert: Alert
-    app_id: str
-    lane: str
-    until: datetime
-    taken: int
-    failures: int
-    call: Call | None
-    person: Person | None
-    registration: Registration | None
-    read_at: datetime
-    rule_id: UUID | None = None
-    stream: UUID | None = None
-    seq: int | None = None
-    facts: dict[str, Any] | None = None
-    held: bool = False
-    suspended: bool = False
-    ruled: bool = True
 
 
 @dataclass(slots=True, frozen=True)
@@ -126,18 +79,12 @@ WITH due AS MATERIALIZED (
   WHERE id = ANY (ARRAY(SELECT id FROM due))
   RETURNING *
 )
-SELECT {NOW} AS now, clock_timestamp() AS read_at, c.*, c.facts::text AS told, k.body, k.version,
-  w.held_until IS NOT NULL AS held, p.suspended_at IS NOT NULL AS suspended,
-  EXISTS (SELECT FROM rules r WHERE r.app_id = c.app_id AND r.enabled) AS ruled,
-  CASE WHEN d.push->>'provider' = c.channel THEN d.push ELSE nullif(c.address->'push', 'null') END::text AS push,
-  coalesce(d.platform, c.address->>'platform') AS platform, coalesce(d.updated_at, c.created_at) AS registered_at,
-  u.id IS NOT NULL AS known, u.name, u.email, u.phone, u.locale
+SELECT {NOW} AS now, {FACTS}, k.body, k.version, w.held_until IS NOT NULL AS held,
+  EXISTS (SELECT FROM rules r WHERE r.app_id = c.app_id AND r.enabled) AS ruled
 FROM claimed c
 JOIN due w ON w.id = c.id
-JOIN apps p ON p.id = c.app_id
 LEFT JOIN calls k ON k.id = c.call_id
-LEFT JOIN devices d ON d.app_id = c.app_id AND d.user_id = c.user_id AND d.id = c.device_id AND d.push IS NOT NULL
-LEFT JOIN users u ON u.app_id = c.app_id AND u.id = c.user_id AND u.deleted_at IS NULL
+{BESIDE}
 ORDER BY c.lane, c.id
 """  # noqa: S608 - only constants of this module
 
@@ -180,7 +127,7 @@ async def claim(driver: Driver, room: dict[str, int], *, lease_s: float, now: da
     claims, unreadable = list[Claim](), dict[UUID, str]()
     for row in rows:
         try:
-            claims.append(_claim(row, calls))
+            claims.append(claim_of(row, _call(row, calls), held=row["held"], ruled=row["ruled"]))
         except Exception as error:  # noqa: BLE001 - whatever is in one row, the others are due
             unreadable[row["id"]] = f"{row['id']}: {error!r}"
     if unreadable:
@@ -207,40 +154,6 @@ async def record(driver: Driver, results: Sequence[Result], now: datetime | None
     ]
     attempts = [orjson.dumps([result.attempt]).decode() if result.attempt else None for result in results]
     await driver.fetch(RECORD, *columns, now, attempts)
-
-
-def _claim(row: asyncpg.Record, calls: dict[tuple[UUID, int], Call]) -> Claim:
-    alert = Alert(
-        id=row["id"],
-        kind=AlertKind(row["kind"]),
-        user_id=row["user_id"],
-        attempt=row["attempt"],
-        due_at=row["next_attempt_at"],
-        until=row["until"],
-        ring_id=str(row["ring_id"]) if row["ring_id"] else None,
-        device_id=row["device_id"],
-        channel=Channel(row["channel"]),
-    )
-    push = orjson.loads(row["push"]) if row["push"] else None
-    return Claim(
-        alert=alert,
-        app_id=row["app_id"],
-        lane=row["lane"],
-        until=row["claimed_until"],
-        taken=row["taken"],
-        failures=row["failures"],
-        call=_call(row, calls),
-        person=Person(row["name"], row["email"], row["phone"], row["locale"]) if row["known"] else None,
-        registration=Registration(push, row["platform"], row["registered_at"]) if push else None,
-        read_at=row["read_at"],
-        rule_id=row["rule_id"],
-        stream=row["stream"],
-        seq=row["seq"],
-        facts=orjson.loads(row["told"]) if row["told"] else None,
-        held=row["held"],
-        suspended=row["suspended"],
-        ruled=row["ruled"],
-    )
 
 
 def _call(row: asyncpg.Record, calls: dict[tuple[UUID, int], Call]) -> Call | None:

@@ -26,12 +26,16 @@ class Loaded:
 
 @dataclass(slots=True, frozen=True)
 class Written:
-    """A committed turn: `tx` is its place in the feed; `webhooks` and `lanes` of alerts have something waiting."""
+    """A committed turn: `tx` is its place in the feed; `webhooks` and `lanes` of alerts have something waiting.
+
+    `claimed` are the alerts that were claimed with it (store/claims.py).
+    """
 
     call_id: UUID
     tx: int
     webhooks: tuple[UUID, ...] = ()
     lanes: tuple[str, ...] = ()
+    claimed: str | None = None
 
 
 # statement_timestamp() and not clock_timestamp(): only what is stable within a statement can bound an index scan.
@@ -97,21 +101,27 @@ async def postpone(driver: Driver, call_id: UUID, seconds: int) -> None:
     await driver.fetch(POSTPONE, call_id, seconds)
 
 
-async def save(driver: Driver, changes: list[Change], idempotency: Idempotency | None = None) -> list[Written]:
+async def save(
+    driver: Driver, changes: list[Change], idempotency: Idempotency | None = None, lease_s: float = 0
+) -> list[Written]:
     """Write turns of existing calls; a call that somebody else changed meanwhile is left out of the answer.
 
+    The alerts of a single turn that are due at once are claimed for `lease_s` seconds; for 0 not at all.
     Raises :class:`ConflictError` when a slot or the key was taken meanwhile: then nothing of the batch is written.
     """
     with faults():
-        statement, arguments = turns.changed(changes, idempotency)
+        statement, arguments = turns.changed(changes, idempotency, lease_s)
         rows = await driver.fetch(statement, *arguments)
     return [_written(row) for row in rows]
 
 
-async def insert(driver: Driver, change: Change, idempotency: Idempotency | None) -> Written:
-    """Write a new call. Raises :class:`ConflictError` when a slot or the idempotency key was taken meanwhile."""
+async def insert(driver: Driver, change: Change, idempotency: Idempotency | None, lease_s: float = 0) -> Written:
+    """Write a new call; `lease_s` as in `save`.
+
+    Raises :class:`ConflictError` when a slot or the idempotency key was taken meanwhile.
+    """
     with faults():
-        statement, arguments = turns.made(change, idempotency)
+        statement, arguments = turns.made(change, idempotency, lease_s)
         rows = await driver.fetch(statement, *arguments)
     if not rows:
         message = "the call was not written"
@@ -141,4 +151,4 @@ def decode(body: str, version: int) -> Call:
 
 
 def _written(row: asyncpg.Record) -> Written:
-    return Written(row["id"], int(row["tx"]), tuple(row["webhooks"] or ()), tuple(row["lanes"] or ()))
+    return Written(row["id"], int(row["tx"]), tuple(row["webhooks"] or ()), tuple(row["lanes"] or ()), row["claimed"])

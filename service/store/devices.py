@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Row, and_, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.store.alerts import Registration
+from service.store.claims import Registration
 from service.store.tables import absences, devices, users
 from service.wire.devices import DeviceBody, DeviceView, push_view
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 
-from service.store.alerts import Person
+from service.store.claims import Person
 from service.store.database import Driver
 from service.store.lanes import PROVIDER, REACHED, RULE_LANE, lane_of
 

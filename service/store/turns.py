@@ -18,6 +18,7 @@ import orjson
 from service.core.calls import Call, engaged_slots
 from service.core.deadlines import deadline
 from service.core.ringing import Alert
+from service.store.claims import BESIDE, FACTS
 from service.store.lanes import PROVIDER, REACHED, RULE_FOR, RULE_LANE, lane_of
 from service.store.tables import FEED_PLACE
 from service.wire.feed import Envelope
@@ -95,30 +96,39 @@ WITH saved AS (
 )""",
 )
 
-ALERTED = f"""
+WISHED = f"""
 wished AS (
-  SELECT a.*, s.app_id FROM json_to_recordset({{0}}::json) AS a(
+  SELECT a.*, s.app_id, {{held}} AS held FROM json_to_recordset({{{{0}}}}::json) AS a(
     id uuid, call_id uuid, kind text, user_id text, attempt int, ring_id uuid, device_id text, channel text,
     due_at timestamptz, until timestamptz)
   JOIN saved s ON s.id = a.call_id
 ), alerted AS (
-  INSERT INTO alerts (id, app_id, call_id, kind, user_id, attempt, ring_id, device_id, channel, lane, next_attempt_at,
-                      until, address)
+  INSERT INTO alerts (id, app_id, call_id, kind, user_id, attempt, ring_id, device_id, channel, lane, until, address,
+                      next_attempt_at, claimed_until)
   SELECT w.id, w.app_id, w.call_id, w.kind, w.user_id, w.attempt, w.ring_id, w.device_id, w.channel,
-         {lane_of("w.channel", "w.app_id", "d.push")}, w.due_at, w.until,
-         CASE WHEN w.kind = 'stop' THEN jsonb_build_object('push', d.push, 'platform', d.platform) END
+         {lane_of("w.channel", "w.app_id", "d.push")}, w.until,
+         CASE WHEN w.kind = 'stop' THEN jsonb_build_object('push', d.push, 'platform', d.platform) END,
+         coalesce(w.held, w.due_at), w.held
   FROM wished w
   LEFT JOIN devices d ON d.app_id = w.app_id AND d.user_id = w.user_id AND d.id = w.device_id
   WHERE w.channel IS NOT NULL
   UNION ALL
   SELECT md5(w.id::text || d.id)::uuid, w.app_id, w.call_id, w.kind, w.user_id, w.attempt, w.ring_id, d.id,
-         d.push->>'provider', {lane_of(PROVIDER, "w.app_id", "d.push")}, w.due_at, w.until,
-         NULL
+         d.push->>'provider', {lane_of(PROVIDER, "w.app_id", "d.push")}, w.until, NULL,
+         coalesce(w.held, w.due_at), w.held
   FROM wished w CROSS JOIN LATERAL ({REACHED}) d WHERE w.channel IS NULL
-  ON CONFLICT (id) DO UPDATE SET next_attempt_at = least(alerts.next_attempt_at, excluded.next_attempt_at)
+  ON CONFLICT (id) DO UPDATE SET claimed_until = excluded.claimed_until,
+    next_attempt_at = CASE WHEN excluded.claimed_until IS NULL
+      THEN least(alerts.next_attempt_at, excluded.next_attempt_at) ELSE excluded.next_attempt_at END
   WHERE alerts.state = 'pending' AND alerts.claimed_until IS NULL
-  RETURNING lane, next_attempt_at
+  RETURNING *
 )"""  # noqa: S608 - only constants of the store
+ALERTED = WISHED.format(held="NULL::timestamptz")
+HELD = WISHED.format(
+    held="CASE WHEN a.due_at <= statement_timestamp()"
+    " THEN statement_timestamp() + make_interval(secs => {1}::float8) END"
+)
+"""As `ALERTED`, but what is due at once is claimed for so many seconds by whoever writes the turn."""
 
 PARTS: Mapping[str, Part] = MappingProxyType(
     {
@@ -181,6 +191,7 @@ joined AS (
 )""",
         ),
         "alerted": Part(1, ALERTED),
+        "held": Part(2, HELD),
         "ruled": Part(
             0,
             f"""
@@ -201,18 +212,22 @@ WEBHOOKS = "(SELECT array_agg(DISTINCT webhook_id) FROM queued)"
 LANES: Mapping[str, str] = MappingProxyType(
     {
         "alerted": "SELECT lane FROM alerted WHERE next_attempt_at <= statement_timestamp()",
+        "held": "SELECT lane FROM alerted WHERE next_attempt_at <= statement_timestamp()",
         "ruled": "SELECT lane FROM ruled",
     }
 )
-"""Where alerts are due since."""
+"""Where alerts are due since. Of those that are claimed with the turn nobody else need know."""
+CLAIMED = f"""(SELECT json_agg(h)::text FROM (
+  SELECT statement_timestamp() AS now, {FACTS} FROM alerted c {BESIDE}
+  WHERE c.claimed_until IS NOT NULL ORDER BY c.lane, c.id) AS h)"""  # noqa: S608 - only constants of the store
 
 
 @cache
 def statement(guard: Part, parts: frozenset[str]) -> str:
     """The statement for turns that bring these parts.
 
-    Its parameters are those of the guard and then of the parts, in their order. Gives `(id, tx, webhooks, lanes)` of
-    each call that was written.
+    Its parameters are those of the guard and then of the parts, in their order. Gives `(id, tx, webhooks, lanes,
+    claimed)` of each call that was written.
     """
     text, place = "", 1
     unruled = UNRULED if "told" in parts and "ruled" not in parts else ""
@@ -223,26 +238,27 @@ def statement(guard: Part, parts: frozenset[str]) -> str:
     webhooks = WEBHOOKS if "told" in parts else "NULL::uuid[]"
     found = " UNION ".join(sql for name, sql in LANES.items() if name in parts)
     lanes = f"(SELECT array_agg(lane) FROM ({found}) AS due)" if found else "NULL::text[]"  # noqa: S608 - only constants of the store
-    columns = f"id, ({FEED_PLACE})::text AS tx, {webhooks} AS webhooks, {lanes} AS lanes"
+    claimed = CLAIMED if "held" in parts else "NULL::text"
+    columns = f"id, ({FEED_PLACE})::text AS tx, {webhooks} AS webhooks, {lanes} AS lanes, {claimed} AS claimed"
     return f"{text} SELECT {columns} FROM saved"  # noqa: S608 - only constants of the store
 
 
-def made(change: Change, idempotency: Idempotency | None) -> tuple[str, list[object]]:
-    """The statement that writes a new call, and its arguments."""
-    return _written(MADE, [*_guard(change), change.call.app_id], [change], idempotency)
+def made(change: Change, idempotency: Idempotency | None, lease_s: float = 0) -> tuple[str, list[object]]:
+    """The statement that writes a new call, and its arguments. With `lease_s` its alerts are claimed for so long."""
+    brought = _brought([change], idempotency, lease_s)
+    return _written(MADE, [*_guard(change), change.call.app_id], brought)
 
 
-def changed(changes: Sequence[Change], idempotency: Idempotency | None) -> tuple[str, list[object]]:
-    """The statement that writes turns of known calls, and its arguments."""
+def changed(changes: Sequence[Change], idempotency: Idempotency | None, lease_s: float = 0) -> tuple[str, list[object]]:
+    """The statement that writes turns of known calls, and its arguments. `lease_s` as in `made`, for a single turn."""
     if len(changes) == 1:
-        return _written(CHANGED, _guard(changes[0]), changes, idempotency)
-    return _written(ALL_CHANGED, _columns(map(_guard, changes)), changes, idempotency)
+        return _written(CHANGED, _guard(changes[0]), _brought(changes, idempotency, lease_s))
+    return _written(ALL_CHANGED, _columns(map(_guard, changes)), _brought(changes, idempotency, 0))
 
 
 def _written(
-    guard: Part, arguments: Sequence[object], changes: Sequence[Change], idempotency: Idempotency | None
+    guard: Part, arguments: Sequence[object], brought: Mapping[str, Sequence[object]]
 ) -> tuple[str, list[object]]:
-    brought = _brought(changes, idempotency)
     others = (argument for name in PARTS if name in brought for argument in brought[name])
     return statement(guard, frozenset(brought)), [*arguments, *others]
 
@@ -262,7 +278,7 @@ def _host(call: Call) -> str | None:
     return call.room.host or "" if call.room and not call.ended else None
 
 
-def _brought(changes: Sequence[Change], idempotency: Idempotency | None) -> dict[str, Sequence[object]]:
+def _brought(changes: Sequence[Change], idempotency: Idempotency | None, lease_s: float) -> dict[str, Sequence[object]]:
     """The arguments of each part for which there is anything."""
     found: dict[str, Sequence[object]] = {
         "told": _columns(
@@ -278,7 +294,8 @@ def _brought(changes: Sequence[Change], idempotency: Idempotency | None) -> dict
     if idempotency:
         found["fresh"] = (idempotency.principal, idempotency.key, idempotency.fingerprint)
     if alerts := _alerts(changes):
-        found["alerted"] = [orjson.dumps(alerts).decode()]
+        wished = orjson.dumps(alerts).decode()
+        found |= {"held": [wished, lease_s]} if lease_s else {"alerted": [wished]}
     brought = {name: arguments for name, arguments in found.items() if arguments}
     if "told" in brought and any(change.ruled for change in changes):
         brought["ruled"] = ()

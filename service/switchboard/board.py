@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import structlog
@@ -76,6 +76,18 @@ Counted = Callable[[str, str], None]
 """Called with a command's name and the code of its outcome."""
 
 
+@dataclass(slots=True, frozen=True)
+class Sending:
+    """Who sends alerts in this process, if anybody does.
+
+    What a turn puts on the way is claimed with the turn for `lease_s()` seconds, unless that is 0, and `take` is called
+    with it right after the commit: the claims (store/claims.py), the call as it is now, whether its app may have rules.
+    """
+
+    lease_s: Callable[[], float] = lambda: 0.0
+    take: Callable[[str, Call, bool], None] = lambda _claimed, _call, _ruled: None
+
+
 class Switchboard:
     """Load, decide, save, tell. What it remembers of calls (`recent`) saves reads, and decides nothing.
 
@@ -89,7 +101,9 @@ class Switchboard:
         counted: Counted = lambda _command, _outcome: None,
         *,
         workers: bool = False,
+        sending: Sending | None = None,
     ) -> None:
+        self._sending = sending or Sending()
         self._database = database
         self._listeners = tuple(listeners)
         self._counted = counted
@@ -231,11 +245,10 @@ class Switchboard:
             await ensure_users(driver, request.app_id, new)
         change = _change(None, decision, ruled=directory.ruled)
         try:
-            written = await store.insert(driver, change, request.idempotency)
+            written = await store.insert(driver, change, request.idempotency, self._sending.lease_s())
         except ConflictError:
             return None
-        self.recent.keep(change.call, ruled=change.ruled)
-        self._tell([_told(change, written)])
+        self._tell([self._wrote(change, written)])
         return Outcome(decision.call, created=True, changed=True)
 
     async def _in_the_way(
@@ -349,7 +362,7 @@ class Switchboard:
     ) -> bool:
         """Write and tell; false when nothing was written because somebody else was quicker."""
         try:
-            told = await self._write(driver, turns, key, ruled=ruled)
+            told = await self._write(driver, turns, key, ruled=ruled, lease_s=self._sending.lease_s())
         except ConflictError:
             return False
         self._tell(told)
@@ -362,21 +375,25 @@ class Switchboard:
         key: Idempotency | None = None,
         *,
         ruled: bool = True,
+        lease_s: float = 0,
     ) -> list[Told]:
         """Write these turns; what somebody else changed meanwhile is left out. Raises `ConflictError`.
 
-        `ruled`: their apps may have rules; a rule that is made at this very moment begins with the next turn.
+        `ruled`: their apps may have rules. `lease_s` as in `Sending`; not inside a transaction, which may yet fail.
         """
         changes = [_change(before, decision, ruled=ruled) for before, decision in turns]
         if not changes:
             return []
-        written = {row.call_id: row for row in await store.save(driver, changes, key)}
-        told = list[Told]()
-        for change in changes:
-            if row := written.get(UUID(change.call.id)):
-                self.recent.keep(change.call, ruled=change.ruled)
-                told.append(_told(change, row))
-        return told
+        written = {row.call_id: row for row in await store.save(driver, changes, key, lease_s)}
+        return [self._wrote(change, row) for change in changes if (row := written.get(UUID(change.call.id)))]
+
+    def _wrote(self, change: Change, written: Written) -> Told:
+        """Remember the turn, and hand over what was claimed with it."""
+        self.recent.keep(change.call, ruled=change.ruled)
+        if written.claimed:
+            now = replace(change.call, version=change.call.version + 1)
+            self._sending.take(written.claimed, now, change.ruled)
+        return Told(change.call, tuple(change.envelopes), written.tx, written.webhooks, written.lanes)
 
     def _tell(self, told: list[Told]) -> None:
         if told:
@@ -396,7 +413,3 @@ def _newer(known: Loaded | None, kept: Loaded | None) -> Loaded | None:
     if known and kept:
         return max(known, kept, key=lambda loaded: loaded.call.version)
     return known or kept
-
-
-def _told(change: Change, written: Written) -> Told:
-    return Told(change.call, tuple(change.envelopes), written.tx, written.webhooks, written.lanes)

@@ -5,7 +5,7 @@ from datetime import datetime
 from service.core.calls import SERVER, Actor
 from service.core.commands import Device, DeviceRegistered, DeviceRemoved, UserCommand
 from service.core.vocabulary import Provider
-from service.store.alerts import Registration
+from service.store.claims import Registration
 from service.store.database import Database
 from service.store.devices import put_device, remove_device, remove_gone
 from service.store.directory import engaged_in

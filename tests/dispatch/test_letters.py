@@ -9,7 +9,7 @@ from service.core.commands import Decline, Device, Invite, Pushed
 from service.core.ringing import alerts_of
 from service.core.vocabulary import AlertKind, DeclineReason, Platform, Provider
 from service.dispatch.letters import Letters
-from service.store.alerts import Claim, Registration
+from service.store.claims import Claim, Registration
 from service.wire.canonical import rfc3339
 from tests.core.story import API, Story, at, person
 

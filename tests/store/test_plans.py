@@ -48,7 +48,8 @@ NOW, NULL = "now()", "NULL"
 
 WISHED = """'[{"id": "7f6f0d1c-3a52-5d0e-9a55-5f4a0f6c2b10", "app_id": "app", "user_id": "u1"}]'"""
 
-EVERYTHING = frozenset(turns.PARTS)
+QUEUED = frozenset(turns.PARTS) - {"held"}
+HELD = frozenset(turns.PARTS) - {"alerted"}
 
 HOT = {
     "load a call": (calls.LOAD, "$call"),
@@ -56,10 +57,10 @@ HOT = {
     "claim what is due": (calls.CLAIM_DUE, "50"),
     "the next deadlines": (calls.UPCOMING, "1", "2000"),
     "postpone": (calls.POSTPONE, "$call", "30"),
-    "save a new call": (turns.statement(turns.MADE, EVERYTHING), "$guard", APP, "$parts"),
-    "save a turn": (turns.statement(turns.CHANGED, EVERYTHING), "$guard", "$parts"),
+    "save a new call": (turns.statement(turns.MADE, HELD), "$guard", APP, "$parts", "8"),
+    "save a turn": (turns.statement(turns.CHANGED, HELD), "$guard", "$parts", "8"),
     "save a turn that moves nobody": (turns.statement(turns.CHANGED, frozenset({"told"})), "$guard", "$told"),
-    "save turns": (turns.statement(turns.ALL_CHANGED, EVERYTHING), "$guards", "$parts"),
+    "save turns": (turns.statement(turns.ALL_CHANGED, QUEUED), "$guards", "$parts"),
     "look people up": (directory.LOOK_UP, APP, USERS, USER, "'key'", "'k1'", NULL, "true"),
     "who is engaged": (directory.ENGAGED, APP, USER),
     "make newcomers": (directory.ENSURE, APP, USERS),
