@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from pydantic import AfterValidator, BaseModel, ConfigDict, StrictFloat, StrictInt, ValidationError
@@ -154,7 +154,8 @@ def _mint(key: TokenKey, claims: Mapping[str, Any], now: float, expires_at: floa
         "app": key.app_id,
         **{name: value for name, value in claims.items() if value is not None},
     }
-    return jwt.encode({"alg": ALGORITHM, "kid": key.kid, "typ": "JWT"}, body, _signer(key.secret))
+    header = {"alg": ALGORITHM, "kid": key.kid, "typ": "JWT"}
+    return jws.serialize_compact(header, orjson.dumps(body), _signer(key.secret))
 
 
 @lru_cache(maxsize=1_024)
