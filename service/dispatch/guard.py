@@ -54,8 +54,9 @@ class Guard(httpcore2.AsyncNetworkBackend):
         checked = [(address, why_not(ip_address(address), allow_private=self._allow_private)) for address in found]
         permitted = [address for address, why in checked if why is None]
         if not permitted:
-            told = ", ".join(f"{address} ({why})" for address, why in checked) or "nothing"
-            raise ForbiddenAddressError(f"{host} leads to {told}")
+            # Which addresses is not said: whoever names a name must not learn what it means in this network.
+            told = ", ".join(dict.fromkeys(why for _, why in checked if why)) or "nothing"
+            raise ForbiddenAddressError(f"{host} leads to no public address ({told})")
         return permitted
 
     async def connect_tcp(

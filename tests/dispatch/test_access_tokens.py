@@ -232,7 +232,7 @@ async def test_a_name_that_leads_to_this_machine_is_not_asked():
         receipt = await channel.send(ring(PUSH), granted(credentials), NOW)
         await channel.close()
     assert (receipt.outcome, receipt.reason) == (Outcome.MISCONFIGURED, "bad_account")
-    assert "tokens.example.com leads to 127.0.0.1 (loopback)" in receipt.detail
+    assert "tokens.example.com leads to no public address (loopback)" in receipt.detail
 
 
 async def test_a_token_server_that_is_silent_holds_a_push_no_longer_than_its_limit():

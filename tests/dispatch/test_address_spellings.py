@@ -182,7 +182,7 @@ FORBIDDEN = (
 async def test_no_name_leads_to_a_forbidden_address(address):
     answer, seen = await posted("https://hooks.example.com/", Names([address]))
     assert (answer.forbidden, seen) == (True, [])
-    assert answer.error.startswith("forbidden address: hooks.example.com leads to")
+    assert answer.error.startswith("forbidden address: hooks.example.com leads to no public address")
 
 
 @pytest.mark.parametrize("address", FORBIDDEN)

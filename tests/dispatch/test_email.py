@@ -192,7 +192,7 @@ async def test_the_doctor_hears_whether_the_server_takes_the_app_s_mail_and_no_m
 @pytest.mark.parametrize(
     ("how", "told"),
     [
-        ({"host": "10.1.2.3"}, "leads to 10.1.2.3 (private)"),
+        ({"host": "10.1.2.3"}, "leads to no public address (private)"),
         ({"sender": "x x@example.com"}, "cannot take that address"),
         ({"port": 22}, "belongs to another kind of server"),
     ],
@@ -209,7 +209,7 @@ async def test_no_private_address_is_connected_to_without_the_setting():
         granted = by_mail(server.port, host="mail.example")
         receipt = await channel(here, allow_private=False).send(notice(), granted, NOW)
         assert (receipt.outcome, receipt.reason) == (Outcome.MISCONFIGURED, "forbidden_address")
-        assert receipt.detail == "mail.example leads to 127.0.0.1 (loopback)"
+        assert receipt.detail == "mail.example leads to no public address (loopback)"
         literal = await channel(allow_private=False).send(notice(), by_mail(server.port), NOW)
         assert literal.reason == "forbidden_address"
     assert server.greetings == []
