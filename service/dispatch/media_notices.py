@@ -64,30 +64,28 @@ class Notices:
             await self.run_once()
 
     async def run_once(self) -> None:
-        """Pass on what has been heard, and keep what is due."""
+        """Keep what is due, and pass on what has been heard: whoever is told of it finds it kept."""
         self._some.clear()
-        left: list[Mean] = []
         while self._heard:
             notice, at = self._heard.popleft()
             try:
                 if notice.kind == "quality":
                     self._means.add(notice.call_id, notice.epoch, at, notice.facts["streams"])
+                    await self._keep(self._means.due(self._clock()))
                 elif notice.kind == CLOSED:
-                    left += self._means.over(notice.call_id, notice.epoch, at)
+                    await self._keep(self._means.over(notice.call_id, notice.epoch, at))
                 await self._tell(notice, at)
             except StoreUnavailableError as fault:
                 logger("media").debug("a notice is lost, the database is away", error=str(fault))
             except Exception:  # noqa: BLE001 - a notice that nobody understands must not hold up those behind it
                 logger("media").exception("a notice failed", call_id=str(notice.call_id), kind=notice.kind)
-        if due := left + self._means.due(self._clock()):
-            await self._keep(due)
+        await self._keep(self._means.due(self._clock()))
 
     async def close(self) -> None:
         """Keep what was gathered; what the workers tell meanwhile is for the next service."""
         self._heard = deque((notice, at) for notice, at in self._heard if notice.kind in {"quality", CLOSED})
         await self.run_once()
-        if left := self._means.all_over(self._clock()):
-            await self._keep(left)
+        await self._keep(self._means.all_over(self._clock()))
 
     async def _tell(self, notice: Notice, at: datetime) -> None:
         call, facts = self._call_of(notice.call_id), notice.facts
@@ -114,6 +112,8 @@ class Notices:
             await self._audience.tell(call, passing_event(QUALITY, call.id, at, said), watchers=True)
 
     async def _keep(self, means: list[Mean]) -> None:
+        if not means:
+            return
         samples = [
             Sample(mean.call_id, mean.at, sample_text(rfc3339(mean.at), mean.epoch, mean.streams)) for mean in means
         ]

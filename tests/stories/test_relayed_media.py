@@ -12,6 +12,8 @@ from tests.fixtures.sockets import phone_at
 SDP = {"type": "offer", "sdp": "v=0\r\n"}
 CANDIDATE = {"candidate": "candidate:1 1 udp 1 127.0.0.1 9 typ host", "sdpMid": "0", "sdpMLineIndex": 0}
 LOUD, MOVING = 10, 3
+NOWHERE = "ws://127.0.0.1:9"
+"""Whoever is back before the service has seen that they were gone was never gone."""
 
 
 @asynccontextmanager
@@ -79,8 +81,10 @@ async def test_a_lost_socket_makes_a_leg_reconnect_while_the_media_goes_on(runni
     async with in_a_call(running_service, "ann", "bob") as (_call, sockets, meshes):
         await asyncio.gather(meshes["ann"].connect(["bob"]), meshes["bob"].connect(["ann"]))
         await hears(sockets["ann"], "call.active")
+        url, sockets["bob"].url = sockets["bob"].url, NOWHERE
         await sockets["bob"].drop()
         await hears(sockets["ann"], "participant.reconnecting", "bob")
+        sockets["bob"].url = url
         await hears(sockets["ann"], "participant.reconnected", "bob")
         seen = meshes["ann"].peers["bob"].received.pictures
         await meshes["ann"].peers["bob"].heard_and_seen(LOUD, seen + MOVING)
