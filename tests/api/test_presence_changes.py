@@ -83,7 +83,8 @@ async def test_every_change_comes_once_in_order_with_a_chain_that_closes(front, 
         assert all(hash_of(item) == item["data"]["hash"] for item in mine)
     assert {item["type"] for item in items} == {"presence.changed"}
     assert items == (await front.http.get("/v1/events", params={"types": "presence.changed"})).json()["items"]
-    assert await read(front, cursor) == {"items": [], "next_cursor": cursor, "more": False}
+    rest = await read(front, cursor)  # its cursor may be further on: others write into the same PostgreSQL
+    assert (rest["items"], rest["more"]) == ([], False)
 
 
 async def test_cursors_are_those_of_the_feed(front, change):
