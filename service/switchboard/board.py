@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 
 from service.core.calls import SERVER, Call
-from service.core.commands import Answer, Command, Dial, End, Settle
+from service.core.commands import Answer, Command, Dial, End, Remove, Settle
 from service.core.dialing import common_type, dial, merges_into, replaces
 from service.core.machine import NAMES, decide
 from service.core.refusals import Code, Refusal
@@ -36,6 +36,8 @@ RETRIES = 32
 """Lost races before the desk gives up; each means that somebody else got something done."""
 
 
+READ_FIRST = (Remove,)
+"""What is held against other clocks: tokens from before a removal are not good after it, be it a millisecond."""
 BROKEN_AGAIN_S = 30
 """How long a call that cannot be settled (a bug) is left alone before the next try."""
 
@@ -149,7 +151,7 @@ class Switchboard:
         key: Idempotency | None,
         known: Loaded | None,
     ) -> Outcome:
-        known = _newer(known, self.recent.find(call_id))
+        known = None if isinstance(command, READ_FIRST) else _newer(known, self.recent.find(call_id))
         for _ in range(RETRIES):
             async with self._database.hot() as driver:
                 loaded = known or await self._load(driver, call_id)

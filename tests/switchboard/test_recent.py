@@ -6,7 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from service.core.commands import Cancel
+from service.core.calls import SERVER
+from service.core.commands import Cancel, Remove
 from service.core.refusals import Code
 from service.core.vocabulary import CallState
 from service.store import calls as store
@@ -126,6 +127,16 @@ async def test_the_clock_goes_on_between_two_turns(desk, call):
     async with desk.database.hot() as driver:
         now = (await store.load(driver, UUID(call.id))).now
     assert call.created_at < answered.touched_at <= now
+
+
+async def test_a_removal_is_of_the_databases_very_moment(desk, call):
+    """The tokens from before it are not good after it; what is carried on may be behind."""
+    await desk.answer(call.id, "b")
+    async with desk.database.hot() as driver:
+        before = (await store.load(driver, UUID(call.id))).now
+    desk.board.recent.clock_was(before - timedelta(seconds=1))
+    removed = (await desk.do(call.id, Remove(SERVER, "b"))).call
+    assert removed.leg("b").tokens_from > before
 
 
 async def test_a_rule_counts_from_the_very_next_turn(desk, call):
