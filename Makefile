@@ -15,7 +15,7 @@ BIN    := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
             "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 UV_VERSION := 0.13.8
-WORKERS ?= 3
+WORKERS ?= 2
 STEPS   ?= 1000000
 SEED    ?= 1
 EXAMPLES ?= 500

@@ -194,6 +194,8 @@ async def test_who_catches_up_comes_to_an_end_though_others_go_on_all_the_time(b
             return await backend.door.ask(*asked, **how)
 
     placed = await backend.call("ana", ["test:silent"])
+    async with asyncio.timeout(30):  # whatever else runs on the same PostgreSQL may hold the feed back for a moment
+        assert (await anext(aiter(backend.feed.follow(types=["call.created"])))).call_id == placed.call.id
     assert await Feed(Busy()).caught_up(types=["webhook.disabled"]) == []
     found = await Feed(Busy()).caught_up(types=["call.created"])
     assert [event.call_id for event in found] == [placed.call.id]
