@@ -256,6 +256,10 @@ class Service:
         self.gate = Gate(self.book, RevocationBook(self.database, clocks.steady), self.clock)
         self.counting = Counting(self.metrics)
         self.chronicle = Chronicle()
+        patience = PresenceConfig(patience_s=settings.lease_s)
+        self.presence = PresenceTeller(
+            self.database, self.book, patience, self._presence_told, alone=lambda: self.bus.alone
+        )
         self.alerts = self._alert_parts()
         self.switchboard = self._switchboard()
         self.hub = Hub(self.clock.utc, self._ring_token)
@@ -265,10 +269,6 @@ class Service:
         self.watchers = Watchers()
         self.sightings = Sightings(self.database, self.book, self.watchers)
         self.bus = Bus(self.database, self.hub, self.relay, self.wakes, BusConfig(), self.sightings, self._calling())
-        patience = PresenceConfig(patience_s=settings.lease_s)
-        self.presence = PresenceTeller(
-            self.database, self.book, patience, self._presence_told, alone=lambda: self.bus.alone
-        )
         lease_s, moved, died = settings.lease_s, self.presence.mark, self.presence.replica_died
         self.attendance = Attendance(self.database, self.switchboard, self.replica_id, lease_s, moved, died)
         self.deadlines = Deadlines(self.database, self.switchboard, self.metrics.timer_lateness.observe)
@@ -339,12 +339,8 @@ class Service:
         return WebhookSender(self.database, poster, config, lambda outcome: outcomes.labels(outcome).inc())
 
     def _alert_parts(self) -> AlertParts:
-        def moved(app_id: str, user_id: str) -> None:
-            self.presence.mark(app_id, user_id)
-
-        return AlertParts(
-            self.settings, self.database, self.book, self.clock, self.vault, self.keys, self.counting, moved
-        )
+        settings, moved = self.settings, self.presence.mark
+        return AlertParts(settings, self.database, self.book, self.clock, self.vault, self.keys, self.counting, moved)
 
     def _server_config(self) -> uvicorn.Config:
         kept = self.settings.retention()

@@ -6,13 +6,23 @@ third of what a whole request costs. Only what the guard and the poster use is h
 
 import asyncio
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import httpcore2
 
 PAUSE_AT = 262_144
 """So many bytes may wait to be read before the other side is made to wait."""
+
+
+@contextmanager
+def _late(fault: type[httpcore2.TimeoutException]) -> Iterator[None]:
+    """What took too long is told as httpcore2 tells it."""
+    try:
+        yield
+    except TimeoutError as late:
+        raise fault(str(late)) from late
 
 
 class Network(httpcore2.AsyncNetworkBackend):
@@ -30,10 +40,9 @@ class Network(httpcore2.AsyncNetworkBackend):
         loop = asyncio.get_running_loop()
         here = None if local_address is None else (local_address, 0)
         try:
-            async with asyncio.timeout(timeout):
-                transport, stream = await loop.create_connection(lambda: Stream(loop), host, port, local_addr=here)
-        except TimeoutError as late:
-            raise httpcore2.ConnectTimeout(str(late)) from late
+            with _late(httpcore2.ConnectTimeout):
+                async with asyncio.timeout(timeout):
+                    transport, stream = await loop.create_connection(lambda: Stream(loop), host, port, local_addr=here)
         except OSError as error:
             raise httpcore2.ConnectError(str(error)) from error
         for option in socket_options or ():
@@ -93,11 +102,9 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
         """What has come, at most `max_bytes`; empty at the end. Raises `httpcore2.ReadError` and `ReadTimeout`."""
         if not self._came and not self._over:
             self._reading = self._loop.create_future()
-            try:
+            with _late(httpcore2.ReadTimeout):
                 async with asyncio.timeout(timeout):
                     await self._reading
-            except TimeoutError as late:
-                raise httpcore2.ReadTimeout(str(late)) from late
         if self._came:
             data = bytes(self._came[:max_bytes])
             del self._came[:max_bytes]
@@ -114,11 +121,9 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
             raise httpcore2.WriteError(str(self._fault or "the connection is closed"))
         self._transport.write(buffer)
         if not self._flowing.is_set():
-            try:
+            with _late(httpcore2.WriteTimeout):
                 async with asyncio.timeout(timeout):
                     await self._flowing.wait()
-            except TimeoutError as late:
-                raise httpcore2.WriteTimeout(str(late)) from late
 
     async def aclose(self) -> None:
         """Close it; what is still to be sent is dropped."""
@@ -133,11 +138,11 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
     ) -> httpcore2.AsyncNetworkStream:
         """The stream inside TLS. Raises `httpcore2.ConnectError` and `httpcore2.ConnectTimeout`."""
         plain = cast("asyncio.Transport", self._transport)
+        inside = self._loop.start_tls(plain, self, ssl_context, server_hostname=server_hostname)
         try:
-            async with asyncio.timeout(timeout):
-                self._transport = await self._loop.start_tls(plain, self, ssl_context, server_hostname=server_hostname)
-        except TimeoutError as late:
-            raise httpcore2.ConnectTimeout(str(late)) from late
+            with _late(httpcore2.ConnectTimeout):
+                async with asyncio.timeout(timeout):
+                    self._transport = await inside
         except (OSError, ssl.SSLError) as error:
             await self.aclose()
             raise httpcore2.ConnectError(str(error)) from error

@@ -209,10 +209,11 @@ ruled AS (
 
 UNRULED = " AND NOT EXISTS (SELECT FROM rules r WHERE r.app_id = calls.app_id AND r.enabled)"
 WEBHOOKS = "(SELECT array_agg(DISTINCT webhook_id) FROM queued)"
+DUE = "SELECT lane FROM alerted WHERE next_attempt_at <= statement_timestamp()"
 LANES: Mapping[str, str] = MappingProxyType(
     {
-        "alerted": "SELECT lane FROM alerted WHERE next_attempt_at <= statement_timestamp()",
-        "held": "SELECT lane FROM alerted WHERE next_attempt_at <= statement_timestamp()",
+        "alerted": DUE,
+        "held": DUE,
         "ruled": "SELECT lane FROM ruled",
     }
 )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
@@ -391,9 +391,8 @@ class Switchboard:
 
     def _wrote(self, change: Change, written: Written) -> Told:
         """Remember the turn, and hand over what was claimed with it."""
-        self.recent.keep(change.call, ruled=change.ruled)
+        now = self.recent.keep(change.call, ruled=change.ruled)
         if written.claimed:
-            now = replace(change.call, version=change.call.version + 1)
             self._sending.take(written.claimed, now, change.ruled)
         return Told(change.call, tuple(change.envelopes), written.tx, written.webhooks, written.lanes)
 

@@ -7,8 +7,7 @@ write costs one statement that changes nothing.
 
 from collections import OrderedDict
 from collections.abc import Callable
-from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -22,10 +21,9 @@ FOR_S = 10.0
 
 @dataclass(slots=True, frozen=True)
 class Kept:
-    """A call after a turn that made it `version`, and the monotonic second until which it is of use."""
+    """A call after a turn, and the monotonic second until which it is of use."""
 
     call: Call
-    version: int
     ruled: bool
     until: float
 
@@ -44,20 +42,23 @@ class Recent:
         """The database's clock said this just now."""
         self._zero = now - timedelta(seconds=self._seconds())
 
-    def keep(self, call: Call, *, ruled: bool) -> None:
-        """A turn was written: `call` is as it left it, with the version that it began with. Ended calls are let go."""
-        call_id = UUID(call.id)
+    def keep(self, call: Call, *, ruled: bool) -> Call:
+        """A turn was written: `call` is as it left it, with the version that it began with. Ended calls are let go.
+
+        Returns the call with the version that it has now.
+        """
+        call_id, now = UUID(call.id), replace(call, version=call.version + 1)
         self._kept.pop(call_id, None)
-        if call.ended:
-            return
-        self._kept[call_id] = Kept(call, call.version + 1, ruled, self._seconds() + self._for_s)
+        if not call.ended:
+            self._kept[call_id] = Kept(now, ruled, self._seconds() + self._for_s)
         if len(self._kept) > self._most:
             self._kept.popitem(last=False)
+        return now
 
     def heard_of(self, call_id: UUID, version: int) -> None:
         """Another process has made this version of the call."""
         kept = self._kept.get(call_id)
-        if kept and kept.version < version:
+        if kept and kept.call.version < version:
             del self._kept[call_id]
 
     def find(self, call_id: UUID) -> Loaded | None:
@@ -68,6 +69,4 @@ class Recent:
         if kept.until < seconds:
             del self._kept[call_id]
             return None
-        call = copy(kept.call)
-        call.version = kept.version
-        return Loaded(call, self._zero + timedelta(seconds=seconds), kept.ruled)
+        return Loaded(kept.call, self._zero + timedelta(seconds=seconds), kept.ruled)
