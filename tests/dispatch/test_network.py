@@ -41,6 +41,19 @@ async def met(play, tls=None):
         server.close()
 
 
+@asynccontextmanager
+async def met_by_silence():
+    """A connection to somebody who says nothing, and takes nothing."""
+    over = asyncio.Event()
+
+    async def still(_reader, _writer):
+        await over.wait()
+
+    async with met(still) as stream:
+        yield stream
+        over.set()
+
+
 async def echo(reader, writer):
     while data := await reader.read(65_536):
         writer.write(data)
@@ -104,20 +117,12 @@ def test_nothing_is_written_to_a_closed_connection(run):
 
 
 def test_patience_ends(run):
-    """Somebody who says nothing, and takes nothing."""
-
     async def scene():
-        over = asyncio.Event()
-
-        async def still(_reader, _writer):
-            await over.wait()
-
-        async with met(still) as stream:
+        async with met_by_silence() as stream:
             with pytest.raises(httpcore2.ReadTimeout):
                 await stream.read(1, timeout=0.01)
             with pytest.raises(httpcore2.WriteTimeout):
                 await stream.write(bytes(32_000_000), timeout=0.01)
-            over.set()
 
     run(scene())
 
@@ -186,14 +191,8 @@ def test_inside_tls_the_certificate_is_checked(run, tmp_path):
         async with met(echo, server) as stream:
             with pytest.raises(httpcore2.ConnectError, match="certificate"):
                 await stream.start_tls(client, "other.example")
-        over = asyncio.Event()
-
-        async def still(_reader, _writer):
-            await over.wait()
-
-        async with met(still) as stream:
+        async with met_by_silence() as stream:
             with pytest.raises(httpcore2.ConnectTimeout):
                 await stream.start_tls(client, "hooks.example", timeout=0.01)
-            over.set()
 
     run(scene())
